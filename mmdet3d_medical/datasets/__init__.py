@@ -1,0 +1,8 @@
+from .index import read_index, write_index
+from .luna16 import LUNA16Dataset
+from .samplers import Draw, InfiniteDrawSampler
+from .transforms import *  # noqa: F401,F403
+from .volume_det import VolumeDetDataset
+
+__all__ = ['Draw', 'InfiniteDrawSampler', 'LUNA16Dataset', 'VolumeDetDataset', 'read_index',
+           'write_index']

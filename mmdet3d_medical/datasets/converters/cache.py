@@ -1,0 +1,200 @@
+"""The cache of converted volumes: parallel, resumable, idempotent."""
+import dataclasses
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from rich.progress import track
+
+from mmdet3d_medical.structures import VolumeGeometry
+
+from ..index import write_json
+from ..transforms.loading import open_volume
+from .annotations import instances_from_mask
+from .image_io import crop, read_hu, resample
+from .lungs import lung_box
+
+CACHE_VERSION = 1  # to be raised when a conversion gives other voxels
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertSettings:
+    """How scans are converted.
+
+    Args:
+        spacing: Voxel size (z, y, x) in mm; ``None`` keeps each scan's own.
+        crop: 'lungs' cuts to the bounding box of the lungs, 'none' keeps the whole scan.
+        margin: Around the lungs, in mm. Defaults to 10.
+        instances: What is one lesion in a mask: 'auto', 'components' or 'values'.
+    """
+
+    spacing: tuple[float, float, float] | None = None
+    crop: str = 'none'
+    margin: float = 10.0
+    instances: str = 'auto'
+
+    def __post_init__(self) -> None:
+        if self.spacing is not None and not (len(self.spacing) == 3 and min(self.spacing) > 0):
+            raise ValueError(f'spacing must be three positive mm (z, y, x), found {self.spacing}')
+        if self.crop not in ('lungs', 'none'):
+            raise ValueError(f"crop must be 'lungs' or 'none', found {self.crop!r}")
+        if self.instances not in ('auto', 'components', 'values'):
+            raise ValueError("instances must be 'auto', 'components' or 'values', "
+                             f'found {self.instances!r}')
+        if self.margin < 0:
+            raise ValueError(f'margin must not be negative, found {self.margin} mm')
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanSource:
+    """The files of one scan."""
+
+    scan_id: str
+    image: Path
+    lung_mask: Path | None = None
+    lesion_mask: Path | None = None
+    subset: int | None = None
+
+    def stamps(self) -> dict[str, list[int]]:
+        """Size and time of change of each file, data files beside their headers included."""
+        paths = {path for header in (self.image, self.lung_mask, self.lesion_mask) if header
+                 for path in (header, header.with_suffix('.raw'), header.with_suffix('.zraw'))}
+        return {f'{path.parent.name}/{path.name}': [path.stat().st_size, path.stat().st_mtime_ns]
+                for path in sorted(paths) if path.exists()}
+
+
+class VolumeCache:
+    """Converted volumes in ``<root>/volumes``, each with a record of what it was made from.
+
+    A volume's record is written after the volume, and both under another name first. So a scan is
+    either finished or not there, wherever a run is interrupted, and a scan whose files or
+    settings changed is noticed.
+
+    Args:
+        root: Folder of the cache; made if missing.
+        settings: How to convert.
+    """
+
+    def __init__(self, root: str | Path, settings: ConvertSettings) -> None:
+        self.root = Path(root)
+        self.settings = settings
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def folder(self) -> Path:
+        return self.root / 'volumes'
+
+    def volume_path(self, scan_id: str) -> Path:
+        return self.folder / f'{scan_id}.npy'
+
+    def find(self, source: ScanSource) -> dict | None:
+        """The record of a finished scan, ``None`` if it has to be converted."""
+        path = self.folder / f'{source.scan_id}.json'
+        try:
+            record = json.loads(path.read_text())
+            if record['made_from'] != self._made_from(source):
+                return None
+            open_volume(self.volume_path(source.scan_id),
+                        VolumeGeometry.from_dict(record['geometry']), source.scan_id)
+        except (OSError, ValueError, KeyError):
+            return None
+        return record
+
+    def convert(self, source: ScanSource) -> dict:
+        """Convert a scan and record it.
+
+        Returns:
+            dict: 'scan_id', 'geometry', 'instances' (of the lesion mask), 'cropped', 'made_from'.
+
+        Raises:
+            ValueError: If a file of the scan cannot be used; the message names it.
+        """
+        made_from = self._made_from(source)
+        image = read_hu(source.image)
+        box = None
+        if self.settings.crop == 'lungs':
+            box = lung_box(image, source.lung_mask, self.settings.margin)
+        if box is not None:
+            image = crop(image, box[:3], box[3:])
+        if self.settings.spacing is not None:
+            image = resample(image, self.settings.spacing)
+        instances = (instances_from_mask(source.lesion_mask, self.settings.instances)
+                     if source.lesion_mask else [])
+        record = dict(scan_id=source.scan_id, made_from=made_from, instances=instances,
+                      geometry=VolumeGeometry.from_sitk(image).to_dict(), cropped=box is not None)
+        self._save(source.scan_id, sitk.GetArrayViewFromImage(image))
+        write_json(self.folder / f'{source.scan_id}.json', record)
+        return record
+
+    def _made_from(self, source: ScanSource) -> dict:
+        content = dict(version=CACHE_VERSION, settings=dataclasses.asdict(self.settings),
+                       files=source.stamps())
+        return json.loads(json.dumps(content))  # tuples become lists, as when read back
+
+    def _save(self, scan_id: str, volume: np.ndarray) -> None:
+        path = self.volume_path(scan_id)
+        temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+        with temporary.open('wb') as file:
+            np.save(file, volume)
+        os.replace(temporary, path)
+
+
+def convert_scans(sources: Sequence[ScanSource], cache: VolumeCache,
+                  workers: int = 1) -> tuple[dict[str, dict], dict[str, str]]:
+    """Convert what is not in the cache yet; a scan that fails does not stop the others.
+
+    Args:
+        sources: Scans to convert.
+        cache: Where to.
+        workers: Processes, at least 1. Defaults to 1.
+
+    Returns:
+        Records by scan id, and messages by the ids of the scans that failed.
+    """
+    if workers < 1:
+        raise ValueError(f'workers must be at least 1, found {workers}')
+    records = {source.scan_id: cache.find(source) for source in sources}
+    pending = [source for source in sources if records[source.scan_id] is None]
+    failures: dict[str, str] = {}
+    results = _convert_parallel(pending, cache, workers)
+    for scan_id, record, failure in track(results, 'Converting', total=len(pending),
+                                          disable=not pending):
+        if failure is None:
+            records[scan_id] = record
+        else:
+            failures[scan_id] = failure
+    return {key: record for key, record in records.items() if record is not None}, failures
+
+
+def _convert_parallel(sources: Sequence[ScanSource], cache: VolumeCache,
+                      workers: int) -> Iterator[tuple[str, dict | None, str | None]]:
+    if workers == 1:
+        yield from (_try_convert(cache, source) for source in sources)
+        return
+    # ITK's threads do not survive a fork, hence fresh processes of one thread each.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'),
+                             _use_one_thread) as pool:
+        futures = {pool.submit(_try_convert, cache, source): source for source in sources}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except Exception as error:  # the process died, for want of memory most likely
+                yield futures[future].scan_id, None, f'{futures[future].image}: {error}'
+
+
+def _try_convert(cache: VolumeCache, source: ScanSource) -> tuple[str, dict | None, str | None]:
+    try:
+        return source.scan_id, cache.convert(source), None
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        message = str(error)
+        named = str(source.image.name) in message or 'mask' in message
+        return source.scan_id, None, message if named else f'{source.image}: {message}'
+
+
+def _use_one_thread() -> None:
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

@@ -1,0 +1,86 @@
+"""Reading, orienting, cropping and resampling of scans, by SimpleITK."""
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mmdet3d_medical.structures import VolumeGeometry
+
+AIR = -1024
+
+
+def read_image(path: str | Path) -> sitk.Image:
+    """Read a 3D scalar image and turn it so that its axes are nearest to LPS.
+
+    Afterwards x runs to the left, y to the back, z to the head, whatever order the file has. A
+    rotation by less than that stays, in the direction matrix.
+
+    Raises:
+        ValueError: If the file is missing, unreadable or not a 3D scalar image.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f'{path}: no such file')
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f'{path}: cannot be read as an image ({reason})') from None
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ValueError(f'{path}: expected a 3D image with one value a voxel, found '
+                         f'{image.GetDimension()} dimensions and '
+                         f'{image.GetNumberOfComponentsPerPixel()} values')
+    return sitk.DICOMOrient(image, 'LPS')
+
+
+def read_hu(path: str | Path) -> sitk.Image:
+    """Read a CT as int16 HU; what lies below air, the filling outside the field of view, is air.
+
+    Raises:
+        ValueError: As :func:`read_image`, and for values that are not finite.
+    """
+    image = read_image(path)
+    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise ValueError(f'{path}: has values that are not finite, HU were expected')
+    return sitk.Clamp(image, sitk.sitkInt16, AIR, np.iinfo(np.int16).max)
+
+
+def crop(image: sitk.Image, start: Sequence[int], stop: Sequence[int]) -> sitk.Image:
+    """Cut voxels ``start`` to ``stop`` (z, y, x)."""
+    (z1, y1, x1), (z2, y2, x2) = map(int, start), map(int, stop)
+    return image[x1:x2, y1:y2, z1:z2]
+
+
+def resample(image: sitk.Image, spacing: Sequence[float]) -> sitk.Image:
+    """Resample linearly to a spacing (z, y, x) in mm.
+
+    The first voxel's outer corner stays where it is; the last voxel's may move by up to half a
+    new voxel.
+    """
+    geometry = VolumeGeometry.from_sitk(image)
+    ratio = np.asarray(spacing, float) / geometry.spacing_zyx
+    if np.allclose(ratio, 1, atol=1e-6):
+        return image
+    shape = np.maximum(np.rint(np.array(geometry.shape) / ratio), 1).astype(int)
+    origin = geometry.index_to_world((ratio / 2 - 0.5)[None])[0]
+    return sitk.Resample(image, shape[::-1].tolist(), sitk.Transform(), sitk.sitkLinear,
+                         origin.tolist(), [float(s) for s in spacing[::-1]],
+                         image.GetDirection(), AIR, image.GetPixelID(), True)
+
+
+def label_boxes(labels: sitk.Image) -> dict[int, np.ndarray]:
+    """Tight voxel boxes (z1, y1, x1, z2, y2, x2) of the values of a label image, 0 left out."""
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.ComputePerimeterOff()
+    statistics.Execute(labels)
+    boxes = {}
+    for label in statistics.GetLabels():
+        corner, extent = np.reshape(statistics.GetBoundingBox(label), (2, 3))[:, ::-1]
+        boxes[label] = np.concatenate([corner, corner + extent])
+    return boxes
+
+
+def as_labels(image: sitk.Image) -> sitk.Image:
+    """A mask of any type as a label image."""
+    return sitk.Cast(image, sitk.sitkUInt32)

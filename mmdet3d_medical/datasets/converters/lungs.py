@@ -1,0 +1,66 @@
+"""Where the lungs lie in a chest CT."""
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mmdet3d_medical.structures import VolumeGeometry
+
+from .image_io import as_labels, label_boxes, read_image
+
+LUNG_LABELS = (3, 4)  # of LUNA16's lung masks; 5 is the trachea
+TISSUE_HU = -500  # halfway between aerated lung and soft tissue
+COARSE_MM = 4.0
+MIN_LUNG_ML = 50.0
+
+
+def lung_box(image: sitk.Image, mask_path: str | Path | None,
+             margin: float) -> np.ndarray | None:
+    """Find the bounding box of the lungs, widened by a margin and clipped to the image.
+
+    Args:
+        image: The CT, oriented by :func:`.image_io.read_image`.
+        mask_path: A lung mask in LUNA16's labels, or ``None`` to segment by threshold.
+        margin: In mm, on every side.
+
+    Returns:
+        Voxel box (z1, y1, x1, z2, y2, x2), int, or ``None`` where there are no lungs.
+    """
+    geometry = VolumeGeometry.from_sitk(image)
+    corners = _segment(image) if mask_path is None else _mask_corners(mask_path)
+    if corners is None:
+        return None
+    voxels = geometry.world_to_index(corners) + 0.5
+    widening = margin / geometry.spacing_zyx
+    start = np.floor(voxels.min(axis=0) - widening + 1e-6)
+    stop = np.ceil(voxels.max(axis=0) + widening - 1e-6)
+    shape = np.array(geometry.shape)
+    box = np.concatenate([np.clip(start, 0, shape), np.clip(stop, 0, shape)]).astype(int)
+    return box if (box[3:] > box[:3]).all() else None
+
+
+def _mask_corners(path: str | Path) -> np.ndarray | None:
+    mask = read_image(path)
+    boxes = [box for label, box in label_boxes(as_labels(mask)).items() if label in LUNG_LABELS]
+    return _world_corners(boxes, VolumeGeometry.from_sitk(mask))
+
+
+def _segment(image: sitk.Image) -> np.ndarray | None:
+    """Corners of the large air spaces that do not reach the sides of the image."""
+    factors = [max(1, int(COARSE_MM / spacing)) for spacing in image.GetSpacing()]
+    coarse = sitk.Shrink(image, factors)
+    geometry = VolumeGeometry.from_sitk(coarse)
+    smallest = MIN_LUNG_ML * 1000 / np.prod(geometry.spacing)
+    air = sitk.RelabelComponent(sitk.ConnectedComponent(coarse < TISSUE_HU), int(smallest) + 1)
+    sides = np.array(geometry.shape)[1:]
+    boxes = [box for box in label_boxes(air).values()
+             if (box[1:3] > 0).all() and (box[4:] < sides).all()]
+    return _world_corners(boxes, geometry)
+
+
+def _world_corners(boxes: list[np.ndarray], geometry: VolumeGeometry) -> np.ndarray | None:
+    """World positions (8 M, 3) of the corners of M voxel boxes, ``None`` without a box."""
+    if not boxes:
+        return None
+    picks = np.stack(np.meshgrid([0, 3], [1, 4], [2, 5], indexing='ij'), -1).reshape(8, 3)
+    return geometry.index_to_world(np.concatenate([box[picks] for box in boxes]) - 0.5)

@@ -1,0 +1,91 @@
+"""From converted scans and their lesions to the index and the report."""
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from mmdet3d_medical.structures import VolumeGeometry
+
+from ..index import write_index
+from .cache import ScanSource, VolumeCache
+
+MAX_LISTED = 20
+
+
+@dataclasses.dataclass
+class ConversionReport:
+    """What a conversion made of a data set. Lesions to ignore are not counted."""
+
+    index_path: Path
+    scans: int
+    lesions: int
+    scans_with_lesions: int
+    outside: list[str]  # scan id of each lesion outside its volume
+    missing: list[str]  # listed scans without a file
+    not_cropped: list[str]  # scans without lungs
+    failures: dict[str, str]
+
+    def print(self, console: Console | None = None) -> None:
+        """Print counts, then every list that is not empty, ids included."""
+        console = console or Console(soft_wrap=True, highlight=False)
+        console.print(f'{self.scans} scans, {self.lesions} lesions in {self.scans_with_lesions} of '
+                      f'them: {self.index_path}', markup=False)
+        for title, names in (
+            ('lesions lie outside their volume and count as missed in tests', self.outside),
+            ('listed scans have no file', self.missing),
+            ('scans have no lungs to crop to and were kept whole', self.not_cropped),
+            ('scans FAILED', [f'{key}: {value}' for key, value in self.failures.items()])):
+            if names:
+                console.print(f'{len(names)} {title}:', markup=False)
+                rest = [f'... and {len(names) - MAX_LISTED} more'] * (len(names) > MAX_LISTED)
+                for name in [*names[:MAX_LISTED], *rest]:
+                    console.print(f'  {name}', markup=False)
+
+
+def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str, dict],
+           failures: dict[str, str], lesions: dict[str, list[dict]] | None,
+           classes: Sequence[str], missing: Sequence[str] = ()) -> ConversionReport:
+    """Write the index of the converted scans and report.
+
+    Args:
+        cache: Where the scans were converted to.
+        sources: All scans of the data set.
+        records: Records of the converted ones, by scan id.
+        failures: Messages by the ids of those that failed.
+        lesions: Instances by scan id; ``None`` if the scans are not annotated, except by a mask.
+        classes: Class names.
+        missing: Ids of scans that are listed somewhere, but have no file.
+    """
+    scans = [_index_scan(cache, source, records[source.scan_id], lesions)
+             for source in sources if source.scan_id in records]
+    spacing = cache.settings.spacing
+    path = cache.root / 'index.json'
+    write_index(path, dict(classes=list(classes), spacing=spacing and list(spacing),
+                           settings=dataclasses.asdict(cache.settings), scans=scans))
+    counted = [sum(not i['ignore'] for i in scan['instances']) for scan in scans]
+    cropped = cache.settings.crop == 'lungs'
+    return ConversionReport(
+        index_path=path, scans=len(scans), lesions=sum(counted),
+        scans_with_lesions=sum(count > 0 for count in counted),
+        outside=[scan['scan_id'] for scan in scans for _ in range(count_outside(scan))],
+        missing=sorted(missing), failures=dict(sorted(failures.items())),
+        not_cropped=sorted(key for key, r in records.items() if cropped and not r['cropped']))
+
+
+def _index_scan(cache: VolumeCache, source: ScanSource, record: dict,
+                lesions: dict[str, list[dict]] | None) -> dict:
+    annotated = lesions is not None or source.lesion_mask is not None
+    instances = record['instances'] + (lesions or {}).get(source.scan_id, [])
+    volume = cache.volume_path(source.scan_id).relative_to(cache.root)
+    return dict(scan_id=source.scan_id, subset=source.subset, volume=volume.as_posix(),
+                geometry=record['geometry'], annotated=annotated, instances=instances)
+
+
+def count_outside(scan: dict) -> int:
+    """How many lesions of an index's scan have their centre outside the volume."""
+    centers = np.array([i['center'] for i in scan['instances'] if not i['ignore']], float)
+    geometry = VolumeGeometry.from_dict(scan['geometry'])
+    voxels = geometry.world_to_index(centers.reshape(-1, 3)) + 0.5
+    return int((~((voxels >= 0) & (voxels < geometry.shape)).all(axis=1)).sum())

@@ -1,0 +1,153 @@
+"""Patches of a volume."""
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmcv.transforms import BaseTransform
+
+from mmdet3d_medical.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class RandomCrop3D(BaseTransform):
+    """Cut a patch, on a lesion or anywhere.
+
+    A patch on a lesion holds the whole lesion (if it fits), displaced from the middle at random.
+    Lesions of which less than ``min_visible`` lies in the patch become ignored, those wholly
+    outside are dropped. Boxes are not clipped: a lesion keeps its size and place in the world.
+
+    Required and changed keys: ``volume``, ``geometry``, ``gt_bboxes``, ``gt_bboxes_labels``,
+    ``gt_ignore_flags``. Required too: ``rng``.
+
+    Args:
+        size: Patch (D, H, W) in voxels.
+        lesion_prob: Fraction of patches centred on a lesion, where the scan has one; in [0, 1].
+            Defaults to 0.5.
+        jitter: How far the lesion may lie from the middle: 0 is the middle, 1 is touching the
+            border of the patch. Defaults to 0.8.
+        min_visible: Fraction of a box's volume that must lie inside for the lesion to count. From
+            0.5 on, its centre is then inside too. Defaults to 0.5.
+        pad_value: HU outside the volume. Defaults to -1024, air.
+    """
+
+    def __init__(self,
+                 size: Sequence[int],
+                 lesion_prob: float = 0.5,
+                 jitter: float = 0.8,
+                 min_visible: float = 0.5,
+                 pad_value: int = -1024) -> None:
+        for name, value in dict(lesion_prob=lesion_prob, jitter=jitter,
+                                min_visible=min_visible).items():
+            if not 0 <= value <= 1:
+                raise ValueError(f'{name} must be in [0, 1], found {value}')
+        if len(size) != 3 or min(size) < 1:
+            raise ValueError(f'size must be three positive voxel counts (D, H, W), found {size}')
+        self.size = np.array(size)
+        self.lesion_prob = lesion_prob
+        self.jitter = jitter
+        self.min_visible = min_visible
+        self.pad_value = pad_value
+
+    def transform(self, results: dict) -> dict:
+        return self.crop(results, self.size)
+
+    def crop(self, results: dict, size: np.ndarray) -> dict:
+        """Cut a patch of the given size (3,) at a random place."""
+        start = self.draw_start(results, size)
+        results['volume'] = read_region(results['volume'], start, size, self.pad_value)
+        results['geometry'] = results['geometry'].cropped(start, size)
+        results['gt_bboxes'] = results['gt_bboxes'] - np.tile(start, 2).astype(np.float32)
+        return select_visible(results, self.min_visible)
+
+    def draw_start(self, results: dict, size: np.ndarray) -> np.ndarray:
+        """Draw the first voxel (3,) of the patch; negative where the volume is smaller."""
+        rng, shape = results['rng'], np.array(results['volume'].shape[1:])
+        lowest, highest = np.minimum(shape - size, 0), np.maximum(shape - size, 0)
+        boxes = inner_boxes(results, shape)
+        if len(boxes) == 0 or rng.random() >= self.lesion_prob:
+            return rng.integers(lowest, highest + 1)
+        box = boxes[rng.integers(len(boxes))]
+        play = np.maximum(size - (box[3:] - box[:3]), 0) / 2 * self.jitter
+        middle = (box[:3] + box[3:] - size) / 2
+        start = np.rint(middle + rng.uniform(-play, play)).astype(int)
+        return np.clip(start, lowest, highest)
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(size={self.size.tolist()}, '
+                f'lesion_prob={self.lesion_prob}, jitter={self.jitter}, '
+                f'min_visible={self.min_visible}, pad_value={self.pad_value})')
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop3D(RandomCrop3D):
+    """Cut a larger or smaller patch and resize it: lesions at random scale, at no extra reading.
+
+    The scan is magnified by a factor drawn log-uniformly, so that halving and doubling are
+    equally likely. Keys as in :class:`RandomCrop3D`.
+
+    Args:
+        size: Patch (D, H, W) in voxels after resizing.
+        scale_range: Smallest and largest magnification. Defaults to (0.8, 1.25).
+        **kwargs: Arguments of :class:`RandomCrop3D`.
+    """
+
+    def __init__(self, size: Sequence[int], scale_range: Sequence[float] = (0.8, 1.25),
+                 **kwargs) -> None:
+        super().__init__(size, **kwargs)
+        if not 0 < scale_range[0] <= scale_range[1]:
+            raise ValueError(f'scale_range must be 0 < smallest <= largest, found {scale_range}')
+        self.scale_range = tuple(scale_range)
+
+    def transform(self, results: dict) -> dict:
+        scale = np.exp(results['rng'].uniform(*np.log(self.scale_range)))
+        region = np.maximum(np.rint(self.size / scale), 1).astype(int)
+        results = self.crop(results, region)
+        if np.array_equal(region, self.size):
+            return results
+        results['volume'] = resize(results['volume'], self.size)
+        results['geometry'] = results['geometry'].zoomed(self.size)
+        results['gt_bboxes'] = results['gt_bboxes'] * np.tile(self.size / region, 2).astype('f4')
+        return results
+
+    def __repr__(self) -> str:
+        return super().__repr__()[:-1] + f', scale_range={self.scale_range})'
+
+
+def inner_boxes(results: dict, shape: np.ndarray) -> np.ndarray:
+    """Boxes (M, 6) of the lesions that count and whose centres lie inside the volume."""
+    boxes = results['gt_bboxes']
+    centers = (boxes[:, :3] + boxes[:, 3:]) / 2
+    inside = ((centers >= 0) & (centers < shape)).all(axis=1)
+    return boxes[inside & ~results['gt_ignore_flags']]
+
+
+def read_region(volume: np.ndarray, start: np.ndarray, size: np.ndarray,
+                pad_value: int) -> np.ndarray:
+    """Copy the region (C, *size) from ``start`` on, padded where it leaves the volume."""
+    stop = np.minimum(start + size, volume.shape[1:])
+    first = np.maximum(start, 0)
+    source = volume[(slice(None), *map(slice, first, stop))]
+    if np.array_equal(source.shape[1:], size):
+        return np.array(source)
+    region = np.full((volume.shape[0], *size), pad_value, volume.dtype)
+    region[(slice(None), *map(slice, first - start, stop - start))] = source
+    return region
+
+
+def select_visible(results: dict, min_visible: float) -> dict:
+    """Drop boxes outside the volume and mark those as ignored that are mostly outside."""
+    boxes, shape = results['gt_bboxes'], results['volume'].shape[1:]
+    extents = np.maximum(np.minimum(boxes[:, 3:], shape) - np.maximum(boxes[:, :3], 0), 0)
+    visible = extents.prod(axis=1) / (boxes[:, 3:] - boxes[:, :3]).prod(axis=1)
+    keep = visible > 0
+    results['gt_ignore_flags'] = (results['gt_ignore_flags'] | (visible < min_visible))[keep]
+    results['gt_bboxes'] = boxes[keep]
+    results['gt_bboxes_labels'] = results['gt_bboxes_labels'][keep]
+    return results
+
+
+def resize(volume: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Resize (C, D, H, W) trilinearly, edges on edges, to float32 of (C, *size)."""
+    tensor = torch.from_numpy(volume.astype(np.float32))[None]
+    return F.interpolate(tensor, size=size.tolist(), mode='trilinear')[0].numpy()

@@ -1,0 +1,68 @@
+"""From an item of the data set to a volume with voxel boxes."""
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmdet3d_medical.registry import TRANSFORMS
+from mmdet3d_medical.structures import VolumeGeometry
+
+
+@TRANSFORMS.register_module()
+class LoadVolume(BaseTransform):
+    """Map a converted volume into memory and express its lesions as voxel boxes.
+
+    Nothing is read before a voxel is asked for, so a crop costs milliseconds. The map is
+    copy-on-write: the file is never altered.
+
+    Required keys: ``scan_id``, ``volume_path``, ``geometry``, ``instances``.
+    Added keys: ``volume`` (1, D, H, W) int16 HU; ``gt_bboxes`` (N, 6) float32
+    (z1, y1, x1, z2, y2, x2) voxel edges; ``gt_bboxes_labels`` (N,) int64; ``gt_ignore_flags``
+    (N,) bool.
+
+    Args:
+        with_ignored: Whether to load instances marked "ignore". Without them their place counts
+            as background. Defaults to True.
+    """
+
+    def __init__(self, with_ignored: bool = True) -> None:
+        self.with_ignored = with_ignored
+
+    def transform(self, results: dict) -> dict:
+        results['volume'] = open_volume(results['volume_path'], results['geometry'],
+                                        results['scan_id'])[None]
+        instances = [instance for instance in results['instances']
+                     if self.with_ignored or not instance['ignore']]
+        results['gt_bboxes'] = instance_boxes(instances, results['geometry'])
+        results['gt_bboxes_labels'] = np.array([i['label'] for i in instances], np.int64)
+        results['gt_ignore_flags'] = np.array([i['ignore'] for i in instances], bool)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(with_ignored={self.with_ignored})'
+
+
+def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap:
+    """Map a converted volume (D, H, W) into memory and check that it is the one described.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is unreadable, or its type or shape is not the expected one.
+    """
+    try:
+        volume = np.load(path, mmap_mode='c')
+    except FileNotFoundError:
+        raise FileNotFoundError(f'scan {scan_id}: no volume at {path}, convert the data '
+                                'again') from None
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f'scan {scan_id}: {path} is not a readable volume ({error}), delete it '
+                         'and convert the data again') from error
+    if volume.dtype != np.int16 or volume.shape != tuple(geometry.shape):
+        raise ValueError(f'scan {scan_id}: {path} holds {volume.dtype} of shape {volume.shape}, '
+                         f'expected int16 of shape {tuple(geometry.shape)}: convert the data again')
+    return volume
+
+
+def instance_boxes(instances: list[dict], geometry: VolumeGeometry) -> np.ndarray:
+    """Voxel boxes (N, 6) float32 of instances given by centre and size in world millimetres."""
+    centers = np.array([i['center'] for i in instances], float).reshape(-1, 3)
+    sizes = np.array([i['size'] for i in instances], float).reshape(-1, 3)
+    return geometry.world_to_box(centers, sizes).astype(np.float32)

@@ -1,0 +1,109 @@
+"""Lesion detection data set: scans listed in a JSON index."""
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from mmdet3d_medical.registry import DATASETS
+from mmdet3d_medical.structures import VolumeGeometry
+
+from .index import read_index
+from .samplers import Draw
+
+
+@DATASETS.register_module()
+class VolumeDetDataset(BaseDataset):
+    """Scans of a converted data set, each with its lesions in world millimetres.
+
+    An item is asked for by position or by a :class:`Draw`. The pipeline receives a dict with
+    ``scan_id``, ``subset``, ``volume_path``, ``geometry`` (:class:`VolumeGeometry`),
+    ``annotated``, ``instances`` (see ``docs/data.md``), ``draw`` and ``rng``, a numpy generator
+    seeded by (``seed``, draw number): the only source of randomness a transform may use.
+
+    Args:
+        data_root: Folder the other paths are relative to. Defaults to ''.
+        ann_file: The index. Defaults to 'index.json'.
+        split: Scans to take: a text file with one scan id a line, or a list of ids. Their order
+            is kept. ``None`` takes all.
+        subsets: Subset numbers to take. ``None`` takes all.
+        pipeline: Transforms, as configs or callables.
+        test_mode: Whether the data set is for testing. Defaults to False.
+        seed: Seed of the augmentations. Defaults to 0.
+        metainfo: Overrides meta information; ``classes`` must agree with the index.
+        lazy_init: Whether to put off reading the index. Defaults to False.
+
+    Raises:
+        FileNotFoundError: If the index or the split file is missing.
+        ValueError: If the index is invalid or the selection is empty or names unknown scans.
+    """
+
+    def __init__(self,
+                 data_root: str = '',
+                 ann_file: str = 'index.json',
+                 split: str | Sequence[str] | None = None,
+                 subsets: Sequence[int] | None = None,
+                 pipeline: Sequence[dict | Callable] = (),
+                 test_mode: bool = False,
+                 seed: int = 0,
+                 metainfo: dict | None = None,
+                 lazy_init: bool = False) -> None:
+        self.split = split
+        self.subsets = subsets
+        self.seed = seed
+        super().__init__(ann_file=ann_file, metainfo=metainfo, data_root=data_root,
+                         data_prefix={}, pipeline=list(pipeline), test_mode=test_mode,
+                         lazy_init=lazy_init)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the index and keep the scans that ``split`` and ``subsets`` select."""
+        index = read_index(self.ann_file)
+        classes = tuple(index['classes'])
+        wanted = tuple(self._metainfo.setdefault('classes', classes))
+        if wanted != classes:
+            raise ValueError(f'{self.ann_file} has the classes {classes}, but the metainfo of '
+                             f'the data set says {wanted}: change one of the two')
+        scans = self._select(index['scans'])
+        if not scans:
+            raise ValueError(f'{self.ann_file}: no scan is selected by subsets={self.subsets}, '
+                             f'split={self.split}')
+        return [self.parse_data_info(scan) for scan in scans]
+
+    def _select(self, scans: list[dict]) -> list[dict]:
+        if self.split is not None:
+            by_id = {scan['scan_id']: scan for scan in scans}
+            ids = self._split_ids()
+            unknown = [scan_id for scan_id in ids if scan_id not in by_id]
+            if unknown:
+                raise ValueError(f'{len(unknown)} scans of the split {self.split} are not in '
+                                 f'{self.ann_file}, the first is {unknown[0]!r}')
+            scans = [by_id[scan_id] for scan_id in ids]
+        if self.subsets is not None:
+            scans = [scan for scan in scans if scan.get('subset') in self.subsets]
+        return scans
+
+    def _split_ids(self) -> list[str]:
+        if not isinstance(self.split, (str, Path)):
+            return list(self.split)
+        path = Path(self.data_root) / self.split
+        if not path.is_file():
+            raise FileNotFoundError(f'no split file at {path}: make the splits with '
+                                    'tools/dataset_converters/make_splits.py')
+        return path.read_text().split()
+
+    def parse_data_info(self, scan: dict) -> dict:
+        """Turn a scan of the index into an item: absolute path, geometry as an object."""
+        return dict(scan_id=scan['scan_id'],
+                    subset=scan.get('subset'),
+                    volume_path=str(Path(self.ann_file).parent / scan['volume']),
+                    geometry=VolumeGeometry.from_dict(scan['geometry']),
+                    annotated=scan['annotated'],
+                    instances=scan['instances'])
+
+    def prepare_data(self, idx: int | Draw) -> dict:
+        """Run the pipeline on one scan, its generator seeded by the number of the draw."""
+        draw = idx if isinstance(idx, Draw) else Draw(idx % len(self), idx % len(self))
+        info = self.get_data_info(draw.index)
+        info['draw'] = draw
+        info['rng'] = np.random.default_rng([self.seed, draw.number])
+        return self.pipeline(info)
