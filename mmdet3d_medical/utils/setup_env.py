@@ -1,0 +1,34 @@
+"""Fills the registries."""
+
+import datetime
+import warnings
+from importlib import import_module
+
+SCOPE = 'mmdet3d_medical'
+REGISTERING_PACKAGES = ('datasets', 'engine', 'evaluation', 'models', 'visualization')
+
+
+def register_all_modules(init_default_scope: bool = True) -> None:
+    """Import everything that registers something, so that configs can name it.
+
+    Args:
+        init_default_scope (bool): Whether to make ``mmdet3d_medical`` the scope in which types
+            without a prefix are looked up. Defaults to True.
+    """
+    for package in REGISTERING_PACKAGES:
+        import_module(f'{SCOPE}.{package}')
+    if init_default_scope:
+        _set_default_scope()
+
+
+def _set_default_scope() -> None:
+    from mmengine.registry import DefaultScope
+    current = DefaultScope.get_current_instance()
+    if current is not None and current.scope_name == SCOPE:
+        return
+    if current is not None:
+        warnings.warn(
+            f'The default scope was {current.scope_name!r} and is now {SCOPE!r}. To keep it, call '
+            '`register_all_modules(init_default_scope=False)`.', stacklevel=3)
+    # The scope created last is the current one, and an instance's name may be used only once.
+    DefaultScope.get_instance(f'{SCOPE}-{datetime.datetime.now()}', scope_name=SCOPE)
