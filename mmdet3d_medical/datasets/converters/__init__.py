@@ -1,6 +1,8 @@
 from .annotations import read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .luna16 import convert_luna16
+from .report import ConversionReport
+from .volumes import convert_volumes
 
-__all__ = ['ConvertSettings', 'ScanSource', 'VolumeCache', 'convert_luna16', 'convert_scans',
-           'read_annotations']
+__all__ = ['ConversionReport', 'ConvertSettings', 'ScanSource', 'VolumeCache', 'convert_luna16',
+           'convert_scans', 'convert_volumes', 'read_annotations']

@@ -190,10 +190,10 @@ def _convert_parallel(sources: Sequence[ScanSource], cache: VolumeCache,
 def _try_convert(cache: VolumeCache, source: ScanSource) -> tuple[str, dict | None, str | None]:
     try:
         return source.scan_id, cache.convert(source), None
-    except (ValueError, RuntimeError, OSError, MemoryError) as error:
-        message = str(error)
-        named = str(source.image.name) in message or 'mask' in message
-        return source.scan_id, None, message if named else f'{source.image}: {message}'
+    except ValueError as error:  # names the file
+        return source.scan_id, None, str(error)
+    except (RuntimeError, OSError, MemoryError) as error:
+        return source.scan_id, None, f'{source.image}: {error!r}'
 
 
 def _use_one_thread() -> None:

@@ -1,12 +1,17 @@
-"""Options that all converters share."""
+"""The command line that all converters share."""
 import argparse
 import os
+import sys
+from collections.abc import Callable
 
 from .cache import ConvertSettings
+from .report import ConversionReport
 
 
-def add_convert_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--out``, ``--spacing``, ``--crop``, ``--margin`` and ``--workers``."""
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Parser with ``--out``, ``--spacing``, ``--crop``, ``--margin`` and ``--workers``."""
+    parser = argparse.ArgumentParser(description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', required=True, metavar='OUT_DIR',
                         help='folder for volumes/*.npy and index.json')
     parser.add_argument('--spacing', nargs='+', default=['native'], metavar='MM',
@@ -17,6 +22,7 @@ def add_convert_options(parser: argparse.ArgumentParser) -> None:
                         help='kept around the lungs (default: 10 mm)')
     parser.add_argument('--workers', type=int, default=max(1, (os.cpu_count() or 2) // 2),
                         help='processes (default: half the cores)')
+    return parser
 
 
 def parse_settings(args: argparse.Namespace) -> ConvertSettings:
@@ -34,3 +40,18 @@ def parse_settings(args: argparse.Namespace) -> ConvertSettings:
                              + ' '.join(args.spacing)) from None
     return ConvertSettings(spacing=spacing, crop=args.crop, margin=args.margin,
                            instances=getattr(args, 'instances', 'auto'))
+
+
+def run(convert: Callable[[ConvertSettings], ConversionReport], args: argparse.Namespace) -> int:
+    """Convert and report.
+
+    Returns:
+        Exit code: 0, 1 if scans failed, 2 if nothing could be converted.
+    """
+    try:
+        report = convert(parse_settings(args))
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    report.print()
+    return 1 if report.failures else 0

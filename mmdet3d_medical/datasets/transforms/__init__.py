@@ -1,7 +1,8 @@
 from .crop import RandomCrop3D, RandomResizedCrop3D
 from .formatting import PackVolumeInputs
+from .intensity import RandomGaussianNoise, RandomHUShiftScale, RandomSharpness
 from .loading import LoadVolume
 from .spatial import RandomFlip3D, RandomPermuteAxes
 
-__all__ = ['LoadVolume', 'PackVolumeInputs', 'RandomCrop3D', 'RandomFlip3D', 'RandomPermuteAxes',
-           'RandomResizedCrop3D']
+__all__ = ['LoadVolume', 'PackVolumeInputs', 'RandomCrop3D', 'RandomFlip3D', 'RandomGaussianNoise',
+           'RandomHUShiftScale', 'RandomPermuteAxes', 'RandomResizedCrop3D', 'RandomSharpness']

@@ -1,0 +1,130 @@
+"""Any CT volumes that SimpleITK reads, annotated by a CSV file, by masks or not at all."""
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .annotations import csv_classes, read_annotations
+from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
+from .report import ConversionReport, finish
+
+SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
+IMAGE_ENDINGS = ('_image', '_img', '_ct')
+MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg')
+DEFAULT_CLASS = 'lesion'
+
+
+def stem(path: Path) -> str:
+    """File name without the suffix, '.nii.gz' being one suffix. This is the scan id."""
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[:-len(suffix)]
+    return path.stem
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """Files given by name, and all images below the folders given, sorted.
+
+    Raises:
+        ValueError: If a path does not exist.
+    """
+    found: set[Path] = set()
+    for path in map(Path, paths):
+        if not path.exists():
+            raise ValueError(f'{path}: no such file or folder')
+        inner = [p for p in path.rglob('*') if p.name.lower().endswith(SUFFIXES)]
+        found.update(inner if path.is_dir() else [path])
+    return sorted(found)
+
+
+def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
+    """One scan for each image that does not end like a mask, sorted by scan id.
+
+    Raises:
+        ValueError: If there is none, or two files would get the same scan id.
+    """
+    paths = list(paths)
+    sources: dict[str, ScanSource] = {}
+    for image in find_images(paths):
+        scan_id = stem(image)
+        if scan_id.lower().endswith(MASK_ENDINGS):
+            continue
+        if scan_id in sources:
+            raise ValueError(f'{image} and {sources[scan_id].image} would both be the scan '
+                             f'{scan_id!r}: file names must be unique, rename one')
+        sources[scan_id] = ScanSource(scan_id, image)
+    if not sources:
+        raise ValueError(f'no volumes in {", ".join(map(str, paths))}: looked for '
+                         f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_ENDINGS)} are '
+                         'taken for masks')
+    return [sources[scan_id] for scan_id in sorted(sources)]
+
+
+def pair_masks(sources: Sequence[ScanSource],
+               masks: Iterable[str | Path]) -> tuple[list[ScanSource], list[str]]:
+    """Give each scan its mask: the file of the same stem, endings as '_image', '_label' apart.
+
+    Args:
+        sources: Scans.
+        masks: Mask files or folders of them.
+
+    Returns:
+        The scans, with ``lesion_mask`` where there is one, and the stems of masks left over.
+
+    Raises:
+        ValueError: If no mask belongs to a scan, or two belong to the same.
+    """
+    images = {source.image.resolve() for source in sources}
+    by_key: dict[str, Path] = {}
+    for mask in find_images(masks):
+        if mask.resolve() in images:
+            continue
+        key = _strip(stem(mask), MASK_ENDINGS)
+        if key in by_key:
+            raise ValueError(f'{mask} and {by_key[key]} are both masks of {key!r}: keep one')
+        by_key[key] = mask
+    paired = [dataclasses.replace(source, lesion_mask=_find_mask(source, by_key))
+              for source in sources]
+    used = {source.lesion_mask for source in paired}
+    if not any(used):
+        raise ValueError(f'none of {len(by_key)} masks belongs to a volume: the mask of '
+                         f'{sources[0].image.name} should be called like it, or '
+                         f'{_strip(sources[0].scan_id, IMAGE_ENDINGS)}_label, _mask or _seg')
+    return paired, sorted(stem(mask) for mask in by_key.values() if mask not in used)
+
+
+def _find_mask(source: ScanSource, by_key: dict[str, Path]) -> Path | None:
+    return by_key.get(source.scan_id) or by_key.get(_strip(source.scan_id, IMAGE_ENDINGS))
+
+
+def _strip(name: str, endings: Sequence[str]) -> str:
+    for ending in endings:
+        if name.lower().endswith(ending):
+            return name[:-len(ending)]
+    return name
+
+
+def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Path],
+                    out: str | Path, settings: ConvertSettings,
+                    workers: int = 1) -> ConversionReport:
+    """Convert volumes to a cache with an index.
+
+    Args:
+        paths: Image files, or folders that are searched with all below them.
+        annotations: One CSV file (see :func:`.annotations.read_annotations`), or masks or folders
+            of masks, or nothing: then the scans are not annotated. With a CSV file, a scan
+            without a row is a scan without lesions; with masks, a scan without a mask is not
+            annotated.
+        out: Folder of the cache.
+        settings: How to convert.
+        workers: Processes. Defaults to 1.
+    """
+    sources, lesions, classes, missing = find_scans(paths), None, [DEFAULT_CLASS], []
+    if len(annotations) == 1 and Path(annotations[0]).suffix.lower() == '.csv':
+        if Path(annotations[0]).is_file():
+            classes = csv_classes(annotations[0]) or classes
+        lesions = read_annotations(annotations[0], classes)
+        missing = sorted(set(lesions) - {source.scan_id for source in sources})
+    elif annotations:
+        sources, missing = pair_masks(sources, annotations)
+    records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
+    return finish(cache, sources, records, failures, lesions, classes, missing)

@@ -1,0 +1,125 @@
+"""Which scans are for training, for testing, labeled and unlabeled."""
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+NUM_SUBSETS = 10
+LUNA16_TRAIN = (6, 533)  # six of the ten subsets hold 533 of the 888 scans, the other four 355
+
+
+def shuffled(scan_ids: Sequence[str], seed: int) -> list[str]:
+    """Order ids at random, but as a function of seed and id alone.
+
+    Two ids keep their order whatever else is in the list, and with every version of Python.
+    """
+    return sorted(scan_ids, key=lambda name: hashlib.sha256(f'{seed}:{name}'.encode()).digest())
+
+
+def group_subsets(scans: Sequence[dict], seed: int) -> dict[int, list[str]]:
+    """Scan ids by subset, sorted. Scans without a subset are dealt into ten by seed.
+
+    Raises:
+        ValueError: If some scans have a subset and others have none.
+    """
+    numbers = {scan['scan_id']: scan.get('subset') for scan in scans}
+    without = [scan_id for scan_id, subset in numbers.items() if subset is None]
+    if without and len(without) < len(numbers):
+        raise ValueError(f'{len(without)} of {len(numbers)} scans have no subset, the first is '
+                         f'{without[0]!r}: give every scan a subset or none')
+    for position, scan_id in enumerate(shuffled(without, seed)):
+        numbers[scan_id] = position % NUM_SUBSETS
+    groups: dict[int, list[str]] = {}
+    for scan_id in sorted(numbers):
+        groups.setdefault(numbers[scan_id], []).append(scan_id)
+    return dict(sorted(groups.items()))
+
+
+def choose_train_subsets(sizes: Mapping[int, int]) -> list[int]:
+    """Subsets to train on: those with LUNA16's 533 scans if there are such, else the first 60 %.
+
+    LUNA16 has eight subsets of 89 scans and two of 88, so 533 = 5 * 89 + 88. Of the choices
+    with that sum, the first in order is taken.
+
+    Args:
+        sizes: Scans in each subset.
+    """
+    count, total = LUNA16_TRAIN
+    if sum(sizes.values()) > total:
+        for subsets in itertools.combinations(sorted(sizes), count):
+            if sum(sizes[subset] for subset in subsets) == total:
+                return list(subsets)
+    return sorted(sizes)[:max(1, round(0.6 * len(sizes)))]
+
+
+def make_splits(scans: Sequence[dict], train_subsets: Sequence[int] | None = None,
+                test_subsets: Sequence[int] | None = None, labeled: Sequence[int] = (),
+                unlabeled: Sequence[int] = (), seed: int = 0) -> dict[str, list[str]]:
+    """Make all lists of a protocol.
+
+    Shorter labeled lists are the beginnings of longer ones, so are the unlabeled ones, and no
+    scan is both labeled and unlabeled, whichever two lists are combined.
+
+    Args:
+        scans: Scans of the index.
+        train_subsets: ``None`` chooses by :func:`choose_train_subsets`.
+        test_subsets: ``None`` takes all that are not for training.
+        labeled: Sizes of the labeled lists.
+        unlabeled: Sizes of the unlabeled lists.
+        seed: Decides which scans are labeled and unlabeled. Defaults to 0.
+
+    Returns:
+        Scan ids by name: 'subset0' ..., 'train', 'test', 'labeled_25' ..., 'unlabeled_100' ...
+
+    Raises:
+        ValueError: If a subset does not exist or is on both sides, or there are too few scans.
+    """
+    groups = group_subsets(scans, seed)
+    if train_subsets is None:
+        sizes = {k: len(ids) for k, ids in groups.items() if k not in (test_subsets or ())}
+        train_subsets = choose_train_subsets(sizes) if test_subsets is None else sorted(sizes)
+    if test_subsets is None:
+        test_subsets = sorted(set(groups) - set(train_subsets))
+    _check_subsets(groups, train_subsets, test_subsets)
+    train = [scan_id for subset in train_subsets for scan_id in groups[subset]]
+    lists = {f'subset{subset}': ids for subset, ids in groups.items()}
+    lists['train'] = sorted(train)
+    lists['test'] = sorted(scan_id for subset in test_subsets for scan_id in groups[subset])
+    return {**lists, **draw_labeled(train, labeled, unlabeled, seed)}
+
+
+def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequence[int],
+                 seed: int) -> dict[str, list[str]]:
+    """Draw nested, disjoint labeled and unlabeled lists from the training scans.
+
+    Raises:
+        ValueError: If a size is below 1 or the largest two do not fit together.
+    """
+    if min([*labeled, *unlabeled], default=1) < 1:
+        raise ValueError(f'lists need at least one scan, found sizes {labeled} and {unlabeled}')
+    first, most = max(labeled, default=0), max(unlabeled, default=0)
+    if first + most > len(train):
+        raise ValueError(f'{first} labeled and {most} unlabeled scans were asked for, but only '
+                         f'{len(train)} scans are for training: ask for fewer')
+    order = shuffled(train, seed)
+    return {**{f'labeled_{size}': order[:size] for size in labeled},
+            **{f'unlabeled_{size}': order[first:first + size] for size in unlabeled}}
+
+
+def write_splits(folder: str | Path, lists: Mapping[str, Sequence[str]]) -> None:
+    """Write each list as ``<name>.txt``, one scan id a line."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, scan_ids in lists.items():
+        (folder / f'{name}.txt').write_text(''.join(f'{scan_id}\n' for scan_id in scan_ids))
+
+
+def _check_subsets(groups: Mapping[int, list[str]], train: Sequence[int],
+                   test: Sequence[int]) -> None:
+    unknown = sorted((set(train) | set(test)) - set(groups))
+    if unknown:
+        raise ValueError(f'the index has no scans of the subsets {unknown}, it has those of '
+                         f'{list(groups)}')
+    both = sorted(set(train) & set(test))
+    if both:
+        raise ValueError(f'the subsets {both} are for training and for testing: choose one')

@@ -1,0 +1,93 @@
+"""Pictures of a volume: three orthogonal slices through each point, with boxes."""
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+PLANES = ('axial', 'coronal', 'sagittal')  # across z, y, x
+HU_WINDOW = (-1000.0, 400.0)
+
+
+@dataclass(frozen=True)
+class BoxLayer:
+    """Boxes of one kind.
+
+    Args:
+        boxes: (N, 6) voxel edges (z1, y1, x1, z2, y2, x2).
+        color: Any colour of matplotlib.
+        texts: What to write at each box, N strings; nothing if empty.
+    """
+
+    boxes: np.ndarray
+    color: str = 'lime'
+    texts: Sequence[str] = ()
+
+
+def slice_figure(volume: np.ndarray,
+                 points: np.ndarray,
+                 layers: Sequence[BoxLayer] = (),
+                 spacing: Sequence[float] = (1.0, 1.0, 1.0),
+                 window: Sequence[float] = HU_WINDOW,
+                 title: str = '') -> Figure:
+    """Draw axial, coronal and sagittal slices, one row for each point.
+
+    Args:
+        volume: (D, H, W) in HU; a memory map is read only where it is drawn.
+        points: (M, 3) voxel coordinates (z, y, x), in the same units as boxes, M >= 1.
+        layers: Boxes to outline, where a slice cuts them.
+        spacing: Voxel size (z, y, x) in mm, for true proportions.
+        window: HU that are black and white.
+        title: Heading.
+
+    Returns:
+        The figure; save it with ``figure.savefig(path)``.
+    """
+    points = np.asarray(points, float).reshape(-1, 3)
+    figure = Figure(figsize=(9, 3 * len(points) + 0.4), layout='constrained')
+    figure.suptitle(title, fontsize=10)
+    for row, point in zip(figure.subplots(len(points), 3, squeeze=False), points, strict=True):
+        for axis, ax in enumerate(row):
+            draw_slice(ax, volume, axis, point[axis], layers, spacing, window)
+    return figure
+
+
+def draw_slice(ax: Axes, volume: np.ndarray, axis: int, position: float,
+               layers: Sequence[BoxLayer] = (), spacing: Sequence[float] = (1.0, 1.0, 1.0),
+               window: Sequence[float] = HU_WINDOW) -> None:
+    """Draw the slice across ``axis`` at a voxel coordinate, and the boxes that it cuts.
+
+    Axial slices have the front of the body above, the others the head.
+    """
+    index = int(np.clip(np.floor(position), 0, volume.shape[axis] - 1))
+    rows, columns = [other for other in range(3) if other != axis]
+    height, width = volume.shape[rows], volume.shape[columns]
+    ax.imshow(volume.take(index, axis), cmap='gray', vmin=window[0], vmax=window[1],
+              extent=(0, width, height, 0), aspect=spacing[rows] / spacing[columns])
+    if rows == 0:
+        ax.invert_yaxis()
+    for layer in layers:
+        _draw_boxes(ax, layer, axis, index + 0.5)
+    ax.set(xlim=(0, width), xticks=[], yticks=[])
+    ax.set_title(f'{PLANES[axis]} {"zyx"[axis]} = {index}', fontsize=8)
+
+
+def lesion_points(boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Centres (N, 3) of boxes, or without boxes the middle (1, 3) of a volume of that shape."""
+    if len(boxes) == 0:
+        return np.array([shape], float) / 2
+    return (boxes[:, :3] + boxes[:, 3:]) / 2
+
+
+def _draw_boxes(ax: Axes, layer: BoxLayer, axis: int, position: float) -> None:
+    rows, columns = [other for other in range(3) if other != axis]
+    texts = layer.texts or [''] * len(layer.boxes)
+    for box, text in zip(np.asarray(layer.boxes), texts, strict=True):
+        if not box[axis] <= position <= box[axis + 3]:
+            continue
+        corner = (box[columns], box[rows])
+        ax.add_patch(Rectangle(corner, box[columns + 3] - box[columns], box[rows + 3] - box[rows],
+                               fill=False, edgecolor=layer.color, linewidth=1))
+        ax.text(*corner, text, color=layer.color, fontsize=7, va='bottom', clip_on=True)

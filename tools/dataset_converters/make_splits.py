@@ -1,0 +1,52 @@
+"""Write lists of scans for training, testing and semi-supervision, from a converted data set.
+
+The defaults are for LUNA16: 533 training scans (six subsets) and 355 test scans (four), of the
+training scans 25, 50, 100 labeled and 100, 200, 300, 400 unlabeled. The same index and seed always
+give the same files.
+
+Examples:
+    python tools/dataset_converters/make_splits.py data/luna16/index.json
+    python tools/dataset_converters/make_splits.py data/mine/index.json --labeled 10 20 \
+        --unlabeled 50 --test-subsets 8 9
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.datasets.splits import make_splits, write_splits
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('index', metavar='INDEX', help='index.json of the converted data')
+    parser.add_argument('--out', metavar='DIR', help="default: 'splits' beside the index")
+    parser.add_argument('--train-subsets', type=int, nargs='+', metavar='K',
+                        help='default: as LUNA16, or six in ten')
+    parser.add_argument('--test-subsets', type=int, nargs='+', metavar='K',
+                        help='default: those that are not for training')
+    parser.add_argument('--labeled', type=int, nargs='*', default=[25, 50, 100], metavar='N')
+    parser.add_argument('--unlabeled', type=int, nargs='*', default=[100, 200, 300, 400],
+                        metavar='N')
+    parser.add_argument('--seed', type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    folder = Path(args.out) if args.out else Path(args.index).parent / 'splits'
+    try:
+        lists = make_splits(read_index(args.index)['scans'], args.train_subsets, args.test_subsets,
+                            args.labeled, args.unlabeled, args.seed)
+    except (ValueError, OSError) as error:
+        print(f'error: {args.index}: {error}', file=sys.stderr)
+        return 2
+    write_splits(folder, lists)
+    for name, scan_ids in lists.items():
+        print(f'{folder / name}.txt: {len(scan_ids)} scans')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
