@@ -1,0 +1,225 @@
+"""Nodules: what they look like, where they sit, how they are drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .anatomy import Chest
+from .grid import Grid, brighten, coverage
+from .settings import PhantomSettings
+from .vessels import Tree
+
+# Diameters (mm) at quantiles of LUNA16's 1,186 nodules; how many nodules its 601 scans with any have.
+QUANTILES = (0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99, 1)
+DIAMETERS = (3.25, 3.59, 4.09, 4.4, 4.9, 5.11, 5.31, 5.9, 6.43, 7.3, 8.72, 9.7, 11.07, 15.48, 18.95,
+             23.99, 32.27)  # fmt: skip
+COUNTS = {1: 310, 2: 159, 3: 63, 4: 24, 5: 23, 6: 11, 7: 4, 8: 2, 9: 4, 12: 1}
+
+KINDS = {'solid': 0.68, 'part-solid': 0.1, 'ground-glass': 0.12, 'calcified': 0.1}
+MARGINS = {'smooth': 0.55, 'lobulated': 0.27, 'spiculated': 0.18}
+SITES = {'isolated': 0.5, 'vessel': 0.25, 'pleura': 0.25}
+SOFT_TISSUE = 30.0
+
+
+@dataclass(frozen=True)
+class Nodule:
+    """A nodule: ``centre`` (3,) and ``diameter`` in mm, and its class in each respect."""
+
+    centre: np.ndarray
+    diameter: float
+    kind: str
+    margin: str
+    site: str
+
+
+def draw_count(settings: PhantomSettings, rng: np.random.Generator) -> int:
+    """Number of nodules in a scan."""
+    if rng.random() < settings.healthy_fraction:
+        return 0
+    share = np.array(list(COUNTS.values())) / sum(COUNTS.values())
+    return int(rng.choice(list(COUNTS), p=share))
+
+
+def draw_diameter(rng: np.random.Generator) -> float:
+    """A diameter in mm from LUNA16's distribution."""
+    return float(np.exp(np.interp(rng.random(), QUANTILES, np.log(DIAMETERS))))
+
+
+def scan_mix(
+    shares: dict[str, float], concentration: float, rng: np.random.Generator
+) -> dict[str, float]:
+    """A scan's own shares of the kinds: Dirichlet around the average ones."""
+    weights = rng.dirichlet(concentration * len(shares) * np.array(list(shares.values())) + 1e-3)
+    return dict(zip(shares, weights, strict=True))
+
+
+def pick(shares: dict[str, float], rng: np.random.Generator) -> str:
+    """One key, drawn by its share."""
+    return str(rng.choice(list(shares), p=list(shares.values())))
+
+
+def add_nodules(
+    chest: Chest, trees: list[Tree], settings: PhantomSettings, rng: np.random.Generator
+) -> list[Nodule]:
+    """Draw a scan's nodules into ``chest`` and return them."""
+    mixes = [scan_mix(shares, settings.variety, rng) for shares in (KINDS, MARGINS, SITES)]
+    nodules = []
+    for _ in range(draw_count(settings, rng)):
+        kind, margin, site = (pick(mix, rng) for mix in mixes)
+        diameter = draw_diameter(rng)
+        if diameter < 5 and kind in ('part-solid', 'ground-glass'):
+            kind = 'solid'  # readers do not tell the finer kinds apart in so few voxels
+        centre, diameter = _place(chest, trees, nodules, site, diameter, rng)
+        nodules.append(Nodule(centre, diameter, kind, margin, site))
+        _draw_nodule(chest, nodules[-1], settings, rng)
+    return nodules
+
+
+def _place(chest, trees, others, site, diameter, rng) -> tuple[np.ndarray, float]:
+    """A centre that is free, shrinking the nodule when the lung is too small or too full for it."""
+    while True:
+        for _ in range(30):
+            centre = _SITES[site](chest, trees, diameter / 2, rng)
+            if centre is not None and all(
+                np.linalg.norm(centre - o.centre) > (diameter + o.diameter) / 2 + 4 for o in others
+            ):
+                return centre, diameter
+        if diameter <= DIAMETERS[0]:
+            raise ValueError('no room for a nodule in the lungs: raise the shape or the spacing')
+        diameter = max(0.8 * diameter, DIAMETERS[0])
+
+
+def _isolated(chest, trees, radius, rng) -> np.ndarray | None:
+    """Away from the pleura and from vessels one would take it to hang on."""
+    centre = chest.space.sample(rng, (radius + 2.0, np.inf))
+    if centre is None:
+        return None
+    for tree in trees:
+        gap = np.linalg.norm(tree.nodes - centre, axis=1) - tree.radii - radius
+        if (gap[tree.radii > 0.8] < 2.5).any():
+            return None
+    return centre
+
+
+def _on_vessel(chest, trees, radius, rng) -> np.ndarray | None:
+    """Beside a vessel that is thinner than the nodule."""
+    tree = trees[rng.integers(len(trees))]
+    node = rng.choice(np.flatnonzero(tree.radii < max(0.6 * radius, tree.radii.min() * 1.01)))
+    way = rng.standard_normal(3)
+    centre = tree.nodes[node] + way / np.linalg.norm(way) * (0.7 * radius + tree.radii[node])
+    nearest = ((chest.space.points - centre) ** 2).sum(1).argmin()
+    inside = np.linalg.norm(chest.space.points[nearest] - centre) < 2 * max(chest.grid.spacing)
+    return centre if inside and chest.space.depths[nearest] > radius else None
+
+
+def _on_pleura(chest, trees, radius, rng) -> np.ndarray | None:
+    """Broadly on the wall, with most of it in the lung."""
+    low = 0.35 * radius
+    return chest.space.sample(rng, (low, max(0.8 * radius, low + 2 * max(chest.grid.spacing))))
+
+
+_SITES = {'isolated': _isolated, 'vessel': _on_vessel, 'pleura': _on_pleura}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A star-shaped body: an ellipsoid whose radius is raised by bumps in some directions.
+
+    Args:
+        radius: Radius in mm of the sphere of about equal volume.
+        stretch: Relative semi-axes (3,), their product is 1.
+        poles: Unit vectors (J, 3) of the bumps.
+        heights: Relative heights (J,).
+        narrowness: Concentration of each bump about its pole, (J,).
+        softness: Width of the edge in mm.
+    """
+
+    radius: float
+    stretch: np.ndarray
+    poles: np.ndarray
+    heights: np.ndarray
+    narrowness: np.ndarray
+    softness: float
+
+    @classmethod
+    def draw(
+        cls, diameter: float, margin: str, softness: float, rng: np.random.Generator
+    ) -> 'Shape':
+        """Draw the shape of a nodule of the given margin."""
+        stretch = np.exp(rng.normal(0, 0.1, 3))
+        bumps = {'smooth': 2, 'lobulated': 7, 'spiculated': 16}[margin]
+        poles = rng.standard_normal((bumps, 3))
+        poles /= np.linalg.norm(poles, axis=1, keepdims=True)
+        height, narrow = {
+            'smooth': ((-0.1, 0.1), (2, 4)),
+            'lobulated': ((0.15, 0.45), (6, 14)),
+            'spiculated': ((0.3, 1.1), (25, 70)),
+        }[margin]
+        heights, narrowness = rng.uniform(*height, bumps), rng.uniform(*narrow, bumps)
+        # A bump exp(k (cos - 1)) covers about 1 / (2 k) of the sphere: shrink the core to keep the size.
+        grown = 1 + float((heights / (2 * narrowness)).sum())
+        return cls(
+            diameter / 2 / grown,
+            stretch / stretch.prod() ** (1 / 3),
+            poles,
+            heights,
+            narrowness,
+            softness,
+        )
+
+    @property
+    def reach(self) -> float:
+        """Largest distance of the surface from the centre in mm, bumps that overlap aside."""
+        return (
+            self.radius * self.stretch.max() * (1 + 1.3 * max(self.heights.max(), 0))
+            + self.softness
+        )
+
+    def share(self, grid: Grid, window: tuple[slice, ...], centre: np.ndarray) -> np.ndarray:
+        """Share of each voxel of ``window`` that the body fills, a mean over sub-voxels."""
+        fine = int(np.clip(np.ceil(max(grid.spacing) / 0.8), 1, 4))
+        axes = grid.axes(window, fine)
+        delta = [
+            (axis - c) / s
+            for axis, c, s in zip(axes, centre.astype(np.float32), self.stretch, strict=True)
+        ]
+        distance = np.sqrt(sum(d**2 for d in delta))
+        surface = np.ones_like(distance)
+        for pole, height, narrow in zip(self.poles, self.heights, self.narrowness, strict=True):
+            cosine = sum(d * p for d, p in zip(delta, pole, strict=True)) / (distance + 1e-3)
+            surface += height * np.exp(narrow * (cosine - 1))
+        inside = coverage(distance - self.radius * surface, self.softness)
+        d, h, w = (part.stop - part.start for part in window)
+        return inside.reshape(d, fine, h, fine, w, fine).mean((1, 3, 5), dtype=np.float32)
+
+
+def _draw_nodule(chest, nodule, settings, rng) -> None:
+    """Blend a nodule into the lung; every kind only makes voxels denser."""
+    soft = rng.uniform(1.5, 3.0) if nodule.kind == 'ground-glass' else rng.uniform(0.4, 1.0)
+    shape = Shape.draw(nodule.diameter, nodule.margin, soft, rng)
+    opacity = rng.uniform(*settings.contrast)
+    glass = rng.uniform(*settings.ground_glass)
+    if nodule.kind == 'solid':
+        paint(chest, shape, nodule.centre, opacity, SOFT_TISSUE)
+    elif nodule.kind == 'ground-glass':
+        paint(chest, shape, nodule.centre, glass, SOFT_TISSUE)
+    elif nodule.kind == 'part-solid':
+        paint(chest, shape, nodule.centre, glass, SOFT_TISSUE)
+        core = Shape.draw(nodule.diameter * rng.uniform(0.4, 0.6), 'lobulated', 0.6, rng)
+        paint(
+            chest,
+            core,
+            nodule.centre + rng.normal(0, 0.08 * nodule.diameter, 3),
+            opacity,
+            SOFT_TISSUE,
+        )
+    else:
+        paint(chest, shape, nodule.centre, 1.0, SOFT_TISSUE)
+        core = Shape.draw(nodule.diameter * rng.uniform(0.5, 0.95), 'smooth', 0.6, rng)
+        paint(chest, core, nodule.centre, 1.0, rng.uniform(200, 700))
+
+
+def paint(chest: Chest, shape: Shape, centre: np.ndarray, opacity: float, target: float) -> None:
+    """Make ``shape`` at ``centre`` (mm) denser, towards ``target`` HU by ``opacity``."""
+    window = chest.grid.window(centre - shape.reach, centre + shape.reach)
+    brighten(chest.hu[window], opacity * shape.share(chest.grid, window, centre), target)

@@ -1,0 +1,180 @@
+"""Phantom scans on disk, in LUNA16's layout."""
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from mmdet3d_medical.structures import VolumeGeometry
+
+from .scan import PhantomScan, make_scan, scan_uid
+from .settings import PhantomSettings
+
+FORMAT = 1  # raise when the same seed and settings give other bytes
+SUBSETS = 10
+HEADER = ('seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm')
+
+
+@dataclass(frozen=True)
+class PhantomWriter:
+    """Makes a phantom data set in ``out``; what is complete there already is not made again.
+
+    A scan's record in ``records``, written last, says that it is complete and holds its table rows.
+
+    Args:
+        out: Directory of the data set.
+        settings: What the scans look like.
+        seed: Seed of the data set.
+    """
+
+    out: Path
+    settings: PhantomSettings
+    seed: int
+
+    def write(
+        self, scans: int, workers: int = 1, on_scan: Callable[[], None] = lambda: None
+    ) -> dict:
+        """Make the scans 0 to ``scans`` - 1 and the tables over every scan in the directory.
+
+        Args:
+            scans: Number of scans.
+            workers: Processes; the result does not depend on it.
+            on_scan: Called after every scan.
+
+        Returns:
+            Numbers of ``scans``, ``made`` (new ones), ``healthy``, ``nodules`` and excluded
+            ``findings``.
+
+        Raises:
+            ValueError: If ``scans`` or ``workers`` is not positive, or ``out`` holds a data set of
+                another seed or other settings.
+        """
+        for name, value in (('scans', scans), ('workers', workers)):
+            if value < 1:
+                raise ValueError(f'{name} must be at least 1, got {value}')
+        self._claim()
+        missing = []
+        for index in range(scans):
+            if self._record_path(index).exists():
+                on_scan()
+            else:
+                missing.append(index)
+        if workers == 1:
+            for index in missing:
+                self.write_scan(index)
+                on_scan()
+        else:
+            with ProcessPoolExecutor(workers) as pool:
+                for done in as_completed(
+                    [pool.submit(self.write_scan, index) for index in missing]
+                ):
+                    done.result()
+                    on_scan()
+        return {**self._write_tables(), 'made': len(missing)}
+
+    def write_scan(self, index: int) -> None:
+        """Make one scan and write its image, lung mask and record."""
+        scan = make_scan(self.settings, self.seed, index)
+        image = self.out / f'subset{index % SUBSETS}'
+        write_volume(image, scan.uid, scan.volume, scan.geometry)
+        write_volume(
+            self.out / 'seg-lungs-LUNA16', scan.uid, scan.lungs, scan.geometry, compress=True
+        )
+        write_text(self._record_path(index), json.dumps(_record(scan)))
+
+    def _record_path(self, index: int) -> Path:
+        return self.out / 'records' / f'{scan_uid(self.seed, index)}.json'
+
+    def _claim(self) -> None:
+        """Note whose directory this is, or refuse one that is another's."""
+        mine = json.loads(
+            json.dumps({'format': FORMAT, 'seed': self.seed, **asdict(self.settings)})
+        )
+        path = self.out / 'phantom.json'
+        if not path.exists():
+            if self.out.exists() and any(self.out.iterdir()):
+                raise ValueError(f'{self.out} holds files but no phantom: choose another directory')
+            write_text(path, json.dumps(mine, indent=1) + '\n')
+            return
+        theirs = json.loads(path.read_text())
+        differ = [k for k in {**theirs, **mine} if theirs.get(k) != mine.get(k)]
+        if differ:
+            found = ', '.join(f'{k} {theirs.get(k)} (asked for: {mine.get(k)})' for k in differ)
+            raise ValueError(
+                f'{self.out} holds another phantom: {found}. '
+                'Choose another directory, or delete this one'
+            )
+
+    def _write_tables(self) -> dict:
+        """Write the CSV files over all records, sorted by uid; returns the counts."""
+        records = [json.loads(p.read_text()) for p in sorted((self.out / 'records').glob('*.json'))]
+        nodules = [row for record in records for row in record['nodules']]
+        findings = [row for record in records for row in record['findings']]
+        write_text(self.out / 'annotations.csv', _table([HEADER, *nodules]))
+        write_text(self.out / 'annotations_excluded.csv', _table([HEADER, *findings]))
+        write_text(self.out / 'seriesuids.csv', _table([[record['uid']] for record in records]))
+        healthy = sum(not record['nodules'] for record in records)
+        return {
+            'scans': len(records),
+            'healthy': healthy,
+            'nodules': len(nodules),
+            'findings': len(findings),
+        }
+
+
+def write_volume(
+    folder: Path, uid: str, array: np.ndarray, geometry: VolumeGeometry, compress: bool = False
+) -> None:
+    """Write ``folder/uid.mhd`` with its ``.raw`` (``.zraw`` if compressed), the header last.
+
+    Args:
+        folder: Directory, made if missing.
+        uid: Name of the files.
+        array: Volume (D, H, W).
+        geometry: Its geometry.
+        compress: Whether to compress the voxels.
+    """
+    image = sitk.GetImageFromArray(array)
+    image.SetOrigin(geometry.origin)
+    image.SetSpacing(geometry.spacing)
+    image.SetDirection(geometry.direction)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix='.') as scratch:
+        header = Path(scratch) / f'{uid}.mhd'
+        sitk.WriteImage(image, str(header), useCompression=compress)
+        for path in (header.with_suffix('.zraw' if compress else '.raw'), header):
+            os.replace(path, folder / path.name)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f'.{path.name}.{os.getpid()}')
+    scratch.write_text(text)
+    os.replace(scratch, path)
+
+
+def _record(scan: PhantomScan) -> dict:
+    """A scan's table rows; as in LUNA16, every nodule also lies in an excluded finding."""
+    nodules = [_row(scan.uid, n) for n in scan.nodules]
+    findings = [_row(scan.uid, f) for f in scan.findings if f.listed]
+    return {'uid': scan.uid, 'nodules': nodules, 'findings': nodules + findings}
+
+
+def _row(uid: str, lesion) -> list[str]:
+    """A line of the tables: uid, centre (x, y, z) in mm, diameter in mm."""
+    return [uid, *(f'{value:.6g}' for value in (*lesion.centre, lesion.diameter))]
+
+
+def _table(rows: list) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows(rows)
+    return text.getvalue()
