@@ -4,7 +4,6 @@ import datetime
 import warnings
 from importlib import import_module
 
-SCOPE = 'mmdet3d_medical'
 REGISTERING_PACKAGES = ('datasets', 'engine', 'evaluation', 'models', 'visualization')
 
 
@@ -15,20 +14,21 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope (bool): Whether to make ``mmdet3d_medical`` the scope in which types
             without a prefix are looked up. Defaults to True.
     """
-    for package in REGISTERING_PACKAGES:
-        import_module(f'{SCOPE}.{package}')
+    package = __name__.partition('.')[0]
+    for name in REGISTERING_PACKAGES:
+        import_module(f'{package}.{name}')
     if init_default_scope:
-        _set_default_scope()
+        _set_default_scope(package)
 
 
-def _set_default_scope() -> None:
+def _set_default_scope(scope: str) -> None:
     from mmengine.registry import DefaultScope
     current = DefaultScope.get_current_instance()
-    if current is not None and current.scope_name == SCOPE:
+    if current is not None and current.scope_name == scope:
         return
     if current is not None:
         warnings.warn(
-            f'The default scope was {current.scope_name!r} and is now {SCOPE!r}. To keep it, call '
+            f'The default scope was {current.scope_name!r} and is now {scope!r}. To keep it, call '
             '`register_all_modules(init_default_scope=False)`.', stacklevel=3)
     # The scope created last is the current one, and an instance's name may be used only once.
-    DefaultScope.get_instance(f'{SCOPE}-{datetime.datetime.now()}', scope_name=SCOPE)
+    DefaultScope.get_instance(f'{scope}-{datetime.datetime.now()}', scope_name=scope)

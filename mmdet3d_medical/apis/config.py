@@ -1,0 +1,93 @@
+"""From a config file and command line choices to the config that a runner takes."""
+
+from pathlib import Path
+
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner.checkpoint import find_latest_checkpoint
+
+from .errors import UsageError
+from .shrink import shrink
+
+
+def load_config(path: str, *, work_dir: str | None = None, options: dict | None = None,
+                small: bool = False, launcher: str = 'none') -> Config:
+    """Load a config as the command line asks for it.
+
+    Args:
+        path (str): Config file.
+        work_dir (str, optional): Where results go. Defaults to the config's ``work_dir``, and
+            without one to ``work_dirs/<name of the config>``.
+        options (dict, optional): Values by dotted key, set last.
+        small (bool): Whether to make patches, batches and widths small, see :func:`shrink`.
+        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        UsageError: If there is no such file.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f'There is no config {path} (looked in {Path.cwd()}). '
+                         'The configs that come with this package lie in configs/.')
+    cfg = Config.fromfile(path)
+    if small:
+        cfg = shrink(cfg)
+    cfg.merge_from_dict(options or {})
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    set_launcher(cfg, launcher)
+    return cfg
+
+
+def set_launcher(cfg: Config, launcher: str) -> None:
+    """Set how processes are launched, and let them talk over gloo where there is no accelerator.
+
+    mmengine itself starts several processes on accelerators only.
+    """
+    cfg.launcher = launcher
+    if launcher == 'pytorch' and get_device() == 'cpu':
+        if not dist.is_initialized():
+            dist.init_process_group('gloo')
+        # Spelt out because mmengine's default wrapper picks a device by number.
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False))
+
+
+def set_resume(cfg: Config) -> bool:
+    """Continue from the last checkpoint in the work directory, if it has one.
+
+    Returns:
+        bool: Whether there is one.
+    """
+    latest = find_latest_checkpoint(cfg.work_dir)
+    # The path was written when the checkpoint was; the directory may have moved since.
+    checkpoint = Path(cfg.work_dir) / Path(latest).name if latest else None
+    cfg.resume = checkpoint is not None and checkpoint.is_file()
+    if cfg.resume:
+        cfg.load_from = str(checkpoint)
+    return cfg.resume
+
+
+def set_amp(cfg: Config) -> None:
+    """Train in mixed precision: float16 with loss scaling, on a CPU bfloat16 without."""
+    if get_device() == 'cpu':
+        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+    else:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_marks_file(cfg: Config, path: str) -> None:
+    """Let the test write its marks, one row for each detection, to a CSV file.
+
+    Raises:
+        UsageError: If the config has no ``FROCMetric`` to write them.
+    """
+    evaluator = cfg.get('test_evaluator') or []
+    metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
+    writers = [metric for metric in metrics if metric.type.rpartition('.')[-1] == 'FROCMetric']
+    if not writers:
+        raise UsageError(f'--out {path}: marks are written by FROCMetric, but `test_evaluator` of '
+                         f'{cfg.filename} has none. Add dict(type="FROCMetric").')
+    for metric in writers:
+        metric.out = path

@@ -1,0 +1,4 @@
+from .hooks import NonFiniteLossHook
+from .optimizers import BFloat16OptimWrapper
+
+__all__ = ['BFloat16OptimWrapper', 'NonFiniteLossHook']

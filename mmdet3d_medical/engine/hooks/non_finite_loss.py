@@ -1,0 +1,48 @@
+"""Stops a training that has diverged."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdet3d_medical.registry import HOOKS
+
+
+@HOOKS.register_module()
+class NonFiniteLossHook(Hook):
+    """Stops training when the loss is NaN or infinite, and names the scans of that batch.
+
+    It looks at every iteration: one such loss spoils all weights, and no checkpoint may be saved
+    after it. The runner reads the loss in every iteration anyway, so looking costs nothing.
+    """
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Check the losses of this iteration.
+
+        Raises:
+            FloatingPointError: If one of them is not finite.
+        """
+        losses = {name: value for name, value in outputs.items() if 'loss' in name}
+        wrong = [name for name, value in losses.items()
+                 if not torch.isfinite(torch.as_tensor(value)).all()]
+        if wrong:
+            scans = ', '.join(sorted(set(_scan_ids(data_batch['data_samples']))))
+            raise FloatingPointError(
+                f'{", ".join(wrong)} is not finite in iteration {runner.iter + 1}, on scans '
+                f'{scans}. Look at these with tools/analysis_tools/check_dataset.py; if they are '
+                'sound, lower `optim_wrapper.optimizer.lr`, clip gradients with '
+                '`optim_wrapper.clip_grad=dict(max_norm=10)`, or train without --amp. '
+                f'Checkpoints in {runner.work_dir} are from before.')
+
+
+def _scan_ids(samples: Mapping | Sequence | object | None) -> Iterator[str]:
+    """Scan ids of samples, in lists by branch (as in semi-supervised training) or in one list."""
+    if isinstance(samples, Mapping):
+        samples = list(samples.values())
+    if isinstance(samples, Sequence):
+        for sample in samples:
+            yield from _scan_ids(sample)
+    elif samples is not None:
+        yield samples.scan_id

@@ -1,0 +1,42 @@
+"""Test a detector: ``python tools/test.py CONFIG CHECKPOINT --out marks.csv``."""
+
+import argparse
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+
+from mmdet3d_medical.apis import load_config, load_weights, run_tool, set_marks_file
+from mmdet3d_medical.utils import register_all_modules
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a detector')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='file with trained weights')
+    parser.add_argument('--out', metavar='MARKS.csv',
+                        help="write all detections in the columns of LUNA16's submissions, "
+                        'then diameter_mm')
+    parser.add_argument('--work-dir', help='where logs go '
+                        '(default: work_dirs/<name of the config>)')
+    parser.add_argument('--shrink', action='store_true',
+                        help='for a checkpoint that was trained with --shrink')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='values to change in the config, e.g. test_dataloader.batch_size=1')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    register_all_modules()
+    cfg = load_config(args.config, work_dir=args.work_dir, options=args.cfg_options,
+                      small=args.shrink, launcher=args.launcher)
+    if args.out:
+        set_marks_file(cfg, args.out)
+    runner = Runner.from_cfg(cfg)
+    load_weights(runner, args.checkpoint)
+    runner.test()
+
+
+if __name__ == '__main__':
+    run_tool(main)
