@@ -1,0 +1,41 @@
+# Phantom scans at 2 mm, cut to the lungs: subsets 0 to 6 for training, 7 to 9 for testing.
+data_root = 'data/phantom/'
+patch_size = (48, 48, 48)
+
+train_pipeline = [
+    dict(type='LoadVolume'),
+    dict(type='RandomCrop3D', size=patch_size, lesion_prob=0.7),
+    dict(type='RandomFlip3D'),
+    dict(type='RandomPermuteAxes'),
+    dict(type='RandomHUShiftScale'),
+    dict(type='RandomGaussianNoise'),
+    dict(type='PackVolumeInputs'),
+]
+test_pipeline = [dict(type='LoadVolume'), dict(type='PackVolumeInputs', meta_keys=('instances',))]
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    sampler=dict(type='InfiniteDrawSampler', seed=0),
+    dataset=dict(
+        type='LUNA16Dataset',
+        data_root=data_root,
+        subsets=[0, 1, 2, 3, 4, 5, 6],
+        pipeline=train_pipeline,
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='LUNA16Dataset',
+        data_root=data_root,
+        subsets=[7, 8, 9],
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+val_dataloader = test_dataloader
+test_evaluator = dict(type='FROCMetric', bootstraps=1000)
+val_evaluator = dict(type='FROCMetric')

@@ -1,0 +1,14 @@
+# The base model of FocalMix (CVPR 2020) as far as the paper states it, trained on LUNA16.
+#
+# Data:  python tools/dataset_converters/luna16.py LUNA16_DIR --out data/luna16 \
+#            --spacing 1 1 1 --crop lungs
+#        python tools/dataset_converters/make_splits.py data/luna16/index.json
+# Train: python tools/train.py configs/retina3d/retina3d_fpn_luna16.py --amp
+# Test:  python tools/test.py configs/retina3d/retina3d_fpn_luna16.py CHECKPOINT --out marks.csv
+# Not trained here: it needs LUNA16 and a GPU. The paper reports CPM 0.892 for its base model.
+_base_ = [
+    '../_base_/models/retina3d_r18_fpn.py',
+    '../_base_/datasets/luna16.py',
+    '../_base_/schedules/iterations.py',
+    '../_base_/default_runtime.py',
+]

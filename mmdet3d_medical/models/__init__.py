@@ -1,0 +1,21 @@
+"""Parts of 3D detectors."""
+
+from . import (
+    backbones,
+    data_preprocessors,
+    dense_heads,
+    detectors,
+    losses,
+    necks,
+    task_modules,
+)
+
+__all__ = [
+    'backbones',
+    'data_preprocessors',
+    'dense_heads',
+    'detectors',
+    'losses',
+    'necks',
+    'task_modules',
+]

@@ -1,0 +1,6 @@
+"""Heads that predict on every cell, and the protocol they meet."""
+
+from .retina3d_head import Retina3DHead
+from .targets import DenseTargetHead, DenseTargets, missing_of_protocol
+
+__all__ = ['DenseTargetHead', 'DenseTargets', 'Retina3DHead', 'missing_of_protocol']

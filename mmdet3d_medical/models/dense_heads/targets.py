@@ -1,0 +1,87 @@
+"""What a dense head is trained towards, and how assignment is kept apart from the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from mmdet.utils import reduce_mean
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+@dataclass
+class DenseTargets:
+    """Targets of B patches with N priors and C classes.
+
+    Attributes:
+        cls: (B, N, C) in [0, 1].
+        cls_weight: (B, N); 0 where the prior is ignored.
+        box: (B, N, R) regression targets; any value where ``box_weight`` is 0.
+        box_weight: (B, N); 0 where there is nothing to regress.
+    """
+
+    cls: Tensor
+    cls_weight: Tensor
+    box: Tensor
+    box_weight: Tensor
+
+    def rows(self, index: Tensor | slice) -> DenseTargets:
+        """The targets of some of the patches."""
+        return DenseTargets(
+            self.cls[index], self.cls_weight[index], self.box[index], self.box_weight[index]
+        )
+
+    def num_positives(self) -> Tensor:
+        """What losses are divided by: priors with target >= 0.5 and weight > 0, over all patches.
+
+        Averaged over processes and at least 1, so that a batch without lesions is legal.
+        """
+        positive = (self.cls >= 0.5).any(dim=-1) & (self.cls_weight > 0)
+        return reduce_mean(positive.sum().float()).clamp(min=1)
+
+
+class DenseTargetHead(Protocol):
+    """A head whose assignment needs no predictions: what FocalMix asks of a detector.
+
+    ``outs`` stands for whatever the head's ``forward`` returns.
+    """
+
+    def forward(self, feats: Sequence[Tensor]) -> Any:
+        """Predict from feature maps."""
+
+    def priors(self, input_shape: Sequence[int]) -> Tensor:
+        """(N, 6) boxes in input voxels (cells, for heads without anchors), ordered as flatten."""
+
+    def flatten(self, outs: Any) -> tuple[Tensor, Tensor]:
+        """Logits (B, N, C) and regression outputs (B, N, R); R may be 0."""
+
+    def get_targets(
+        self, priors: Tensor, gt_instances: Sequence[InstanceData], metas: Sequence[dict]
+    ) -> DenseTargets:
+        """Targets of each prior from annotations alone, without gradient.
+
+        Each of ``gt_instances`` has ``bboxes`` (K, 6) and ``labels`` (K,), and may have ``scores``
+        (K,) in [0, 1], a soft target, and ``ignored`` (K,) bool: neither lesion nor background.
+        """
+
+    def loss_by_targets(self, outs: Any, targets: DenseTargets) -> dict[str, Tensor]:
+        """Losses; sampling of hard negatives, if any, happens here."""
+
+
+PROTOCOL = ('forward', 'priors', 'flatten', 'get_targets', 'loss_by_targets')
+
+
+def missing_of_protocol(head: Any) -> list[str]:
+    """Names of :class:`DenseTargetHead` that ``head`` lacks."""
+    return [name for name in PROTOCOL if not callable(getattr(head, name, None))]
+
+
+def split_ignored(instances: InstanceData) -> tuple[InstanceData, Tensor]:
+    """Lesions and the (K, 6) boxes to ignore, told apart by the optional field ``ignored``."""
+    if 'ignored' not in instances:
+        return instances, instances.bboxes.new_zeros(0, 6)
+    ignored = torch.as_tensor(instances.ignored, dtype=torch.bool)
+    return instances[~ignored], instances.bboxes[ignored]

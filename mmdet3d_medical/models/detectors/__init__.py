@@ -1,0 +1,5 @@
+"""Whole detectors."""
+
+from .dense3d import DenseDetector3D
+
+__all__ = ['DenseDetector3D']

@@ -1,0 +1,109 @@
+"""Cutting a scan into overlapping tiles and telling which tile a detection belongs to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of a scan.
+
+    Attributes:
+        start: First voxel (z, y, x).
+        shape: Size (D, H, W).
+        core_start: First voxel, in the scan, of the tile's own part.
+        core_end: Last voxel + 1 of it. The cores of all tiles cover the scan once.
+    """
+
+    start: Triple
+    shape: Triple
+    core_start: tuple[float, ...]
+    core_end: tuple[float, ...]
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Index of the tile in a (C, D, H, W) volume."""
+        pairs = zip(self.start, self.shape, strict=True)
+        return (slice(None), *(slice(a, a + n) for a, n in pairs))
+
+    def owns(self, boxes: Tensor) -> Tensor:
+        """(N,) bool: the boxes (N, 6), in the scan's voxels, whose centre lies in the core."""
+        center = (boxes[:, :3] + boxes[:, 3:]) / 2
+        low, high = center.new_tensor(self.core_start), center.new_tensor(self.core_end)
+        return ((center >= low) & (center < high)).all(dim=1)
+
+
+def cut_tiles(
+    shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int], divisor: Sequence[int]
+) -> tuple[list[Tile], Triple]:
+    """Tiles that cover a scan.
+
+    They start at multiples of ``divisor``, the detector's largest strides, so that a tile
+    has the same anchors as the whole scan. Neighbours overlap by at least ``overlap``; the border
+    between their cores lies in the middle of the overlap.
+
+    Args:
+        shape: Of the scan (D, H, W).
+        tile: Largest size of a tile, multiples of ``divisor``.
+        overlap: In voxels, less than ``tile``.
+        divisor: Largest strides (z, y, x).
+
+    Returns:
+        The tiles, all of the same shape, and the shape to which the scan must be padded at its
+        ends so that they fit.
+
+    Raises:
+        ValueError: If a tile is no multiple of the divisor or the overlap leaves no room.
+    """
+    axes = [_cut_axis(*sides) for sides in zip(shape, tile, overlap, divisor, strict=True)]
+    size = tuple(length for length, _ in axes)
+    padded = tuple(spans[-1][0] + length for length, spans in axes)
+    tiles = [
+        Tile(
+            tuple(span[0] for span in spans),
+            size,
+            tuple(span[1] for span in spans),
+            tuple(span[2] for span in spans),
+        )
+        for spans in itertools.product(*(spans for _, spans in axes))
+    ]
+    return tiles, padded
+
+
+def _cut_axis(
+    side: int, tile: int, overlap: int, divisor: int
+) -> tuple[int, list[tuple[int, float, float]]]:
+    """Length of the tiles along an axis, and (start, core start, core end) of each."""
+    if tile % divisor:
+        raise ValueError(f'a tile of {tile} voxels is no multiple of the stride {divisor}')
+    length = min(tile, math.ceil(side / divisor) * divisor)
+    step = (tile - overlap) // divisor * divisor
+    if overlap < 0 or step < 1:
+        raise ValueError(
+            f'tiles of {tile} voxels with an overlap of {overlap} do not advance by a stride of '
+            f'{divisor}: make them larger or the overlap smaller'
+        )
+    number = 1 + math.ceil(max(side - length, 0) / step)
+    last = math.ceil(max(side - length, 0) / divisor) * divisor
+    # Spread evenly, so that the last tile does not hang far over the end.
+    starts = [round(last * i / max(number - 1, 1) / divisor) * divisor for i in range(number)]
+    borders = [(a + length + b) / 2 for a, b in itertools.pairwise(starts)]
+    return length, list(zip(starts, [-math.inf, *borders], [*borders, math.inf], strict=True))
+
+
+def pad_to(volume: Tensor, shape: Sequence[int], value: float) -> Tensor:
+    """Pad a (C, D, H, W) volume at its ends; the volume itself where it already fits."""
+    missing = [want - have for want, have in zip(shape, volume.shape[1:], strict=True)]
+    if not any(missing):
+        return volume
+    padding = [side for extra in reversed(missing) for side in (0, extra)]
+    return torch.nn.functional.pad(volume, padding, value=value)

@@ -1,0 +1,8 @@
+"""Anchors, box coding, overlaps and assignment: the parts without weights."""
+
+from .anchor3d_generator import Anchor3DGenerator
+from .atss3d_assigner import ATSS3DAssigner
+from .bbox_overlaps3d import BboxOverlaps3D
+from .delta_box3d_coder import DeltaBox3DCoder
+
+__all__ = ['ATSS3DAssigner', 'Anchor3DGenerator', 'BboxOverlaps3D', 'DeltaBox3DCoder']
