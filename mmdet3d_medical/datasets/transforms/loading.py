@@ -20,7 +20,9 @@ class LoadVolume(BaseTransform):
 
     Args:
         with_ignored: Whether to load instances marked "ignore". Without them their place counts
-            as background. Defaults to True.
+            as background. Those that hold a lesion's centre are never loaded: in LUNA16 every
+            nodule has such a twin among the excluded findings, and what surrounds a lesion must
+            count as background for boxes to become tight. Defaults to True.
     """
 
     def __init__(self, with_ignored: bool = True) -> None:
@@ -29,8 +31,9 @@ class LoadVolume(BaseTransform):
     def transform(self, results: dict) -> dict:
         results['volume'] = open_volume(results['volume_path'], results['geometry'],
                                         results['scan_id'])[None]
-        instances = [instance for instance in results['instances']
-                     if self.with_ignored or not instance['ignore']]
+        instances = without_twins(results['instances'])
+        if not self.with_ignored:
+            instances = [instance for instance in instances if not instance['ignore']]
         results['gt_bboxes'] = instance_boxes(instances, results['geometry'])
         results['gt_bboxes_labels'] = np.array([i['label'] for i in instances], np.int64)
         results['gt_ignore_flags'] = np.array([i['ignore'] for i in instances], bool)
@@ -59,6 +62,17 @@ def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap:
         raise ValueError(f'scan {scan_id}: {path} holds {volume.dtype} of shape {volume.shape}, '
                          f'expected int16 of shape {tuple(geometry.shape)}: convert the data again')
     return volume
+
+
+def without_twins(instances: list[dict]) -> list[dict]:
+    """Instances without the ignored ones in whose sphere a lesion has its centre."""
+    lesions = np.array([i['center'] for i in instances if not i['ignore']], float).reshape(-1, 3)
+    return [i for i in instances if not i['ignore'] or not _holds_any(i, lesions)]
+
+
+def _holds_any(instance: dict, points: np.ndarray) -> bool:
+    distances = np.linalg.norm(points - np.asarray(instance['center']), axis=1)
+    return bool((distances < instance['diameter'] / 2).any())
 
 
 def instance_boxes(instances: list[dict], geometry: VolumeGeometry) -> np.ndarray:
