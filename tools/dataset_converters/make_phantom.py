@@ -36,10 +36,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--workers', type=int, default=1, help='processes (default 1)')
     parser.add_argument('--difficulty', choices=DIFFICULTIES, default='default')
-    args = parser.parse_args()
-    if args.seed < 0:
-        parser.error(f'--seed must not be negative, got {args.seed}')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -52,7 +49,9 @@ def main() -> None:
         columns = TextColumn('phantom'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns) as progress:
             task = progress.add_task('scans', total=args.scans)
-            done = writer.write(args.scans, args.workers, lambda: progress.advance(task))
+            done = writer.write(
+                args.scans, args.workers, lambda count: progress.advance(task, count)
+            )
     except ValueError as error:
         raise SystemExit(f'error: {error}') from None
     print(

@@ -29,6 +29,8 @@ class Look:
     heart: float
     width: float
     dome: float
+    emphysema: float
+    fibrosis: float
 
     @classmethod
     def draw(cls, settings: PhantomSettings, rng: np.random.Generator) -> 'Look':
@@ -43,6 +45,8 @@ class Look:
             heart=rng.uniform(0.85, 1.2),
             width=rng.uniform(0.92, 1.05),
             dome=rng.uniform(0.2, 0.5),
+            emphysema=rng.uniform(0, 70) if rng.random() < 0.35 else 0.0,
+            fibrosis=rng.uniform(20, 120) if rng.random() < 0.25 else 0.0,
         )
 
 
@@ -149,6 +153,8 @@ def _body(grid, look, z, y, x) -> np.ndarray:
     hu = np.full(grid.shape, AIR, np.float32)
     blend(hu, coverage(skin, grid.voxel), look.fat)
     blend(hu, coverage(skin + 9 * grid.scale, grid.voxel), look.muscle)
+    table = np.abs(y - 0.9) * np.float32(grid.half[1]) - 2
+    blend(hu, coverage(table, grid.voxel) * (np.abs(x) < 0.8), -400.0)
     return hu
 
 
@@ -156,7 +162,7 @@ def _lung_wall(grid, look, side, z, y, x) -> np.ndarray:
     """Signed distance to a lung without the cuts of heart, spine and diaphragm: a bullet."""
     middle = 0.46 if side == LEFT_LUNG else -0.47
     apex = np.maximum(z + 0.1, 0) / 1.02
-    return _ellipse(grid, [apex, (y - 0.02) / 0.62, (x - middle) / (0.38 * look.width)], 65, 2.3)
+    return _ellipse(grid, [apex, (y - 0.02) / 0.65, (x - middle) / (0.385 * look.width)], 65, 2.3)
 
 
 def _mediastinum(grid, look, z, y, x) -> np.ndarray:
@@ -211,10 +217,16 @@ def _draw_spine(hu, grid, look, z, y, x) -> None:
 
 
 def _lung_tissue(grid, look, y, rng) -> np.ndarray:
-    """HU of lung tissue: a coarse and a fine pattern, denser towards the back by gravity."""
-    coarse = smooth_field(grid, 18, rng) * look.texture
-    fine = smooth_field(grid, 6, rng) * (0.5 * look.texture)
-    return look.lung + coarse + fine + rng.uniform(5, 35) * y
+    """HU of lung tissue: a coarse and a fine pattern, denser towards the back by gravity.
+
+    Emphysema leaves holes where a pattern is high, fibrosis a mesh along its zero level.
+    """
+    coarse = smooth_field(grid, 18, rng)
+    fine = smooth_field(grid, 6, rng)
+    tissue = look.lung + look.texture * (coarse + 0.5 * fine) + rng.uniform(5, 40) * y
+    tissue -= look.emphysema * np.clip(coarse + fine - 0.8, 0, 1)
+    tissue += look.fibrosis * np.clip(1 - np.abs(fine) / 0.25, 0, 1)
+    return tissue
 
 
 def _add_fissures(tissue, share, grid, side, rng) -> None:

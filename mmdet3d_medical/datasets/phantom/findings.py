@@ -6,16 +6,28 @@ import numpy as np
 
 from .anatomy import Chest
 from .grid import brighten, coverage, tube_share
-from .nodules import SOFT_TISSUE, Nodule, Shape, paint, pick, scan_mix
+from .nodules import SOFT_TISSUE, Nodule, pick, scan_mix
 from .settings import PhantomSettings
+from .shapes import Shape, paint, random_direction
 from .vessels import Tree
 
 KINDS = {'bulb': 0.25, 'scar': 0.2, 'band': 0.15, 'plaque': 0.15, 'plug': 0.15, 'tiny': 0.1}
+UNMEASURED = -1.0  # the diameter LUNA16 gives to what readers only pointed at
+CLEARANCE = (
+    12.0  # mm from a nodule's surface: twice what LUNA16 takes an unmeasured finding to reach
+)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is no nodule; ``diameter`` is -1 where a reader would not measure it."""
+    """Something that is no nodule.
+
+    Args:
+        centre: Its centre (3,) in mm.
+        diameter: In mm, `UNMEASURED` where a reader would not measure it.
+        kind: Key of `KINDS`.
+        listed: Whether a reader wrote it down.
+    """
 
     centre: np.ndarray
     diameter: float
@@ -35,109 +47,82 @@ def add_findings(
     findings = []
     for _ in range(rng.poisson(settings.lookalikes)):
         kind = pick(mix, rng)
-        centre = _place(chest, trees, nodules, kind, rng)
-        if centre is None:
+        place = _place(chest, trees, nodules, kind, rng)
+        if place is None:
             continue
-        diameter = _DRAW[kind](chest, centre, rng.uniform(*settings.contrast), rng)
-        findings.append(
-            Finding(centre, diameter, kind, bool(rng.random() < settings.listed_fraction))
-        )
+        centre, way = place
+        diameter = _DRAW[kind](chest, centre, way, rng.uniform(*settings.contrast), rng)
+        listed = bool(rng.random() < settings.listed_fraction)
+        findings.append(Finding(centre, diameter or UNMEASURED, kind, listed))
     return findings
 
 
-def _place(chest, trees, nodules, kind, rng) -> np.ndarray | None:
-    """A centre whose finding stays clear of every nodule, or None after a few tries."""
+def _place(chest, trees, nodules, kind, rng) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centre and direction of a finding clear of every nodule, or None after a few tries."""
     for _ in range(10):
+        centre, way = None, random_direction(rng)
         if kind == 'bulb':
             tree = trees[rng.integers(len(trees))]
-            centre = tree.nodes[rng.integers(1, len(tree.nodes))]
+            node = rng.integers(1, len(tree.nodes))
+            centre = tree.nodes[node]
+            way = centre - tree.nodes[tree.parents[node]]
+            way = way / np.linalg.norm(way)
         else:
-            depth = (0.5, 6.0) if kind in ('plaque', 'scar') else (3.0, np.inf)
+            depth = (-np.inf, 2.5) if kind in ('plaque', 'scar') else (3.0, np.inf)
             centre = chest.space.sample(rng, depth)
-        if centre is not None and all(
-            np.linalg.norm(centre - n.centre) > n.diameter / 2 + 12 for n in nodules
-        ):
-            return centre
+        if centre is None:
+            continue
+        if kind == 'plaque':
+            way = chest.space.outward(centre, 12.0)
+            centre = centre + way * chest.grid.voxel
+        gaps = [np.linalg.norm(centre - n.centre) - n.diameter / 2 for n in nodules]
+        if min(gaps, default=np.inf) > CLEARANCE:
+            return centre, way
     return None
 
 
-def _direction(rng) -> np.ndarray:
-    way = rng.standard_normal(3)
-    return way / np.linalg.norm(way)
-
-
-def _tube(chest, points, radii, opacity) -> None:
-    """Draw a chain of tubes through ``points`` (N, 3) with radii (N,), in mm."""
-    reach = radii.max() + 2 * chest.grid.voxel
-    window = chest.grid.window(points.min(0) - reach, points.max(0) + reach)
-    axes = chest.grid.axes(window)
-    shares = [
-        tube_share(axes, start, end, radius, chest.grid.voxel)
-        for start, end, *radius in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True)
-    ]
-    brighten(chest.hu[window], opacity * np.maximum.reduce(shares), SOFT_TISSUE)
-
-
-def _bulb(chest, centre, opacity, rng) -> float:
+def _bulb(chest, centre, way, opacity, rng) -> None:
     """A spindle-like swelling of a vessel, three times as long as wide."""
-    way = _direction(rng) * rng.uniform(4, 8)
     radius = rng.uniform(1.3, 2.4)
-    points = centre + np.linspace(-1, 1, 5)[:, None] * way
-    _tube(chest, points, radius * np.array([0.5, 0.85, 1.0, 0.85, 0.5]), 1.0)
-    return -1.0
+    points = centre + np.linspace(-1, 1, 5)[:, None] * way * 3 * radius
+    _chain(chest, points, radius * np.array([0.5, 0.85, 1.0, 0.85, 0.5]), 1.0)
 
 
-def _scar(chest, centre, opacity, rng) -> float:
+def _scar(chest, centre, way, opacity, rng) -> None:
     """Thin strands that meet at a place on the pleura."""
     for _ in range(rng.integers(2, 5)):
-        points = centre + np.linspace(0, 1, 4)[:, None] * _direction(rng) * rng.uniform(8, 18)
+        points = centre + np.linspace(0, rng.uniform(8, 18), 4)[:, None] * random_direction(rng)
         points[1:] += rng.normal(0, 1.0, (3, 3))
-        _tube(chest, points, np.array([1.6, 1.2, 0.9, 0.6]), opacity)
-    return -1.0
+        _chain(chest, points, np.array([1.6, 1.2, 0.9, 0.6]), opacity)
 
 
-def _band(chest, centre, opacity, rng) -> float:
-    """A flat sheet of collapsed lung."""
-    normal = _direction(rng)
-    reach = rng.uniform(7, 15)
-    window = chest.grid.window(centre - reach, centre + reach)
-    delta = [a - c for a, c in zip(chest.grid.axes(window), centre.astype(np.float32), strict=True)]
-    height = sum(d * n for d, n in zip(delta, normal, strict=True))
-    across = np.sqrt(np.maximum(sum(d**2 for d in delta) - height**2, 0))
-    share = coverage(np.abs(height) - rng.uniform(0.5, 1.0), chest.grid.voxel) * coverage(
-        across - 0.8 * reach, 4
-    )
-    brighten(chest.hu[window], opacity * share, SOFT_TISSUE)
-    return -1.0
-
-
-def _plaque(chest, centre, opacity, rng) -> float:
-    """A flat thickening of the pleura, four times as wide as thick."""
-    normal = chest.space.outward(centre, 12 * chest.grid.scale)
-    size = rng.uniform(5, 10)
-    window = chest.grid.window(centre - size, centre + size)
-    delta = [a - c for a, c in zip(chest.grid.axes(window), centre.astype(np.float32), strict=True)]
-    height = sum(d * n for d, n in zip(delta, normal, strict=True))
-    across = np.sqrt(np.maximum(sum(d**2 for d in delta) - height**2, 0))
-    level = np.sqrt((across / size) ** 2 + (height / (0.25 * size)) ** 2) - 1
-    target = rng.choice([SOFT_TISSUE, 400.0], p=[0.7, 0.3])
-    share = coverage(level * 0.5 * size, chest.grid.voxel)
-    brighten(chest.hu[window], opacity * share, target)
-    return -1.0
-
-
-def _plug(chest, centre, opacity, rng) -> float:
+def _plug(chest, centre, way, opacity, rng) -> None:
     """A bronchus filled with mucus: a thick forked tube."""
     radius = rng.uniform(1.6, 2.6)
-    way = _direction(rng)
-    for fork in (-way, way + 0.6 * _direction(rng), way + 0.6 * _direction(rng)):
-        points = centre + np.linspace(0, 1, 3)[:, None] * fork * rng.uniform(8, 14)
-        _tube(chest, points, radius * np.array([1.0, 0.9, 0.7]), opacity)
-    return -1.0
+    for bend in (-2 * way, 0.6 * random_direction(rng), 0.6 * random_direction(rng)):
+        points = centre + np.linspace(0, rng.uniform(8, 14), 3)[:, None] * (way + bend)
+        _chain(chest, points, radius * np.array([1.0, 0.9, 0.7]), opacity)
 
 
-def _tiny(chest, centre, opacity, rng) -> float:
-    """A lesion too small to count as a nodule."""
+def _band(chest, centre, way, opacity, rng) -> None:
+    """A flat sheet of collapsed lung."""
+    reach = rng.uniform(7, 15)
+    window, height, across = _disc(chest, centre, way, reach)
+    sheet = coverage(np.abs(height) - rng.uniform(0.5, 1.0), chest.grid.voxel)
+    brighten(chest.hu[window], opacity * sheet * coverage(across - 0.8 * reach, 4), SOFT_TISSUE)
+
+
+def _plaque(chest, centre, way, opacity, rng) -> None:
+    """A flat thickening of the pleura, four times as wide as thick, at times calcified."""
+    reach = rng.uniform(5, 10)
+    window, height, across = _disc(chest, centre, way, reach)
+    level = np.sqrt((across / reach) ** 2 + (height / (0.25 * reach)) ** 2) - 1
+    target = SOFT_TISSUE if rng.random() < 0.7 else 400.0
+    brighten(chest.hu[window], opacity * coverage(level * 0.5 * reach, chest.grid.voxel), target)
+
+
+def _tiny(chest, centre, way, opacity, rng) -> float:
+    """A round lesion too small to count as a nodule; returns its diameter in mm."""
     diameter = rng.uniform(1.5, 2.3)
     paint(chest, Shape.draw(diameter, 'smooth', 0.5, rng), centre, opacity, SOFT_TISSUE)
     return diameter
@@ -151,3 +136,24 @@ _DRAW = {
     'plug': _plug,
     'tiny': _tiny,
 }
+
+
+def _chain(chest, points, radii, opacity) -> None:
+    """Draw a chain of tubes through ``points`` (N, 3) with radii (N,), in mm."""
+    reach = radii.max() + 2 * chest.grid.voxel
+    window = chest.grid.window(points.min(0) - reach, points.max(0) + reach)
+    axes = chest.grid.axes(window)
+    shares = [
+        tube_share(axes, start, end, radius, chest.grid.voxel)
+        for start, end, *radius in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True)
+    ]
+    brighten(chest.hu[window], opacity * np.maximum.reduce(shares), SOFT_TISSUE)
+
+
+def _disc(chest, centre, normal, reach) -> tuple[tuple[slice, ...], np.ndarray, np.ndarray]:
+    """Window around ``centre``, its voxels' height above and distance along the plane in mm."""
+    window = chest.grid.window(centre - reach, centre + reach)
+    delta = [a - c for a, c in zip(chest.grid.axes(window), centre.astype(np.float32), strict=True)]
+    height = sum(d * np.float32(n) for d, n in zip(delta, normal, strict=True))
+    across = np.sqrt(np.maximum(sum(d**2 for d in delta) - height**2, 0))
+    return window, height, across

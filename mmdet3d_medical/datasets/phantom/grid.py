@@ -107,7 +107,7 @@ def tube_share(
 ) -> np.ndarray:
     """Share that a tapered tube fills of each voxel at ``axes``, of size ``width``; all in mm.
 
-    A tube thinner than a voxel fills it in proportion to its cross-section: thin vessels fade, not widen.
+    A tube thinner than a voxel fills it in proportion to its cross-section: it fades, not widens.
     """
     along = (end - start).astype(np.float32)
     delta = [axis - p for axis, p in zip(axes, start.astype(np.float32), strict=True)]

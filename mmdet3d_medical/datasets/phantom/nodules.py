@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Chest
-from .grid import Grid, brighten, coverage
 from .settings import PhantomSettings
+from .shapes import Shape, paint, random_direction
 from .vessels import Tree
 
-# Diameters (mm) at quantiles of LUNA16's 1,186 nodules; how many nodules its 601 scans with any have.
+# Quantiles of the diameter in mm of LUNA16's 1,186 nodules.
 QUANTILES = (0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99, 1)
 DIAMETERS = (3.25, 3.59, 4.09, 4.4, 4.9, 5.11, 5.31, 5.9, 6.43, 7.3, 8.72, 9.7, 11.07, 15.48, 18.95,
              23.99, 32.27)  # fmt: skip
+# How many nodules LUNA16's 601 scans with nodules have: number of nodules -> scans.
 COUNTS = {1: 310, 2: 159, 3: 63, 4: 24, 5: 23, 6: 11, 7: 4, 8: 2, 9: 4, 12: 1}
 
 KINDS = {'solid': 0.68, 'part-solid': 0.1, 'ground-glass': 0.12, 'calcified': 0.1}
@@ -105,8 +106,8 @@ def _on_vessel(chest, trees, radius, rng) -> np.ndarray | None:
     """Beside a vessel that is thinner than the nodule."""
     tree = trees[rng.integers(len(trees))]
     node = rng.choice(np.flatnonzero(tree.radii < max(0.6 * radius, tree.radii.min() * 1.01)))
-    way = rng.standard_normal(3)
-    centre = tree.nodes[node] + way / np.linalg.norm(way) * (0.7 * radius + tree.radii[node])
+    gap = 0.7 * radius + tree.radii[node]
+    centre = tree.nodes[node] + gap * random_direction(rng)
     nearest = ((chest.space.points - centre) ** 2).sum(1).argmin()
     inside = np.linalg.norm(chest.space.points[nearest] - centre) < 2 * max(chest.grid.spacing)
     return centre if inside and chest.space.depths[nearest] > radius else None
@@ -119,78 +120,6 @@ def _on_pleura(chest, trees, radius, rng) -> np.ndarray | None:
 
 
 _SITES = {'isolated': _isolated, 'vessel': _on_vessel, 'pleura': _on_pleura}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A star-shaped body: an ellipsoid whose radius is raised by bumps in some directions.
-
-    Args:
-        radius: Radius in mm of the sphere of about equal volume.
-        stretch: Relative semi-axes (3,), their product is 1.
-        poles: Unit vectors (J, 3) of the bumps.
-        heights: Relative heights (J,).
-        narrowness: Concentration of each bump about its pole, (J,).
-        softness: Width of the edge in mm.
-    """
-
-    radius: float
-    stretch: np.ndarray
-    poles: np.ndarray
-    heights: np.ndarray
-    narrowness: np.ndarray
-    softness: float
-
-    @classmethod
-    def draw(
-        cls, diameter: float, margin: str, softness: float, rng: np.random.Generator
-    ) -> 'Shape':
-        """Draw the shape of a nodule of the given margin."""
-        stretch = np.exp(rng.normal(0, 0.1, 3))
-        bumps = {'smooth': 2, 'lobulated': 7, 'spiculated': 16}[margin]
-        poles = rng.standard_normal((bumps, 3))
-        poles /= np.linalg.norm(poles, axis=1, keepdims=True)
-        height, narrow = {
-            'smooth': ((-0.1, 0.1), (2, 4)),
-            'lobulated': ((0.15, 0.45), (6, 14)),
-            'spiculated': ((0.3, 1.1), (25, 70)),
-        }[margin]
-        heights, narrowness = rng.uniform(*height, bumps), rng.uniform(*narrow, bumps)
-        # A bump exp(k (cos - 1)) covers about 1 / (2 k) of the sphere: shrink the core to keep the size.
-        grown = 1 + float((heights / (2 * narrowness)).sum())
-        return cls(
-            diameter / 2 / grown,
-            stretch / stretch.prod() ** (1 / 3),
-            poles,
-            heights,
-            narrowness,
-            softness,
-        )
-
-    @property
-    def reach(self) -> float:
-        """Largest distance of the surface from the centre in mm, bumps that overlap aside."""
-        return (
-            self.radius * self.stretch.max() * (1 + 1.3 * max(self.heights.max(), 0))
-            + self.softness
-        )
-
-    def share(self, grid: Grid, window: tuple[slice, ...], centre: np.ndarray) -> np.ndarray:
-        """Share of each voxel of ``window`` that the body fills, a mean over sub-voxels."""
-        fine = int(np.clip(np.ceil(max(grid.spacing) / 0.8), 1, 4))
-        axes = grid.axes(window, fine)
-        delta = [
-            (axis - c) / s
-            for axis, c, s in zip(axes, centre.astype(np.float32), self.stretch, strict=True)
-        ]
-        distance = np.sqrt(sum(d**2 for d in delta))
-        surface = np.ones_like(distance)
-        for pole, height, narrow in zip(self.poles, self.heights, self.narrowness, strict=True):
-            cosine = sum(d * p for d, p in zip(delta, pole, strict=True)) / (distance + 1e-3)
-            surface += height * np.exp(narrow * (cosine - 1))
-        inside = coverage(distance - self.radius * surface, self.softness)
-        d, h, w = (part.stop - part.start for part in window)
-        return inside.reshape(d, fine, h, fine, w, fine).mean((1, 3, 5), dtype=np.float32)
 
 
 def _draw_nodule(chest, nodule, settings, rng) -> None:
@@ -217,9 +146,3 @@ def _draw_nodule(chest, nodule, settings, rng) -> None:
         paint(chest, shape, nodule.centre, 1.0, SOFT_TISSUE)
         core = Shape.draw(nodule.diameter * rng.uniform(0.5, 0.95), 'smooth', 0.6, rng)
         paint(chest, core, nodule.centre, 1.0, rng.uniform(200, 700))
-
-
-def paint(chest: Chest, shape: Shape, centre: np.ndarray, opacity: float, target: float) -> None:
-    """Make ``shape`` at ``centre`` (mm) denser, towards ``target`` HU by ``opacity``."""
-    window = chest.grid.window(centre - shape.reach, centre + shape.reach)
-    brighten(chest.hu[window], opacity * shape.share(chest.grid, window, centre), target)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,6 +21,7 @@ from .settings import PhantomSettings
 
 FORMAT = 1  # raise when the same seed and settings give other bytes
 SUBSETS = 10
+SCRATCH = '.scratch-'  # folders that only an interrupted run leaves behind
 HEADER = ('seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm')
 
 
@@ -40,14 +42,14 @@ class PhantomWriter:
     seed: int
 
     def write(
-        self, scans: int, workers: int = 1, on_scan: Callable[[], None] = lambda: None
+        self, scans: int, workers: int = 1, on_scan: Callable[[int], None] = lambda count: None
     ) -> dict:
         """Make the scans 0 to ``scans`` - 1 and the tables over every scan in the directory.
 
         Args:
             scans: Number of scans.
             workers: Processes; the result does not depend on it.
-            on_scan: Called after every scan.
+            on_scan: Called with the number of scans finished since the last call.
 
         Returns:
             Numbers of ``scans``, ``made`` (new ones), ``healthy``, ``nodules`` and excluded
@@ -57,28 +59,29 @@ class PhantomWriter:
             ValueError: If ``scans`` or ``workers`` is not positive, or ``out`` holds a data set of
                 another seed or other settings.
         """
-        for name, value in (('scans', scans), ('workers', workers)):
-            if value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}')
+        for name, value, least in (
+            ('scans', scans, 1),
+            ('workers', workers, 1),
+            ('seed', self.seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f'{name} must be at least {least}, got {value}')
         self._claim()
-        missing = []
-        for index in range(scans):
-            if self._record_path(index).exists():
-                on_scan()
-            else:
-                missing.append(index)
+        missing = [index for index in range(scans) if not self._record_path(index).exists()]
+        on_scan(scans - len(missing))
         if workers == 1:
             for index in missing:
                 self.write_scan(index)
-                on_scan()
+                on_scan(1)
         else:
-            with ProcessPoolExecutor(workers) as pool:
-                for done in as_completed(
-                    [pool.submit(self.write_scan, index) for index in missing]
-                ):
-                    done.result()
-                    on_scan()
+            self._write_parallel(missing, workers, on_scan)
         return {**self._write_tables(), 'made': len(missing)}
+
+    def _write_parallel(self, missing, workers, on_scan) -> None:
+        with ProcessPoolExecutor(workers) as pool:
+            for done in as_completed([pool.submit(self.write_scan, i) for i in missing]):
+                done.result()
+                on_scan(1)
 
     def write_scan(self, index: int) -> None:
         """Make one scan and write its image, lung mask and record."""
@@ -99,6 +102,8 @@ class PhantomWriter:
             json.dumps({'format': FORMAT, 'seed': self.seed, **asdict(self.settings)})
         )
         path = self.out / 'phantom.json'
+        for stale in self.out.glob(f'*/{SCRATCH}*'):
+            shutil.rmtree(stale)
         if not path.exists():
             if self.out.exists() and any(self.out.iterdir()):
                 raise ValueError(f'{self.out} holds files but no phantom: choose another directory')
@@ -147,7 +152,7 @@ def write_volume(
     image.SetSpacing(geometry.spacing)
     image.SetDirection(geometry.direction)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix='.') as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
         header = Path(scratch) / f'{uid}.mhd'
         sitk.WriteImage(image, str(header), useCompression=compress)
         for path in (header.with_suffix('.zraw' if compress else '.raw'), header):
