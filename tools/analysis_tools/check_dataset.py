@@ -1,4 +1,6 @@
-"""Find what is wrong with a converted data set. Exit code: 0 without errors, 1 with, 2 without data.
+"""Find what is wrong with a converted data set.
+
+Exit code: 0 without errors, 1 with errors, 2 without an index.
 
 Example:
     python tools/analysis_tools/check_dataset.py data/mine/index.json
@@ -42,8 +44,8 @@ def main() -> int:
     annotated = sum(scan['annotated'] for scan in scans)
     lesions = sum(not i['ignore'] for scan in scans for i in scan['instances'])
     errors = sum(problem.level == ERROR for problem in problems)
-    console.print(f'{len(scans)} scans ({annotated} annotated), {lesions} lesions: {errors} errors, '
-                  f'{len(problems) - errors} warnings')
+    console.print(f'{len(scans)} scans ({annotated} annotated), {lesions} lesions: '
+                  f'{errors} errors, {len(problems) - errors} warnings')
     return 1 if errors else 0
 
 

@@ -26,7 +26,8 @@ def read_image(path: str | Path) -> sitk.Image:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(f'{path}: cannot be read as an image ({reason})') from None
+        raise ValueError(f'{path}: cannot be read as an image; is it, or the data file that its '
+                         f'header names, missing or cut off? ({reason})') from None
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise ValueError(f'{path}: expected a 3D image with one value a voxel, found '
                          f'{image.GetDimension()} dimensions and '
@@ -43,7 +44,7 @@ def read_hu(path: str | Path) -> sitk.Image:
     image = read_image(path)
     if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
         raise ValueError(f'{path}: has values that are not finite, HU were expected')
-    return sitk.Clamp(image, sitk.sitkInt16, AIR, np.iinfo(np.int16).max)
+    return _to_int16(image)
 
 
 def crop(image: sitk.Image, start: Sequence[int], stop: Sequence[int]) -> sitk.Image:
@@ -53,7 +54,7 @@ def crop(image: sitk.Image, start: Sequence[int], stop: Sequence[int]) -> sitk.I
 
 
 def resample(image: sitk.Image, spacing: Sequence[float]) -> sitk.Image:
-    """Resample linearly to a spacing (z, y, x) in mm.
+    """Resample HU linearly to a spacing (z, y, x) in mm.
 
     The first voxel's outer corner stays where it is; the last voxel's may move by up to half a
     new voxel.
@@ -64,9 +65,10 @@ def resample(image: sitk.Image, spacing: Sequence[float]) -> sitk.Image:
         return image
     shape = np.maximum(np.rint(np.array(geometry.shape) / ratio), 1).astype(int)
     origin = geometry.index_to_world((ratio / 2 - 0.5)[None])[0]
-    return sitk.Resample(image, shape[::-1].tolist(), sitk.Transform(), sitk.sitkLinear,
-                         origin.tolist(), [float(s) for s in spacing[::-1]],
-                         image.GetDirection(), AIR, image.GetPixelID(), True)
+    resampled = sitk.Resample(image, shape[::-1].tolist(), sitk.Transform(), sitk.sitkLinear,
+                              origin.tolist(), [float(s) for s in spacing[::-1]],
+                              image.GetDirection(), AIR, sitk.sitkFloat32, True)
+    return _to_int16(resampled)
 
 
 def label_boxes(labels: sitk.Image) -> dict[int, np.ndarray]:
@@ -84,3 +86,10 @@ def label_boxes(labels: sitk.Image) -> dict[int, np.ndarray]:
 def as_labels(image: sitk.Image) -> sitk.Image:
     """A mask of any type as a label image."""
     return sitk.Cast(image, sitk.sitkUInt32)
+
+
+def _to_int16(image: sitk.Image) -> sitk.Image:
+    """HU from air upwards, rounded: ITK's own conversions cut fractions off, towards 0."""
+    if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
+        image = sitk.Round(image)
+    return sitk.Clamp(image, sitk.sitkInt16, AIR, np.iinfo(np.int16).max)
