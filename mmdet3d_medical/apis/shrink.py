@@ -21,7 +21,7 @@ def _at_most(limit: int, value: int) -> int:
 
 def _narrow(value: int) -> int:
     """A width divided; widths that stand for something else (one CT channel, say) are small."""
-    return value // WIDTH_DIVISOR if value >= 4 * WIDTH_DIVISOR else value
+    return value // WIDTH_DIVISOR if value >= 2 * WIDTH_DIVISOR else value
 
 
 RULES: dict[str, Callable[[int], int]] = {

@@ -74,8 +74,9 @@ def check_distributions() -> None:
 
 def stand_in_for_missing_ops() -> None:
     """Register :class:`MissingOps` as ``mmcv._ext`` unless mmcv has its compiled operators."""
+    import mmcv
     if find_spec('mmcv._ext') is None:
-        sys.modules['mmcv._ext'] = MissingOps('mmcv._ext')
+        sys.modules['mmcv._ext'] = mmcv._ext = MissingOps('mmcv._ext')
 
 
 def join_openmmlab(package: str) -> None:

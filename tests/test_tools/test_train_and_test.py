@@ -1,0 +1,120 @@
+import csv
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdet3d_medical.apis.config import set_marks_file
+from mmdet3d_medical.apis.errors import UsageError
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+COLUMNS = ['seriesuid', 'coordX', 'coordY', 'coordZ', 'probability', 'diameter_mm']
+
+
+def weights(checkpoint: Path) -> dict:
+    return torch.load(checkpoint, weights_only=False)['state_dict']
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return sock.getsockname()[1]
+
+
+def test_train_resume_and_test(config, run_tool, tmp_path, capfd):
+    work_dir = tmp_path / 'run'
+    assert run_tool('train', config, '--work-dir', work_dir, '--shrink', '--resume') == 0
+    assert f'no checkpoint in {work_dir}, so training starts' in capfd.readouterr().out
+    uninterrupted = weights(work_dir / 'iter_4.pth')
+
+    # As a run that was killed after its first checkpoint, and moved since.
+    moved = work_dir.rename(tmp_path / 'moved')
+    (moved / 'iter_4.pth').unlink()
+    (moved / 'last_checkpoint').write_text(str(work_dir / 'iter_2.pth'))
+    assert run_tool('train', config, '--work-dir', moved, '--shrink', '--resume') == 0
+    resumed = weights(moved / 'iter_4.pth')
+    assert resumed.keys() == uninterrupted.keys()
+    assert all(torch.equal(resumed[name], uninterrupted[name]) for name in resumed)
+
+    marks = tmp_path / 'results' / 'marks.csv'
+    assert run_tool('test', config, moved / 'iter_4.pth', '--shrink', '--out', marks,
+                    '--cfg-options', 'model.test_cfg.score_thr=0') == 0
+    rows = list(csv.DictReader(marks.open()))
+    assert list(rows[0]) == COLUMNS
+    assert {row['seriesuid'] for row in rows} == {'scan7', 'scan8', 'scan9'}
+
+
+def test_test_refuses_weights_of_another_width(config, run_tool, tmp_path, capfd):
+    options = ('--cfg-options', 'train_cfg.max_iters=1')
+    assert run_tool('train', config, '--work-dir', tmp_path / 'run', '--shrink', *options) == 0
+    capfd.readouterr()
+    assert run_tool('test', config, tmp_path / 'run' / 'iter_1.pth') == 2
+    error = capfd.readouterr().err
+    assert error.startswith('error: The weights in')
+    assert '--shrink' in error
+
+
+def test_amp_and_seed(config, run_tool, tmp_path):
+    options = ('--shrink', '--amp', '--cfg-options', 'train_cfg.max_iters=2')
+    for seed, name in ((1, 'a'), (1, 'b'), (2, 'c')):
+        assert run_tool('train', config, '--work-dir', tmp_path / name, '--seed', seed,
+                        *options) == 0
+    first, same, other = (weights(tmp_path / name / 'iter_2.pth') for name in 'abc')
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+    assert all(value.isfinite().all() for value in first.values())
+
+
+def test_two_processes_from_another_folder(config, tmp_path):
+    env = {**os.environ, 'PORT': str(free_port()), 'OMP_NUM_THREADS': '1',
+           'CUDA_VISIBLE_DEVICES': '',
+           'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'}
+    process = subprocess.run(
+        [TOOLS / 'dist_train.sh', config, '2', '--shrink', '--work-dir', 'here', '--cfg-options',
+         'train_cfg.max_iters=2'], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert all(value.isfinite().all() for value in weights(tmp_path / 'here/iter_2.pth').values())
+
+
+@pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])
+def test_scripts_explain_themselves(script):
+    process = subprocess.run([TOOLS / f'{script}.sh'], capture_output=True, text=True)
+    assert process.returncode == 2
+    assert 'CONFIG' in process.stderr
+
+
+@pytest.mark.parametrize('tool', [('train',), ('test', 'weights.pth')])
+def test_missing_config(tool, run_tool, capfd):
+    name, *more = tool
+    assert run_tool(name, 'configs/none.py', *more) == 2
+    assert capfd.readouterr().err.startswith('error: There is no config configs/none.py')
+
+
+def test_missing_checkpoint(config, run_tool, capfd):
+    assert run_tool('test', config, 'weights.pth', '--shrink') == 2
+    assert 'error: There is no checkpoint weights.pth' in capfd.readouterr().err
+
+
+def test_missing_data(config, run_tool, capfd):
+    assert run_tool('train', config, '--shrink', '--cfg-options',
+                    'train_dataloader.dataset.data_root=nowhere') == 2
+    error = capfd.readouterr().err
+    assert 'error: no index at nowhere/index.json' in error
+    assert 'Traceback' not in error
+
+
+def test_marks_need_a_metric_that_writes_them():
+    from mmengine.config import Config
+    with pytest.raises(UsageError, match='FROCMetric'):
+        set_marks_file(Config(dict(test_evaluator=[dict(type='mmdet.CocoMetric')])), 'marks.csv')
+
+
+def test_marks_go_to_the_froc_metric_only():
+    from mmengine.config import Config
+    cfg = Config(dict(test_evaluator=[dict(type='mmdet3d_medical.FROCMetric'), dict(type='Other')]))
+    set_marks_file(cfg, 'marks.csv')
+    assert [metric.get('out') for metric in cfg.test_evaluator] == ['marks.csv', None]
