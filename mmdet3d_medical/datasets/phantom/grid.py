@@ -115,8 +115,10 @@ def tube_share(
     t = np.clip(t, 0, 1)
     distance = np.sqrt(sum((d - t * a) ** 2 for d, a in zip(delta, along, strict=True)))
     radius = radii[0] + (radii[1] - radii[0]) * t
-    seen = np.sqrt(radius**2 + (width / 2) ** 2)
-    return (radius / seen) ** 2 * coverage(distance - seen, width)
+    # An edge of this width at R gives a cross-section of pi (R^2 + width^2 / 12): choose R to make it
+    # pi radius^2, and below R = width / 2 fade the tube instead.
+    seen = np.maximum(radius**2, width**2 / 3)
+    return radius**2 / seen * coverage(distance - np.sqrt(seen - width**2 / 12), width)
 
 
 def draw_tube(

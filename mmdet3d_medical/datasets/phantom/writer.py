@@ -21,6 +21,7 @@ from .settings import PhantomSettings
 
 FORMAT = 1  # raise when the same seed and settings give other bytes
 SUBSETS = 10
+LUNG_FOLDER = 'seg-lungs-LUNA16'
 SCRATCH = '.scratch-'  # folders that only an interrupted run leaves behind
 HEADER = ('seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm')
 
@@ -56,18 +57,15 @@ class PhantomWriter:
             ``findings``.
 
         Raises:
-            ValueError: If ``scans`` or ``workers`` is not positive, or ``out`` holds a data set of
-                another seed or other settings.
+            ValueError: If ``scans`` or ``workers`` is not positive, the seed is negative, or
+                ``out`` holds a data set of another seed or other settings.
         """
-        for name, value, least in (
-            ('scans', scans, 1),
-            ('workers', workers, 1),
-            ('seed', self.seed, 0),
-        ):
+        limits = ('scans', scans, 1), ('workers', workers, 1), ('seed', self.seed, 0)
+        for name, value, least in limits:
             if value < least:
                 raise ValueError(f'{name} must be at least {least}, got {value}')
         self._claim()
-        missing = [index for index in range(scans) if not self._record_path(index).exists()]
+        missing = [index for index in range(scans) if not self._is_complete(index)]
         on_scan(scans - len(missing))
         if workers == 1:
             for index in missing:
@@ -88,29 +86,34 @@ class PhantomWriter:
         scan = make_scan(self.settings, self.seed, index)
         image = self.out / f'subset{index % SUBSETS}'
         write_volume(image, scan.uid, scan.volume, scan.geometry)
-        write_volume(
-            self.out / 'seg-lungs-LUNA16', scan.uid, scan.lungs, scan.geometry, compress=True
-        )
+        write_volume(self.out / LUNG_FOLDER, scan.uid, scan.lungs, scan.geometry, compress=True)
         write_text(self._record_path(index), json.dumps(_record(scan)))
+
+    def _is_complete(self, index: int) -> bool:
+        uid = scan_uid(self.seed, index)
+        image = self.out / f'subset{index % SUBSETS}' / uid
+        mask = self.out / LUNG_FOLDER / uid
+        files = [f'{image}.mhd', f'{image}.raw', f'{mask}.mhd', f'{mask}.zraw']
+        return all(map(os.path.exists, [*files, self._record_path(index)]))
 
     def _record_path(self, index: int) -> Path:
         return self.out / 'records' / f'{scan_uid(self.seed, index)}.json'
 
     def _claim(self) -> None:
         """Note whose directory this is, or refuse one that is another's."""
-        mine = json.loads(
-            json.dumps({'format': FORMAT, 'seed': self.seed, **asdict(self.settings)})
-        )
+        # Through JSON, which knows no tuples, so that it compares with what a file says.
+        mine = json.loads(json.dumps({'format': FORMAT, 'seed': self.seed} | asdict(self.settings)))
         path = self.out / 'phantom.json'
+        if path.exists():
+            self._refuse_other(json.loads(path.read_text()), mine)
+        elif self.out.exists() and any(self.out.iterdir()):
+            raise ValueError(f'{self.out} holds files but no phantom: choose another directory')
+        write_text(path, json.dumps(mine, indent=1) + '\n')
         for stale in self.out.glob(f'*/{SCRATCH}*'):
             shutil.rmtree(stale)
-        if not path.exists():
-            if self.out.exists() and any(self.out.iterdir()):
-                raise ValueError(f'{self.out} holds files but no phantom: choose another directory')
-            write_text(path, json.dumps(mine, indent=1) + '\n')
-            return
-        theirs = json.loads(path.read_text())
-        differ = [k for k in {**theirs, **mine} if theirs.get(k) != mine.get(k)]
+
+    def _refuse_other(self, theirs: dict, mine: dict) -> None:
+        differ = [key for key in {**theirs, **mine} if theirs.get(key) != mine.get(key)]
         if differ:
             found = ', '.join(f'{k} {theirs.get(k)} (asked for: {mine.get(k)})' for k in differ)
             raise ValueError(
