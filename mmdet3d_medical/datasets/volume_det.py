@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from mmdet3d_medical.registry import DATASETS
+from mmdet3d_medical.registry import DATASETS, TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
 
 from .index import read_index
@@ -51,8 +51,11 @@ class VolumeDetDataset(BaseDataset):
         self.split = split
         self.subsets = subsets
         self.seed = seed
+        # Built here, so that names are found without a default scope too.
+        transforms = [TRANSFORMS.build(part) if isinstance(part, dict) else part
+                      for part in pipeline]
         super().__init__(ann_file=ann_file, metainfo=metainfo, data_root=data_root,
-                         data_prefix={}, pipeline=list(pipeline), test_mode=test_mode,
+                         data_prefix={}, pipeline=transforms, test_mode=test_mode,
                          lazy_init=lazy_init)
 
     def load_data_list(self) -> list[dict]:

@@ -1,0 +1,113 @@
+"""Splits: LUNA16's arithmetic, nesting, disjointness, regeneration."""
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmdet3d_medical.datasets.splits import (
+    choose_train_subsets,
+    group_subsets,
+    make_splits,
+    write_splits,
+)
+
+LUNA16_SIZES = {k: 88 if k in (8, 9) else 89 for k in range(10)}
+LABELED, UNLABELED = [25, 50, 100], [100, 200, 300, 400]
+
+
+def make_scans(sizes):
+    return [dict(scan_id=f'{subset}.{k}', subset=subset)
+            for subset, size in sizes.items() for k in range(size)]
+
+
+def test_luna16_is_split_into_533_and_355_scans():
+    lists = make_splits(make_scans(LUNA16_SIZES), labeled=LABELED, unlabeled=UNLABELED)
+    assert choose_train_subsets(LUNA16_SIZES) == [0, 1, 2, 3, 4, 8]  # 5 * 89 + 88
+    assert len(lists['train']) == 533 and len(lists['test']) == 355
+    assert not set(lists['train']) & set(lists['test'])
+    assert sum(len(lists[f'subset{k}']) for k in range(10)) == 888
+
+
+def test_labeled_and_unlabeled_are_nested_and_disjoint():
+    lists = make_splits(make_scans(LUNA16_SIZES), labeled=LABELED, unlabeled=UNLABELED)
+    for size in LABELED:
+        assert len(set(lists[f'labeled_{size}'])) == size
+        assert lists[f'labeled_{size}'] == lists['labeled_100'][:size]
+    for size in UNLABELED:
+        assert len(set(lists[f'unlabeled_{size}'])) == size
+        assert lists[f'unlabeled_{size}'] == lists['unlabeled_400'][:size]
+    assert not set(lists['labeled_100']) & set(lists['unlabeled_400'])
+    assert set(lists['labeled_100'] + lists['unlabeled_400']) <= set(lists['train'])
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(1, 9), min_size=2, max_size=6), data=st.data(),
+       seed=st.integers(0, 99))
+def test_any_data_set_is_split_without_overlap(sizes, data, seed):
+    scans = make_scans(dict(enumerate(sizes)))
+    train = choose_train_subsets(dict(enumerate(sizes)))
+    total = sum(sizes[k] for k in train)
+    labeled = data.draw(st.integers(0, total))
+    unlabeled = data.draw(st.integers(0, total - labeled))
+    lists = make_splits(scans, labeled=[labeled] if labeled else [],
+                        unlabeled=[unlabeled] if unlabeled else [], seed=seed)
+    chosen = [lists.get(f'labeled_{labeled}', []), lists.get(f'unlabeled_{unlabeled}', []),
+              lists['test']]
+    assert [len(one) for one in chosen] == [labeled, unlabeled, len(scans) - total]
+    assert len(set(itertools.chain(*chosen))) == sum(map(len, chosen))
+    assert sorted(lists['train'] + lists['test']) == sorted(scan['scan_id'] for scan in scans)
+
+
+def test_files_are_regenerated_identically(tmp_path):
+    scans = make_scans(LUNA16_SIZES)
+    for folder, order in (('a', scans), ('b', scans[::-1])):
+        write_splits(tmp_path / folder, make_splits(order, labeled=LABELED, unlabeled=UNLABELED))
+    files = sorted(path.name for path in (tmp_path / 'a').iterdir())
+    assert len(files) == 10 + 2 + 3 + 4
+    assert all((tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+               for name in files)
+    assert (tmp_path / 'a/labeled_25.txt').read_text().count('\n') == 25
+
+
+def test_seed_changes_the_choice():
+    first, second = (make_splits(make_scans({0: 30, 1: 10}), labeled=[10], seed=seed)['labeled_10']
+                     for seed in (0, 1))
+    assert set(first) != set(second)
+
+
+def test_order_is_fixed_for_all_time():
+    lists = make_splits(make_scans({0: 5, 1: 1}), train_subsets=[0], labeled=[5])
+    # printf '0:0.4' | sha256sum gives 18d8..., then '0:0.0' 8713..., '0:0.2' 8bc6..., bd1f, dca2
+    assert lists['labeled_5'] == ['0.4', '0.0', '0.2', '0.3', '0.1']
+
+
+def test_scans_without_subset_are_dealt_into_ten():
+    scans = [dict(scan_id=f'scan{k:02d}', subset=None) for k in range(23)]
+    groups = group_subsets(scans, seed=0)
+    assert sorted(map(len, groups.values())) == [2] * 7 + [3] * 3
+    lists = make_splits(scans)
+    assert len(lists['train']) + len(lists['test']) == 23
+
+
+def test_given_subsets_are_taken():
+    scans = make_scans({k: 2 for k in range(10)})
+    lists = make_splits(scans, test_subsets=[3])
+    assert lists['test'] == ['3.0', '3.1'] and len(lists['train']) == 18
+    lists = make_splits(scans, train_subsets=[1], test_subsets=[2])
+    assert lists['train'] == ['1.0', '1.1'] and lists['test'] == ['2.0', '2.1']
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(labeled=[8], unlabeled=[5]), '8 labeled and 5 unlabeled .* only 12 scans'),
+    (dict(labeled=[0]), 'at least one scan'),
+    (dict(train_subsets=[11]), r'no scans of the subsets \[11\]'),
+    (dict(train_subsets=[1], test_subsets=[1, 2]), r'subsets \[1\] are for training and for')])
+def test_impossible_splits_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_splits(make_scans({k: 2 for k in range(10)}), **arguments)
+
+
+def test_partly_missing_subsets_are_refused():
+    with pytest.raises(ValueError, match="1 of 2 scans have no subset, the first is 'b'"):
+        group_subsets([dict(scan_id='a', subset=0), dict(scan_id='b', subset=None)], seed=0)

@@ -1,0 +1,102 @@
+"""The data set: selection, items, randomness by draw, the runner's data loader."""
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from torch.utils.data import DataLoader
+
+from mmdet3d_medical.datasets import Draw, InfiniteDrawSampler, LUNA16Dataset, VolumeDetDataset
+from mmdet3d_medical.datasets.converters import ConvertSettings, convert_luna16
+from mmdet3d_medical.registry import DATASETS
+from mmdet3d_medical.structures import VolumeGeometry
+
+PIPELINE = [dict(type='LoadVolume'), dict(type='RandomCrop3D', size=(12, 16, 16)),
+            dict(type='RandomFlip3D'), dict(type='RandomGaussianNoise'),
+            dict(type='PackVolumeInputs')]
+
+
+@pytest.fixture
+def data_root(luna16_dir, tmp_path):
+    convert_luna16(luna16_dir, tmp_path / 'data', ConvertSettings())
+    return str(tmp_path / 'data')
+
+
+def ids(dataset):
+    return [dataset.get_data_info(i)['scan_id'] for i in range(len(dataset))]
+
+
+def test_item_without_a_pipeline(data_root):
+    dataset = DATASETS.build(dict(type='VolumeDetDataset', data_root=data_root))
+    assert len(dataset) == 4 and dataset.metainfo['classes'] == ('nodule', )
+    item = dataset[0]
+    assert item['scan_id'] == 'flipped' and item['subset'] == 1 and item['annotated']
+    assert isinstance(item['geometry'], VolumeGeometry)
+    assert np.load(item['volume_path']).shape == item['geometry'].shape
+    assert item['instances'][0]['diameter'] == 10
+
+
+def test_selection_by_split_and_subset(data_root, tmp_path):
+    assert ids(VolumeDetDataset(data_root, split=['turned', 'flipped'])) == ['turned', 'flipped']
+    (tmp_path / 'data/some.txt').write_text('turned\nsagittal\n')
+    assert ids(VolumeDetDataset(data_root, split='some.txt')) == ['turned', 'sagittal']
+    assert ids(VolumeDetDataset(data_root, split='some.txt', subsets=[0])) == ['turned']
+    assert ids(LUNA16Dataset(data_root, subsets=[1])) == ['flipped', 'sagittal']
+
+
+def test_wrong_selections_are_refused(data_root):
+    with pytest.raises(ValueError, match="1 scans of the split.*the first is 'lost'"):
+        VolumeDetDataset(data_root, split=['turned', 'lost'])
+    with pytest.raises(FileNotFoundError, match='make_splits'):
+        VolumeDetDataset(data_root, split='lost.txt')
+    with pytest.raises(ValueError, match=r'no scan is selected by subsets=\[7\]'):
+        VolumeDetDataset(data_root, subsets=[7])
+    with pytest.raises(ValueError, match=r'no scans of the subsets \[7\]'):
+        LUNA16Dataset(data_root, subsets=[0, 7])
+    with pytest.raises(ValueError, match="classes .*'nodule'.*'cyst'"):
+        VolumeDetDataset(data_root, metainfo=dict(classes=('cyst', )))
+
+
+def test_augmentation_depends_on_seed_and_draw_only(data_root):
+    def inputs(draw, seed=0):
+        return VolumeDetDataset(data_root, pipeline=PIPELINE, seed=seed)[draw]['inputs']
+
+    first = inputs(Draw(2, 5))
+    assert torch.equal(first, inputs(Draw(2, 5)))
+    assert not torch.equal(first, inputs(Draw(2, 6)))
+    assert not torch.equal(first, inputs(Draw(2, 5), seed=1))
+    assert torch.equal(inputs(3), inputs(Draw(3, 3)))
+
+
+def test_lesions_stay_in_place_through_the_pipeline(data_root):
+    dataset = VolumeDetDataset(data_root, pipeline=PIPELINE)
+    centers = {info['scan_id']: info['instances'][0]['center']
+               for info in map(dataset.get_data_info, range(4))}
+    found = 0
+    for number in range(24):
+        sample = dataset[Draw(number % 4, number)]['data_samples']
+        boxes = sample.gt_instances.bboxes.numpy()
+        world, sizes = sample.geometry.box_to_world(boxes)
+        expected = np.tile(centers[sample.scan_id], (len(boxes), 1))
+        np.testing.assert_allclose(world, expected, atol=1e-3)
+        np.testing.assert_allclose(sizes, 10, atol=1e-3)
+        found += len(boxes)
+    assert found >= 12  # half of the patches are drawn on the lesion
+
+
+def resumed(dataset, skipped, workers):
+    loader = DataLoader(dataset, 2, sampler=InfiniteDrawSampler(dataset, seed=1),
+                        num_workers=workers, collate_fn=pseudo_collate)
+    iterator = _InfiniteDataloaderIterator(loader)
+    iterator.skip_iter(skipped)
+    return [batch['inputs'] for batch in itertools.islice(iterator, 3)]
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_resumed_training_sees_the_same_batches(data_root, workers):
+    dataset = VolumeDetDataset(data_root, pipeline=PIPELINE)
+    whole, rest = resumed(dataset, 0, 0), resumed(dataset, 2, workers)
+    assert all(torch.equal(a, b) for a, b in zip(whole[2], rest[0], strict=True))
+    assert not torch.equal(whole[0][0], rest[0][0])
