@@ -1,0 +1,1 @@
+"""Scores of lesion detection: what a data set's marks are worth."""

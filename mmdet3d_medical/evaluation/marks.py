@@ -1,0 +1,183 @@
+"""Marks, findings and scan lists: plain arrays, and the CSV files LUNA16 keeps them in.
+
+Positions are world millimetres (x, y, z) in LPS. Scan ids are strings and never become numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+_CENTER = ('coordX', 'coordY', 'coordZ')
+_MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
+
+
+class Findings(NamedTuple):
+    """Lesions as annotated.
+
+    Attributes:
+        scan_ids: N strings.
+        centers: (N, 3) float64, mm.
+        diameters: (N,) float64, mm; negative means unknown.
+        classes: N class names, '' where the file names none.
+    """
+
+    scan_ids: Sequence[str]
+    centers: np.ndarray
+    diameters: np.ndarray
+    classes: Sequence[str]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[tuple]) -> Findings:
+        """From any number of (scan id, (x, y, z) mm, diameter mm, class name)."""
+        ids, centers, diameters, classes = _columns(rows, 4)
+        return cls(
+            ids, np.reshape(centers, (-1, 3)).astype(float), np.array(diameters, float), classes
+        )
+
+    def of_class(self, name: str) -> Findings:
+        """The findings of one class and those without any."""
+        return _take(self, [c in ('', name) for c in self.classes])
+
+
+class Marks(NamedTuple):
+    """Detections.
+
+    Attributes:
+        scan_ids: N strings.
+        centers: (N, 3) float64, mm.
+        scores: (N,) float64, higher is surer.
+        diameters: (N,) float64, mm; NaN where not stated.
+        classes: N class names, '' where the file names none.
+    """
+
+    scan_ids: Sequence[str]
+    centers: np.ndarray
+    scores: np.ndarray
+    diameters: np.ndarray
+    classes: Sequence[str]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[tuple]) -> Marks:
+        """From any number of (scan id, (x, y, z) mm, score, diameter mm, class name)."""
+        ids, centers, scores, diameters, classes = _columns(rows, 5)
+        return cls(
+            ids,
+            np.reshape(centers, (-1, 3)).astype(float),
+            np.array(scores, float),
+            np.array(diameters, float),
+            classes,
+        )
+
+    def of_class(self, name: str) -> Marks:
+        """The marks of one class and those without any."""
+        return _take(self, [c in ('', name) for c in self.classes])
+
+
+def read_marks(path: str | Path) -> Marks:
+    """Read marks.
+
+    Args:
+        path: CSV with the columns ``seriesuid, coordX, coordY, coordZ, probability`` and, where
+            known, ``diameter_mm`` and ``class``, in any order.
+
+    Raises:
+        ValueError: Naming file and line, for a missing file or column or a value that is not a
+            finite number.
+    """
+    rows = _read_table(path, (*_CENTER, 'probability'), optional=('diameter_mm',))
+    return Marks.from_rows((scan, xyz[:3], xyz[3], xyz[4], name) for scan, xyz, name in rows)
+
+
+def read_findings(path: str | Path) -> Findings:
+    """Read annotations or excluded findings.
+
+    Args:
+        path: CSV with the columns ``seriesuid, coordX, coordY, coordZ, diameter_mm`` and
+            optionally ``class``, in any order.
+
+    Raises:
+        ValueError: As ``read_marks``.
+    """
+    rows = _read_table(path, (*_CENTER, 'diameter_mm'))
+    return Findings.from_rows((scan, xyz[:3], xyz[3], name) for scan, xyz, name in rows)
+
+
+def read_scan_ids(path: str | Path) -> list[str]:
+    """Read a list of scans: one id a line, the first column if there are more, header optional.
+
+    Raises:
+        ValueError: If the file is missing or lists no scan.
+    """
+    with _open(path) as file:
+        ids = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+    ids = ids[1:] if ids[:1] == ['seriesuid'] else ids
+    if not ids:
+        raise ValueError(f'{path} lists no scan, expected one scan id a line')
+    return ids
+
+
+def write_marks(path: str | Path, marks: Marks) -> None:
+    """Write marks in LUNA16's submission columns, then ``diameter_mm``, then ``class`` if any.
+
+    Scores keep the nine digits that tell any two float32 apart.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    named = any(marks.classes)
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow((*_MARK_COLUMNS, 'class') if named else _MARK_COLUMNS)
+        for scan, center, score, diameter, name in zip(*marks, strict=True):
+            size = '' if math.isnan(diameter) else f'{diameter:.4f}'
+            row = [scan, *(f'{value:.4f}' for value in center), f'{score:.9g}', size]
+            writer.writerow([*row, name] if named else row)
+
+
+def _open(path: str | Path):
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
+    return path.open(newline='', encoding='utf-8-sig')
+
+
+def _read_table(path: str | Path, numbers: Sequence[str], optional: Sequence[str] = ()):
+    """Rows (scan id, values of ``numbers`` and ``optional``, class name) of a CSV file."""
+    with _open(path) as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        found = reader.fieldnames or []
+        missing = [name for name in ('seriesuid', *numbers) if name not in found]
+        if missing:
+            raise ValueError(
+                f'{path}, line 1: expected a header with the columns seriesuid, '
+                f'{", ".join(numbers)}; {", ".join(missing)} not among {found}'
+            )
+        return [_parse(row, numbers, optional, f'{path}, line {reader.line_num}') for row in reader]
+
+
+def _parse(row: dict, numbers: Sequence[str], optional: Sequence[str], where: str):
+    try:
+        values = [float(row[name]) for name in numbers]
+        extra = [float(row.get(name) or 'nan') for name in optional]
+    except (TypeError, ValueError):
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        found = {name: row.get(name) for name in (*numbers, *optional)}
+        raise ValueError(f'{where}: expected finite numbers, found {found}')
+    if not row['seriesuid']:
+        raise ValueError(f'{where}: expected a scan id in column seriesuid, found none')
+    return row['seriesuid'].strip(), values + extra, row.get('class') or ''
+
+
+def _columns(rows: Iterable[tuple], width: int) -> list[tuple]:
+    return list(zip(*rows, strict=True)) or [()] * width
+
+
+def _take(table, chosen: Sequence[bool]):
+    rows = [row for row, wanted in zip(zip(*table, strict=True), chosen, strict=True) if wanted]
+    return type(table).from_rows(rows)
