@@ -47,9 +47,8 @@ def set_launcher(cfg: Config, launcher: str) -> None:
     if launcher == 'pytorch' and get_device() == 'cpu':
         if not dist.is_initialized():
             dist.init_process_group('gloo')
-        # Spelt out because mmengine's default wrapper picks a device by number.
         cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', broadcast_buffers=False,
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False))
 
 

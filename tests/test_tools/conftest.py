@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from mmdet3d_medical.datasets import write_index
@@ -77,3 +78,4 @@ def run_tool(monkeypatch, tmp_path):
     os.environ.update(environment)
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(scopes)
+    MMLogger._instance_dict.clear()  # they write to the output captured in this test
