@@ -1,0 +1,97 @@
+import math
+
+import pytest
+
+from mmdet3d_medical.evaluation.marks import (
+    Marks,
+    read_findings,
+    read_marks,
+    read_scan_ids,
+    write_marks,
+)
+
+HEADER = 'seriesuid,coordX,coordY,coordZ,probability'
+
+
+def write(tmp_path, text, name='file.csv'):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_marks_survive_writing_and_reading(tmp_path):
+    marks = Marks.from_rows(
+        [('00783', (1.25, -2.5, 3), 0.123456789, 4.5, ''), ('x', (0, 0, 0), 1e-8, math.nan, '')]
+    )
+    write_marks(tmp_path / 'new' / 'marks.csv', marks)
+    lines = (tmp_path / 'new' / 'marks.csv').read_text().splitlines()
+    assert lines[0] == HEADER + ',diameter_mm'
+    assert lines[1] == '00783,1.2500,-2.5000,3.0000,0.123456789,4.5000'
+    again = read_marks(tmp_path / 'new' / 'marks.csv')
+    assert again.scan_ids == ('00783', 'x')
+    assert again.centers.tolist() == [[1.25, -2.5, 3], [0, 0, 0]]
+    assert again.scores.tolist() == [0.123456789, 1e-8]
+    assert again.diameters[0] == 4.5 and math.isnan(again.diameters[1])
+
+
+def test_classes_are_written_and_select_rows(tmp_path):
+    rows = [('a', (0, 0, 0), 0.5, 4.0, 'cyst'), ('b', (0, 0, 0), 0.6, 4.0, 'stone')]
+    write_marks(tmp_path / 'marks.csv', Marks.from_rows(rows))
+    marks = read_marks(tmp_path / 'marks.csv')
+    assert marks.classes == ('cyst', 'stone')
+    assert marks.of_class('stone').scan_ids == ('b',)
+    assert len(marks.of_class('other').scores) == 0
+
+
+def test_submission_without_diameter_in_another_order(tmp_path):
+    text = '\ufeffprobability,seriesuid,coordZ,coordY,coordX\n0.5, 007 ,3,2,1\n'
+    marks = read_marks(write(tmp_path, text))
+    assert marks.scan_ids == ('007',)
+    assert marks.centers.tolist() == [[1, 2, 3]]
+    assert math.isnan(marks.diameters[0])
+
+
+def test_empty_files_are_legal(tmp_path):
+    marks = read_marks(write(tmp_path, HEADER + '\n'))
+    assert marks.centers.shape == (0, 3) and marks.scores.shape == (0,)
+    write_marks(tmp_path / 'out.csv', marks)
+    assert read_marks(tmp_path / 'out.csv').centers.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (HEADER + '\na,1,2,3,0.5\nb,1,two,3,0.5\n', r"line 3: .*'coordY': 'two'"),
+        (HEADER + '\na,1,2,3,nan\n', 'line 2: expected finite numbers'),
+        (HEADER + '\na,1,2\n', 'line 2: expected finite numbers'),
+        (HEADER + '\n,1,2,3,0.5\n', 'line 2: expected a scan id'),
+        ('a,1,2,3,0.5\n', 'line 1: expected a header'),
+        ('seriesuid,coordX,coordY,coordZ\n', 'probability not among'),
+        ('', 'line 1: expected a header'),
+    ],
+)
+def test_errors_name_file_and_line(tmp_path, text, message):
+    with pytest.raises(ValueError, match=f'file.csv, {message}|file.csv.*{message}'):
+        read_marks(write(tmp_path, text))
+
+
+def test_findings_need_a_diameter(tmp_path):
+    path = write(tmp_path, 'seriesuid,coordX,coordY,coordZ,diameter_mm\n01,1,2,3,-1\n')
+    findings = read_findings(path)
+    assert findings.scan_ids == ('01',) and findings.diameters.tolist() == [-1]
+    with pytest.raises(ValueError, match='diameter_mm not among'):
+        read_findings(write(tmp_path, HEADER + '\na,1,2,3,0.5\n'))
+
+
+@pytest.mark.parametrize(
+    'text', ['001\n02\n', 'seriesuid\n001\n\n02\n', 'seriesuid,n\n001,5\n02,6\n']
+)
+def test_scan_lists_with_and_without_header(tmp_path, text):
+    assert read_scan_ids(write(tmp_path, text)) == ['001', '02']
+
+
+def test_missing_and_empty_scan_lists(tmp_path):
+    with pytest.raises(ValueError, match='no such file'):
+        read_scan_ids(tmp_path / 'absent.csv')
+    with pytest.raises(ValueError, match='lists no scan'):
+        read_scan_ids(write(tmp_path, 'seriesuid\n'))

@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+
+TOOL = 'analysis_tools/eval_froc'
+# Nodules: 00783 found with .9, b missed. False positives: .8 in 00783; one in b is excluded.
+MARKS = """seriesuid,coordX,coordY,coordZ,probability,diameter_mm
+00783,1,0,0,0.9,5
+00783,50,0,0,0.8,5
+b,70,0,0,0.95,5
+"""
+ANNOTATIONS = """seriesuid,coordX,coordY,coordZ,diameter_mm
+00783,0,0,0,6
+b,0,0,0,6
+"""
+EXCLUDED = """seriesuid,coordX,coordY,coordZ,diameter_mm
+b,72,0,0,-1
+"""
+
+
+@pytest.fixture
+def evaluate(run_tool):
+    """Run the tool where its files lie; gives the exit status."""
+    texts = dict(marks=MARKS, annotations=ANNOTATIONS, excluded=EXCLUDED, scans='00783\nb\nc\nd\n')
+    for name, text in texts.items():
+        Path(f'{name}.csv').write_text(text)
+    return lambda *args: run_tool(TOOL, *args)
+
+
+def test_everything_at_once(evaluate, capsys):
+    status = evaluate(
+        'marks.csv', '--annotations', 'annotations.csv', '--excluded', 'excluded.csv',
+        '--seriesuids', 'scans.csv', '--bootstrap', '50', '--seed', '1',
+        '--json', 'new/scores.json', '--plot', 'new/curve.png',
+    )  # fmt: skip
+    assert status == 0
+    scores = json.loads(Path('new/scores.json').read_text())
+    assert {key: scores[key] for key in ('tp', 'fp', 'fn', 'scans', 'nodules')} == {
+        'tp': 1, 'fp': 1, 'fn': 1, 'scans': 4, 'nodules': 2,
+    }  # fmt: skip
+    assert scores['cpm'] == 0.5 and set(scores['sensitivity'].values()) == {0.5}
+    assert len(scores['ci95']) == 8 and len(scores['ci95']['cpm']) == 2
+    printed = capsys.readouterr().out
+    assert '0.500' in printed and 'CPM' in printed
+    assert Path('new/curve.png').stat().st_size > 0
+
+
+def test_scans_default_to_those_in_the_files_and_it_says_so(evaluate, capsys):
+    evaluate('marks.csv', '--annotations', 'annotations.csv', '--bootstrap', 0, '--json', 's.json')
+    printed = capsys.readouterr().out
+    assert 'taking the 2 scans in the annotations and the marks' in printed
+    scores = json.loads(Path('s.json').read_text())
+    # Without the excluded findings b's mark of .95 comes first, at half a false positive a scan.
+    assert (scores['scans'], scores['fp'], scores['ci95']) == (2, 2, {})
+    assert [scores['sensitivity'][rate] for rate in ('0.25', '0.5')] == [0, 0.5]
+
+
+def test_rows_of_scans_that_are_not_listed_are_reported(evaluate, capsys):
+    Path('one.csv').write_text('00783\n')
+    evaluate('marks.csv', '--annotations', 'annotations.csv', '--seriesuids', 'one.csv')
+    printed = capsys.readouterr().out
+    assert '1 marks lie in scans that are not listed' in printed
+    assert '1 lesions lie in scans that are not listed' in printed
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['absent.csv', '--annotations', 'annotations.csv'], 'absent.csv: no such file'),
+        (['marks.csv', '--annotations', 'scans.csv'], 'scans.csv, line 1: expected a header'),
+        (
+            ['marks.csv', '--annotations', 'annotations.csv', '--seriesuids', 'other.csv'],
+            'has no lesion in any of the 1 scans',
+        ),
+        (['marks.csv', '--annotations', 'two.csv'], 'choose one with --class'),
+        (['marks.csv', '--annotations', 'two.csv', '--class', 'mass'], '--class mass'),
+    ],
+)
+def test_errors_are_messages(evaluate, capsys, args, message):
+    Path('other.csv').write_text('783\n')
+    header, first, second = ANNOTATIONS.splitlines()
+    Path('two.csv').write_text(f'{header},class\n{first},cyst\n{second},stone\n')
+    assert evaluate(*args) == 2
+    assert message in capsys.readouterr().err
