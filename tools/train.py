@@ -5,7 +5,7 @@ import argparse
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mmdet3d_medical.apis import load_config, run_tool, set_amp, set_resume
+from mmdet3d_medical.apis import load_config, run_tool, set_amp, set_resume, set_seed
 from mmdet3d_medical.utils import register_all_modules
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     cfg = load_config(args.config, work_dir=args.work_dir, options=args.cfg_options,
                       small=args.shrink, launcher=args.launcher)
     if args.seed is not None:
-        cfg.merge_from_dict({'randomness.seed': args.seed})
+        set_seed(cfg, args.seed)
     if args.amp:
         set_amp(cfg)
     if args.resume and not set_resume(cfg):

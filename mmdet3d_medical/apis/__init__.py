@@ -1,7 +1,7 @@
 from .checkpoint import load_weights
-from .config import load_config, set_amp, set_marks_file, set_resume
+from .config import load_config, set_amp, set_marks_file, set_resume, set_seed
 from .errors import UsageError, run_tool
 from .shrink import shrink
 
 __all__ = ['UsageError', 'load_config', 'load_weights', 'run_tool', 'set_amp', 'set_marks_file',
-           'set_resume', 'shrink']
+           'set_resume', 'set_seed', 'shrink']

@@ -67,6 +67,22 @@ def set_resume(cfg: Config) -> bool:
     return cfg.resume
 
 
+def set_seed(cfg: Config, seed: int) -> None:
+    """Seed the runner, and all samplers and data sets of the training that spell a seed out."""
+    cfg.merge_from_dict({'randomness.seed': seed})
+    _replace(cfg.get('train_dataloader', {}), 'seed', seed)
+
+
+def _replace(node, key: str, value) -> None:
+    if isinstance(node, dict):
+        if key in node:
+            node[key] = value
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            _replace(item, key, value)
+
+
 def set_amp(cfg: Config) -> None:
     """Train in mixed precision: float16 with loss scaling, on a CPU bfloat16 without."""
     if get_device() == 'cpu':

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdet3d_medical.apis.config import set_marks_file
-from mmdet3d_medical.apis.errors import UsageError
-
 TOOLS = Path(__file__).parents[2] / 'tools'
 COLUMNS = ['seriesuid', 'coordX', 'coordY', 'coordZ', 'probability', 'diameter_mm']
 
@@ -105,16 +102,3 @@ def test_missing_data(config, run_tool, capfd):
     error = capfd.readouterr().err
     assert 'error: no index at nowhere/index.json' in error
     assert 'Traceback' not in error
-
-
-def test_marks_need_a_metric_that_writes_them():
-    from mmengine.config import Config
-    with pytest.raises(UsageError, match='FROCMetric'):
-        set_marks_file(Config(dict(test_evaluator=[dict(type='mmdet.CocoMetric')])), 'marks.csv')
-
-
-def test_marks_go_to_the_froc_metric_only():
-    from mmengine.config import Config
-    cfg = Config(dict(test_evaluator=[dict(type='mmdet3d_medical.FROCMetric'), dict(type='Other')]))
-    set_marks_file(cfg, 'marks.csv')
-    assert [metric.get('out') for metric in cfg.test_evaluator] == ['marks.csv', None]
