@@ -115,8 +115,8 @@ def tube_share(
     t = np.clip(t, 0, 1)
     distance = np.sqrt(sum((d - t * a) ** 2 for d, a in zip(delta, along, strict=True)))
     radius = radii[0] + (radii[1] - radii[0]) * t
-    # An edge of this width at R gives a cross-section of pi (R^2 + width^2 / 12): choose R to make it
-    # pi radius^2, and below R = width / 2 fade the tube instead.
+    # An edge of this width at R gives a cross-section of pi (R^2 + width^2 / 12): R is chosen
+    # to make that pi radius^2, down to width / 2; thinner tubes fade instead.
     seen = np.maximum(radius**2, width**2 / 3)
     return radius**2 / seen * coverage(distance - np.sqrt(seen - width**2 / 12), width)
 

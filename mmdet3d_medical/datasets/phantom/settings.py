@@ -36,7 +36,7 @@ class PhantomSettings:
     spacing_factors: Range = (0.88, 1.14)
     thickness_factors: tuple[float, ...] = (0.75, 1.0, 1.0, 1.25)
     healthy_fraction: float = 287 / 888
-    lung_hu: Range = (-950.0, -897.0)
+    lung_hu: Range = (-955.0, -900.0)
     vessel_density: Range = (0.6, 1.4)
     texture: Range = (5.0, 25.0)
     noise: Range = (12.0, 50.0)

@@ -76,8 +76,8 @@ def _ends(parents: np.ndarray) -> np.ndarray:
 def add_vessels(chest: Chest, settings: PhantomSettings, rng: np.random.Generator) -> list[Tree]:
     """Draw arteries and veins of both lungs into ``chest``; returns the trees."""
     grid = chest.grid
-    count = int(110 * rng.uniform(*settings.vessel_density) * min(grid.scale, 1.5) ** 2)
-    radius = rng.uniform(0.5, 0.85)
+    count = int(100 * rng.uniform(*settings.vessel_density) * min(grid.scale, 1.5) ** 2)
+    radius = rng.uniform(0.5, 0.8)
     share = np.zeros(grid.shape, np.float32)
     trees = []
     for side in (LEFT_LUNG, RIGHT_LUNG):
