@@ -1,0 +1,38 @@
+"""The contact sheet of a data set in LUNA16's layout."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmdet3d_medical.datasets.phantom import PhantomWriter, phantom_settings
+
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/contact_sheet.py'
+
+
+def run_tool(monkeypatch, *arguments):
+    spec = importlib.util.spec_from_file_location('contact_sheet', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(sys, 'argv', ['contact_sheet.py', *map(str, arguments)])
+    tool.main()
+
+
+@pytest.mark.parametrize('healthy', [0.0, 1.0])
+def test_sheet_circles_the_nodules_in_red(healthy, tmp_path, monkeypatch):
+    settings = phantom_settings(shape=(48, 64, 64), healthy_fraction=healthy, lookalikes=2.0)
+    PhantomWriter(tmp_path / 'data', settings, seed=0).write(2)
+    run_tool(monkeypatch, tmp_path / 'data', tmp_path / 'sheet.png', '--scans', '2')
+    sheet = np.asarray(Image.open(tmp_path / 'sheet.png').convert('RGB')).astype(int)
+    red = (sheet[..., 0] - sheet[..., 1] > 100).sum()
+    assert (red == 0) == (healthy == 1.0)
+    assert sheet[..., 1].std() > 20, 'slices are drawn'
+
+
+def test_folder_without_tables_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match='no annotations.csv: expected LUNA16 layout'):
+        run_tool(monkeypatch, tmp_path, tmp_path / 'sheet.png')
+    assert not (tmp_path / 'sheet.png').exists()
