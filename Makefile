@@ -6,6 +6,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
+# What `make demo` works on.
+TOOL := $(BIN)/python tools
+CONFIG := configs/retina3d/retina3d_fpn_phantom.py
+DATA := data/phantom
+RAW := $(DATA)/raw
+SCANS ?= 160
+DEMO := work_dirs/demo
+
 .PHONY: help demo test lint docs clean
 
 help:
@@ -25,8 +33,25 @@ $(INSTALLED): setup.py $(wildcard requirements/*.txt)
 		-c requirements/constraints.txt --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
+# The same commands as for LUNA16, see README.md; the phantom writes its layout.
 demo: $(INSTALLED)
-	$(BIN)/python tools/demo.py
+	$(TOOL)/dataset_converters/make_phantom.py $(RAW) --scans $(SCANS) --workers $(WORKERS)
+	$(TOOL)/dataset_converters/luna16.py $(RAW) --out $(DATA) --spacing 2 2 2 --crop lungs \
+		--workers $(WORKERS)
+	$(TOOL)/dataset_converters/make_splits.py $(DATA)/index.json --test-subsets 7 8 9 --labeled \
+		--unlabeled
+	$(TOOL)/train.py $(CONFIG) --work-dir $(DEMO)
+	$(TOOL)/test.py $(CONFIG) $$(cat $(DEMO)/last_checkpoint) --work-dir $(DEMO) \
+		--out $(DEMO)/marks.csv
+	$(TOOL)/analysis_tools/eval_froc.py $(DEMO)/marks.csv --annotations $(RAW)/annotations.csv \
+		--excluded $(RAW)/annotations_excluded.csv --seriesuids $(DATA)/splits/test.txt \
+		--json $(DEMO)/froc.json --plot $(DEMO)/froc.png
+	$(TOOL)/analysis_tools/draw_detections.py $(DEMO)/marks.csv $(DATA)/index.json \
+		$(DEMO)/detections.png
+	@echo 'FROC curve:             $(DEMO)/froc.png'
+	@echo 'scores:                 $(DEMO)/froc.json'
+	@echo 'submission:             $(DEMO)/marks.csv'
+	@echo 'detections over truth:  $(DEMO)/detections.png'
 
 # One thread a process: two processes with two threads each are slower than either alone.
 test: lint
