@@ -11,7 +11,7 @@ from .boxes3d import (
     corners_to_centers_sizes,
 )
 from .geometry import VolumeGeometry
-from .nms3d import batched_nms3d, nms3d
+from .nms import batched_nms3d, nms3d
 
 __all__ = [
     'VolumeGeometry',

@@ -45,7 +45,9 @@ class VolumeGeometry:
         if min(self.spacing) <= 0:
             raise ValueError(f'spacing must be > 0 mm along every axis, found {self.spacing}')
         if abs(np.linalg.det(np.reshape(self.direction, (3, 3)))) < 1e-6:
-            raise ValueError(f'direction must be an invertible 3 x 3 matrix, found {self.direction}')
+            raise ValueError(
+                f'direction must be an invertible 3 x 3 matrix, found {self.direction}'
+            )
 
     @classmethod
     def from_sitk(cls, image: Any) -> VolumeGeometry:
