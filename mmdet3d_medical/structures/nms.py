@@ -7,9 +7,9 @@ from torch import Tensor
 
 from .boxes3d import _CHUNK, _EPS, _coordinates, _iou, check_boxes3d
 
-_FIRST_BLOCK, _LAST_BLOCK = 64, 1024  # boxes settled at once: few at first, as clusters die quickly
+_FIRST_BLOCK, _LAST_BLOCK = 32, 1024  # boxes settled at once: few at first, as clusters die quickly
 _GROUP = 32  # neighbouring boxes that share one bounding box
-_DENSE = 1 << 18  # below so many pairs, comparing all is faster than pruning
+_DENSE = 1 << 20  # below so many pairs, comparing all is faster than pruning
 _CURVE_BITS = 6  # the space-filling curve visits (2^6)^3 cells
 
 
@@ -87,11 +87,11 @@ def _check(boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
         )
     if not 0 <= iou_threshold <= 1:
         raise ValueError(f'iou_threshold is {iou_threshold}, expected a value in [0, 1]')
-    broken = int((scores.isnan() | ~boxes.isfinite().all(1)).sum())
-    if broken:
+    if scores.isnan().any() or not boxes.isfinite().all():
+        broken = int((scores.isnan() | ~boxes.isfinite().all(1)).sum())
         raise ValueError(
-            f'{broken} of {len(scores)} boxes have a NaN score or a coordinate that '
-            'is not finite; remove them before NMS (has the training diverged?)'
+            f'{broken} of {len(scores)} boxes have a NaN score or a coordinate that is not '
+            'finite; remove them before NMS (has the training diverged?)'
         )
 
 
@@ -122,7 +122,7 @@ def _overlapping(
         targets: ``(6, m)`` coordinates.
         iou_threshold: In [0, 1].
     """
-    dense = queries.shape[1] * targets.shape[1] <= _DENSE
+    dense = queries.shape[1] * targets.shape[1] < _DENSE
     return (_compare_all if dense else _compare_near)(queries, targets, iou_threshold)
 
 
@@ -166,8 +166,9 @@ def _neighbourhoods(boxes: Tensor) -> Tensor:
     low, high = centers.amin(1, keepdim=True), centers.amax(1, keepdim=True)
     cells = (centers - low) / (high - low).clamp(min=_EPS) * (2**_CURVE_BITS - 1)
     bit = torch.arange(_CURVE_BITS, device=boxes.device)
-    digits = cells.long()[..., None] >> bit & 1
-    axis = torch.arange(3, device=boxes.device)[:, None, None]
-    order = (digits << (3 * bit + axis)).sum(dim=(0, 2)).argsort()
+    numbers = torch.arange(2**_CURVE_BITS, device=boxes.device)
+    spread = ((numbers[:, None] >> bit & 1) << 3 * bit).sum(1)  # two zeros after every digit
+    z, y, x = spread[cells.long()]
+    order = (z << 2 | y << 1 | x).argsort()
     missing = -len(order) % _GROUP
     return torch.cat([order, order[-1:].expand(missing)]).view(-1, _GROUP)
