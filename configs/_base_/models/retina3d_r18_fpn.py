@@ -34,7 +34,7 @@ model = dict(
         ),
         bbox_coder=dict(type='DeltaBox3DCoder'),
         assigner=dict(type='ATSS3DAssigner', topk=8),
-        loss_cls=dict(type='SoftFocalLoss', alpha=(0.75, 0.25), gamma=2.0),
+        loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
         loss_bbox=dict(type='mmdet.SmoothL1Loss', beta=1 / 9),
     ),
     test_cfg=dict(

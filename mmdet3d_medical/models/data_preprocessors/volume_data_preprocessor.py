@@ -96,4 +96,5 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
     def _windowed(self, volume: Tensor) -> Tensor:
         (low, high), (bottom, top) = self.window, self.value_range
         scale = (top - bottom) / (high - low)
-        return volume.float().clamp_(low, high).sub_(low).mul_(scale).add_(bottom)
+        # Out of place at first: float volumes are the caller's.
+        return volume.float().clamp(low, high).sub_(low).mul_(scale).add_(bottom)

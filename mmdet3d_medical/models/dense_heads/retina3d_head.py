@@ -66,14 +66,7 @@ class Retina3DHead(BaseModule):
         ignore_iof: float = 0.5,
         init_cfg: dict | list | None = None,
     ):
-        init_cfg = init_cfg or dict(
-            type='Normal',
-            layer='Conv3d',
-            std=0.01,
-            override=dict(
-                type='Normal', name='classify', std=0.01, bias_prob=prior_prob
-            ),
-        )
+        init_cfg = init_cfg or _default_init(prior_prob)
         super().__init__(init_cfg)
         self.num_classes = num_classes
         self.ignore_iof = ignore_iof
@@ -179,6 +172,16 @@ class Retina3DHead(BaseModule):
     def decode(self, priors: Tensor, deltas: Tensor) -> Tensor:
         """Boxes (..., 6) in voxel edges from priors (..., 6) and deltas (..., 6)."""
         return self.bbox_coder.decode(priors, deltas.float())
+
+
+def _default_init(prior_prob: float) -> dict:
+    """Branches that keep the scale of activations at any width; outputs near the prior."""
+    last = dict(type='Normal', std=0.01)
+    return dict(
+        type='Kaiming',
+        layer='Conv3d',
+        override=[dict(name='classify', bias_prob=prior_prob, **last), dict(name='regress', **last)],
+    )
 
 
 def _flat(levels: Sequence[Tensor], width: int) -> Tensor:

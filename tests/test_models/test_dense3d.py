@@ -1,0 +1,183 @@
+"""The whole detector: overfitting, tiles, empty scans, odd input."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from mmdet3d_medical.models.detectors.tiling import cut_tiles
+from mmdet3d_medical.registry import MODELS
+
+
+@given(
+    st.tuples(*[st.integers(1, 70)] * 3),
+    st.tuples(*[st.sampled_from([8, 16, 24])] * 3),
+    st.tuples(*[st.integers(0, 7)] * 3),
+    st.tuples(*[st.sampled_from([2, 4, 8])] * 3),
+)
+@settings(deadline=None, max_examples=60)
+def test_tiles_cover_the_scan_and_cores_partition_it(shape, tile, overlap, divisor):
+    if any((t - o) // d < 1 for t, o, d in zip(tile, overlap, divisor, strict=True)):
+        with pytest.raises(ValueError, match='do not advance'):
+            cut_tiles(shape, tile, overlap, divisor)
+        return
+    tiles, padded = cut_tiles(shape, tile, overlap, divisor)
+    assert len({t.shape for t in tiles}) == 1
+    assert all(p >= s for p, s in zip(padded, shape, strict=True))
+    assert all(s % d == 0 for t in tiles for s, d in zip(t.start, divisor, strict=True))
+    assert all(s % d == 0 for t in tiles for s, d in zip(t.shape, divisor, strict=True))
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(200, 3, generator=generator) * torch.tensor(shape)
+    points = torch.cat([points, points.floor()])  # borders of cores included
+    owners = torch.stack([t.owns(torch.cat([points, points], 1)) for t in tiles])
+    assert (owners.sum(0) == 1).all()
+    for t, mine in zip(tiles, owners, strict=True):
+        start, end = torch.tensor(t.start), torch.tensor(t.start) + torch.tensor(t.shape)
+        assert ((points[mine] >= start) & (points[mine] <= end)).all()
+        # Where a core ends inside the scan, at least half the overlap lies beyond it.
+        for axis in range(3):
+            if not math.isinf(t.core_end[axis]):
+                assert end[axis] - t.core_end[axis] >= overlap[axis] / 2
+            if not math.isinf(t.core_start[axis]):
+                assert t.core_start[axis] - start[axis] >= overlap[axis] / 2
+
+
+def test_tiles_by_hand():
+    # 40 voxels, tiles of 24 with overlap 8: two tiles at 0 and 16, cores meet at (24 + 16) / 2.
+    tiles, padded = cut_tiles((40, 8, 8), (24, 8, 8), (8, 0, 0), (8, 8, 8))
+    assert [t.start for t in tiles] == [(0, 0, 0), (16, 0, 0)]
+    assert [t.core_end[0] for t in tiles] == [20, math.inf]
+    assert padded == (40, 8, 8)
+
+
+def test_tiles_must_fit_the_stride():
+    with pytest.raises(ValueError, match='no multiple'):
+        cut_tiles((40, 40, 40), (20, 16, 16), (0, 0, 0), (8, 8, 8))
+
+
+def build(cfg) -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = MODELS.build(cfg)
+    model.init_weights()
+    # Scores that differ; boxes near their anchors, as a trained network has them.
+    for conv, std in ((model.bbox_head.classify, 0.3), (model.bbox_head.regress, 0.01)):
+        torch.nn.init.normal_(conv.weight, std=std)
+        torch.nn.init.zeros_(conv.bias)
+    return model.eval()
+
+
+def one_level(**changes) -> dict:
+    """Parts whose receptive field is small: stride 2, three 3^3 convolutions per block."""
+    return dict(
+        backbone=dict(
+            type='ResNet3D',
+            depth=18,
+            base_channels=4,
+            stem_kernel=3,
+            strides=(1,),
+            out_indices=(0,),
+            norm_cfg=None,
+        ),
+        neck=None,
+        bbox_head=dict(
+            type='Retina3DHead',
+            num_classes=1,
+            in_channels=4,
+            feat_channels=4,
+            stacked_convs=1,
+            anchor_generator=dict(type='Anchor3DGenerator', strides=[2], sizes=[[3, 5]]),
+            assigner=dict(type='ATSS3DAssigner', topk=4),
+            loss_cls=dict(type='SoftFocalLoss'),
+            loss_bbox=dict(type='mmdet.L1Loss'),
+            **changes,
+        ),
+    )
+
+
+def boxes_and_scores(model, volume, tile_size):
+    model.test_cfg.update(
+        tile_size=tile_size, tile_overlap=32, score_thr=0, nms_pre=10**6, nms_iou=1.0,
+        max_per_scan=10**6, tile_batch=3,
+    )
+    found = model.detect(volume)
+    return torch.cat([found.bboxes, 10 * found.scores[:, None]], dim=1)
+
+
+@torch.no_grad()
+def test_tiles_see_what_the_whole_scan_shows(small_detector):
+    # Receptive field: 1 + 2 * (1 stem + 2 * (4 + 2)) = 27 voxels, 13 to each side < 32 / 2.
+    model = build(small_detector(**one_level()))
+    volume = torch.randn(1, 76, 40, 44)
+    tiled = boxes_and_scores(model, volume, (48, 40, 40))
+    whole = boxes_and_scores(model, volume, None)
+    assert len(tiled) == len(whole) > 10_000
+    distance, partner = cKDTree(tiled).query(whole)
+    assert distance.max() < 1e-3
+    assert len(set(partner)) == len(whole)
+
+
+@torch.no_grad()
+def test_predictions_lie_in_the_scan_best_first(small_detector, make_batch):
+    model = build(small_detector(test_cfg=dict(tile_size=16, tile_overlap=8, score_thr=0.001)))
+    batch = make_batch(2, (19, 23, 17))
+    batch['inputs'][1] = batch['inputs'][1][:, :9]  # padded to the other's size
+    batch = model.data_preprocessor(batch)
+    first, second = (s.pred_instances for s in model(**batch, mode='predict'))
+    for found, depth in ((first, 19), (second, 9)):
+        assert 0 < len(found) <= 100
+        assert found.bboxes.min() >= 0
+        assert (found.bboxes[:, 3:] <= torch.tensor([depth, 23, 17])).all()
+        assert (found.scores.diff() <= 0).all()
+
+
+@torch.no_grad()
+def test_nothing_found_is_legal(small_detector, make_batch):
+    model = build(small_detector(test_cfg=dict(score_thr=1.0)))
+    batch = model.data_preprocessor(make_batch(1, (16, 16, 16)))
+    found = model(**batch, mode='predict')[0].pred_instances
+    assert found.bboxes.shape == (0, 6) and found.scores.shape == (0,)
+
+
+def test_it_learns_a_patch_by_heart(small_detector, make_sample):
+    """A bright block on noise is found, with its box, after some steps."""
+    torch.manual_seed(0)
+    model = MODELS.build(small_detector())
+    model.init_weights()
+    volume = torch.randn(1, 1, 24, 24, 24) * 0.05 - 0.8
+    volume[..., 5:10, 12:17, 8:13] = 0.5
+    sample = make_sample([[5, 12, 8, 10, 17, 13]])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(80):
+        optimizer.zero_grad()
+        sum(model.loss(volume, [sample]).values()).backward()
+        optimizer.step()
+    found = model.eval().detect(volume[0])
+    torch.testing.assert_close(found.bboxes[0], sample.gt_instances.bboxes[0], atol=0.7, rtol=0)
+    assert found.scores[0] > 0.5
+
+
+@pytest.mark.parametrize('boxes', [[], [[3, 4, 5, 8, 9, 9]]])
+def test_training_step_with_and_without_lesions(small_detector, make_batch, boxes):
+    model = MODELS.build(small_detector())
+    batch = model.data_preprocessor(make_batch(2, (16, 24, 16), boxes))
+    losses = model(**batch, mode='loss')
+    assert set(losses) == {'loss_cls', 'loss_bbox'}
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_a_head_without_the_protocol_is_refused(small_detector):
+    @MODELS.register_module(force=True)
+    class BareHead(torch.nn.Module):
+        pass
+
+    with pytest.raises(TypeError, match='BareHead lacks priors, flatten, get_targets'):
+        MODELS.build(small_detector(bbox_head=dict(type='BareHead')))
+
+
+def test_unknown_test_settings_are_refused(small_detector):
+    with pytest.raises(ValueError, match='score_threshold'):
+        MODELS.build(small_detector(test_cfg=dict(score_threshold=0.1)))
