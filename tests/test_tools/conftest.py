@@ -43,6 +43,11 @@ def data_root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def unannotated(tmp_path) -> Path:
+    return make_data(tmp_path / 'unannotated', annotated=False)
+
+
+@pytest.fixture
 def config(tmp_path, data_root) -> Path:
     """A config that trains four iterations and saves a checkpoint every other."""
     path = tmp_path / 'tiny.py'

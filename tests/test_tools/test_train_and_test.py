@@ -102,3 +102,18 @@ def test_missing_data(config, run_tool, capfd):
     error = capfd.readouterr().err
     assert 'error: no index at nowhere/index.json' in error
     assert 'Traceback' not in error
+
+
+def test_scans_nobody_annotated_get_marks_but_no_score(config, run_tool, unannotated, tmp_path,
+                                                       capfd):
+    # One iteration is enough for weights; what they find does not matter here.
+    assert run_tool('train', config, '--work-dir', tmp_path / 'run', '--shrink', '--cfg-options',
+                    'train_cfg.max_iters=1') == 0
+    marks = tmp_path / 'marks.csv'
+    assert run_tool('test', config, tmp_path / 'run' / 'iter_1.pth', '--shrink', '--out', marks,
+                    '--cfg-options', f'test_dataloader.dataset.data_root={unannotated}',
+                    'model.test_cfg.score_thr=0') == 0
+    output = ''.join(capfd.readouterr())
+    assert 'FROC skipped' in output
+    assert {row['seriesuid'] for row in csv.DictReader(marks.open())} == {
+        'scan7', 'scan8', 'scan9'}
