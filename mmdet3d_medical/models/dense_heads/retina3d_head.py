@@ -180,7 +180,10 @@ def _default_init(prior_prob: float) -> dict:
     return dict(
         type='Kaiming',
         layer='Conv3d',
-        override=[dict(name='classify', bias_prob=prior_prob, **last), dict(name='regress', **last)],
+        override=[
+            dict(name='classify', bias_prob=prior_prob, **last),
+            dict(name='regress', **last),
+        ],
     )
 
 

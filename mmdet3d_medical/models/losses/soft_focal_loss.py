@@ -26,8 +26,8 @@ class SoftFocalLoss(nn.Module):
     over p lies at the target for every y.
 
     Args:
-        alpha: Weights (at y = 0, at y = 1). FocalMix states a1 > a0, chosen by cross-validation, but
-            no values.
+        alpha: Weights (at y = 0, at y = 1). FocalMix states a1 > a0, chosen by cross-validation,
+            but no values.
         gamma: Focusing exponent: 0, or at least 1 (below 1 the gradient is infinite at p = y).
         soft_alpha: The first bracket: True as above; ``'threshold'``: a1 where y >= 0.5, else a0.
         soft_beta: The second factor: True as above; ``'threshold'``: |1[y >= 0.5] - p|^gamma.

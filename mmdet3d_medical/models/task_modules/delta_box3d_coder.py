@@ -45,7 +45,7 @@ class DeltaBox3DCoder(BaseBBoxCoder):
         self.max_log_ratio = float(torch.tensor(max_ratio).log())
 
     def encode(self, bboxes: Tensor, gt_bboxes: Tensor) -> Tensor:
-        """Offsets (N, 6) of ``gt_bboxes`` (N, 6), with sides > 0, from anchors ``bboxes`` (N, 6)."""
+        """Offsets (N, 6) of boxes ``gt_bboxes`` (N, 6), sides > 0, from ``bboxes`` (N, 6)."""
         center, size = corners_to_centers_sizes(bboxes)
         gt_center, gt_size = corners_to_centers_sizes(gt_bboxes)
         deltas = torch.cat([(gt_center - center) / size, (gt_size / size).log()], dim=-1)
