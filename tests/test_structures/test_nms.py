@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet3d_medical.structures import batched_nms3d, box_iou3d, nms3d
+from mmdet3d_medical.structures import batched_nms3d, box_iou3d, nms, nms3d
 
 
 def greedy(boxes, scores, threshold):
@@ -48,6 +48,15 @@ def test_spatial_pruning_changes_nothing(centers):
     keep = nms3d(boxes, scores, 0.2)
     assert keep.tolist() == greedy(boxes, scores, 0.2)
     assert 20 < len(keep) < 2500
+
+
+@pytest.mark.parametrize('centers', [0, 4])
+def test_pruning_in_many_small_parts_changes_nothing(monkeypatch, centers):
+    monkeypatch.setattr(nms, '_DENSE', 0)
+    monkeypatch.setattr(nms, '_CHUNK', 64)
+    monkeypatch.setattr(nms, '_GROUP', 4)
+    boxes, scores = make_boxes(np.random.default_rng(4), 400, centers)
+    assert nms.nms3d(boxes, scores, 0.1).tolist() == greedy(boxes, scores, 0.1)
 
 
 def test_one_huge_box_among_small_ones():
