@@ -52,7 +52,7 @@ def test_spatial_pruning_changes_nothing(centers):
 
 @pytest.mark.parametrize('centers', [0, 4])
 def test_pruning_in_many_small_parts_changes_nothing(monkeypatch, centers):
-    monkeypatch.setattr(nms, '_DENSE', 0)
+    monkeypatch.setattr(nms, '_DENSE', 1)
     monkeypatch.setattr(nms, '_CHUNK', 64)
     monkeypatch.setattr(nms, '_GROUP', 4)
     boxes, scores = make_boxes(np.random.default_rng(4), 400, centers)
