@@ -56,6 +56,7 @@ def test_a_training_run_stops(tmp_path):
         key: [row[key] for row in rows] for key in rows[0]})
     runner = Runner(
         Diverging(), str(tmp_path), train_dataloader=loader, custom_hooks=[NonFiniteLossHook()],
+        default_scope='mmdet3d_medical',
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=3),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)))
