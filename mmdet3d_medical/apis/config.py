@@ -8,6 +8,7 @@ from mmengine.device import get_device
 from mmengine.runner.checkpoint import find_latest_checkpoint
 
 from .errors import UsageError
+from .schedule import fit_schedule
 from .shrink import shrink
 
 
@@ -30,9 +31,12 @@ def load_config(path: str, *, work_dir: str | None = None, options: dict | None 
         raise UsageError(f'There is no config {path} (looked in {Path.cwd()}). '
                          'The configs that come with this package lie in configs/.')
     cfg = Config.fromfile(path)
+    planned_iters = (cfg.get('train_cfg') or {}).get('max_iters')
     if small:
         cfg = shrink(cfg)
     cfg.merge_from_dict(options or {})
+    if planned_iters:
+        fit_schedule(cfg, planned_iters)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     set_launcher(cfg, launcher)
     return cfg
