@@ -25,9 +25,9 @@ model = dict(
         # Voxels of 2 mm: 5 to 28 mm.
         anchor_generator=dict(strides=[2, 4, max_stride], sizes=[[2.5, 4], [5, 7], [10, 14]]),
     ),
-    test_cfg=dict(tile_size=96, tile_overlap=32),
+    test_cfg=dict(tile_size=128, tile_overlap=32),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=100, end=max_iters),

@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import tempfile
@@ -17,6 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 
@@ -24,13 +28,16 @@ from mmdet3d_medical.datasets.transforms.loading import open_volume
 from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.functional.froc import FP_RATES, Matches, match_marks
 from mmdet3d_medical.evaluation.marks import Findings, Marks
+from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import (
     VolumeGeometry,
     box_iou3d,
     centers_sizes_to_corners,
     nms3d,
 )
+from mmdet3d_medical.utils import register_all_modules
 
+CONFIG = Path(__file__).parents[2] / 'configs/retina3d/retina3d_fpn_phantom.py'
 ENOUGH_SECONDS = 5.0  # no more repetitions after so long
 
 
@@ -201,11 +208,49 @@ def bench_crop(repeat: int) -> list[Row]:
         return [compare(name, ours, 'load the whole file', naive, repeat)]
 
 
+def bench_train(repeat: int) -> list[Row]:
+    """What targets and losses cost on top of the network."""
+    model, batch = detector().train(), torch.randn(2, 1, 48, 48, 48)
+    lesions = InstanceData(bboxes=random_boxes(3, 1, seed=0)[0] % 40, labels=torch.zeros(3).long())
+    lesions.bboxes[:, 3:] = lesions.bboxes[:, :3] + 5
+    samples = [DetDataSample(gt_instances=lesions) for _ in batch]
+    ours = lambda: sum(model.loss(batch, samples).values()).backward()  # noqa: E731
+
+    def network_alone():
+        logits, deltas = model.bbox_head.flatten(model(batch))
+        (logits.mean() + deltas.mean()).backward()
+
+    name = 'training step, 2 patches of 48^3, 3 lesions each'
+    return [compare(name, ours, 'forward and backward of the network alone', network_alone, repeat)]
+
+
+@torch.no_grad()
+def bench_inference(repeat: int) -> list[Row]:
+    """A scan in one tile against the usual small ones at half overlap."""
+    model, scan = detector().eval(), torch.randn(1, 96, 96, 120)
+    windows = copy.deepcopy(model)
+    windows.test_cfg.update(tile_size=48, tile_overlap=24)
+    name = 'scan of 96 x 96 x 120 voxels, in one tile'
+    ours, naive = (lambda m=m: m.detect(scan) for m in (model, windows))
+    return [compare(name, ours, 'tiles of 48 at half overlap', naive, repeat)]
+
+
+def detector() -> torch.nn.Module:
+    """The detector for phantoms, untrained, with scores as low as a trained one's."""
+    register_all_modules(init_default_scope=False)
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(CONFIG).model)
+    model.init_weights()
+    return model
+
+
 BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
     'nms': bench_nms,
     'iou': bench_iou,
     'froc': bench_froc,
     'crop': bench_crop,
+    'train': bench_train,
+    'inference': bench_inference,
 }
 
 

@@ -25,6 +25,7 @@ train_dataloader = dict(
         data_root=data_root,
         split='splits/train.txt',
         pipeline=train_pipeline,
+        seed=0,
     ),
 )
 test_dataloader = dict(

@@ -22,6 +22,7 @@ train_dataloader = dict(
         data_root=data_root,
         subsets=[0, 1, 2, 3, 4, 5, 6],
         pipeline=train_pipeline,
+        seed=0,
     ),
 )
 test_dataloader = dict(

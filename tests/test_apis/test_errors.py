@@ -1,0 +1,33 @@
+"""What ends a tool with a message, and what with a traceback."""
+
+import pytest
+import torch
+
+from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.models.losses import SoftFocalLoss
+
+
+def fail(error: Exception):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize('error', [UsageError('wrong'), FileNotFoundError('gone')])
+def test_what_the_user_can_mend_is_a_message(error, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        run_tool(fail(error))
+    assert capsys.readouterr().err == f'error: {error}\n'
+
+
+def test_a_refusal_of_the_package_is_a_message(capsys):
+    with pytest.raises(SystemExit, match='2'):
+        run_tool(lambda: SoftFocalLoss(gamma=0.5))
+    assert capsys.readouterr().err.startswith('error: gamma must be')
+
+
+@pytest.mark.parametrize('bug', [fail(ValueError('bug')), lambda: torch.zeros(2, 3).view(5)])
+def test_a_bug_keeps_its_traceback(bug):
+    with pytest.raises((ValueError, RuntimeError)):
+        run_tool(bug)
