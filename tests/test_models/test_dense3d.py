@@ -169,6 +169,14 @@ def test_training_step_with_and_without_lesions(small_detector, make_batch, boxe
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+def test_scans_without_annotations_are_not_taken_for_healthy(small_detector, make_batch):
+    model = MODELS.build(small_detector())
+    batch = model.data_preprocessor(make_batch(1, (16, 16, 16), []))
+    batch['data_samples'][0].set_metainfo(dict(scan_id='007', annotated=False))
+    with pytest.raises(ValueError, match='scan 007 has no annotations'):
+        model(**batch, mode='loss')
+
+
 def test_a_head_without_the_protocol_is_refused(small_detector):
     @MODELS.register_module(force=True)
     class BareHead(torch.nn.Module):

@@ -89,7 +89,13 @@ class DenseDetector3D(BaseDetector):
         return self.bbox_head(self.extract_feat(batch_inputs))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict:
-        """Losses of a batch of annotated patches: predict, assign, compare."""
+        """Losses of a batch of annotated patches: predict, assign, compare.
+
+        Raises:
+            ValueError: If a patch is of a scan without annotations, which would teach the
+                detector that its lesions are background.
+        """
+        _check_annotated(batch_data_samples)
         outs = self._forward(batch_inputs)
         shape = tuple(batch_inputs.shape[2:])
         instances = [annotations_of(sample) for sample in batch_data_samples]
@@ -159,6 +165,15 @@ class DenseDetector3D(BaseDetector):
         found = found[solid]
         keep = batched_nms3d(found.bboxes, found.scores, found.labels, self.test_cfg['nms_iou'])
         return found[keep[: self.test_cfg['max_per_scan']]]
+
+
+def _check_annotated(samples: Sequence[DetDataSample]) -> None:
+    without = [s.metainfo.get('scan_id') for s in samples if not s.metainfo.get('annotated', True)]
+    if without:
+        raise ValueError(
+            f'scan {without[0]} has no annotations ("annotated": false in the index), so nothing '
+            'can be learnt from it with labels: train on a split of annotated scans'
+        )
 
 
 def annotations_of(sample: DetDataSample) -> InstanceData:
