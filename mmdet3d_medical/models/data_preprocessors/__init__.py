@@ -1,5 +1,6 @@
 """From samples of the data set to a batch on the device."""
 
+from .branch_data_preprocessor import BranchDataPreprocessor
 from .volume_data_preprocessor import VolumeDataPreprocessor
 
-__all__ = ['VolumeDataPreprocessor']
+__all__ = ['BranchDataPreprocessor', 'VolumeDataPreprocessor']

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import torch
@@ -34,6 +34,12 @@ class DenseTargets:
             self.cls[index], self.cls_weight[index], self.box[index], self.box_weight[index]
         )
 
+    @classmethod
+    def cat(cls, parts: Sequence[DenseTargets]) -> DenseTargets:
+        """The targets of several batches as those of one."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
     def num_positives(self) -> Tensor:
         """What losses are divided by: priors with target >= 0.5 and weight > 0, over all patches.
 
@@ -46,7 +52,8 @@ class DenseTargets:
 class DenseTargetHead(Protocol):
     """A head whose assignment needs no predictions: what FocalMix asks of a detector.
 
-    ``outs`` stands for whatever the head's ``forward`` returns.
+    ``outs`` stands for whatever the head's ``forward`` returns; the first axis of every tensor in it
+    is that of the patches.
     """
 
     def forward(self, feats: Sequence[Tensor]) -> Any:
@@ -77,6 +84,19 @@ PROTOCOL = ('forward', 'priors', 'flatten', 'get_targets', 'loss_by_targets')
 def missing_of_protocol(head: Any) -> list[str]:
     """Names of :class:`DenseTargetHead` that ``head`` lacks."""
     return [name for name in PROTOCOL if not callable(getattr(head, name, None))]
+
+
+def rows_of(outs: Any, rows: slice) -> Any:
+    """Some patches of a head's outputs: nested tuples, lists and dicts of tensors (B, ...)."""
+    if isinstance(outs, Tensor):
+        return outs[rows]
+    if isinstance(outs, Mapping):
+        return {key: rows_of(value, rows) for key, value in outs.items()}
+    if isinstance(outs, tuple) and hasattr(outs, '_fields'):
+        return type(outs)(*(rows_of(value, rows) for value in outs))
+    if isinstance(outs, (tuple, list)):
+        return type(outs)(rows_of(value, rows) for value in outs)
+    return outs
 
 
 def split_ignored(instances: InstanceData) -> tuple[InstanceData, Tensor]:

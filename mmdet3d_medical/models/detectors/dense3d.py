@@ -14,7 +14,7 @@ from torch import Tensor
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import batched_nms3d, clip_boxes3d
 
-from ..dense_heads.targets import missing_of_protocol
+from ..dense_heads.targets import DenseTargetHead, DenseTargets, missing_of_protocol
 from .tiling import Tile, cut_tiles, pad_to
 
 TEST_DEFAULTS = dict(
@@ -95,13 +95,8 @@ class DenseDetector3D(BaseDetector):
             ValueError: If a patch is of a scan without annotations, which would teach the
                 detector that its lesions are background.
         """
-        _check_annotated(batch_data_samples)
-        outs = self._forward(batch_inputs)
-        shape = tuple(batch_inputs.shape[2:])
-        instances = [annotations_of(sample) for sample in batch_data_samples]
-        metas = [{**sample.metainfo, 'batch_input_shape': shape} for sample in batch_data_samples]
-        targets = self.bbox_head.get_targets(self.bbox_head.priors(shape), instances, metas)
-        return self.bbox_head.loss_by_targets(outs, targets)
+        targets = targets_of(self.bbox_head, batch_data_samples, tuple(batch_inputs.shape[2:]))
+        return self.bbox_head.loss_by_targets(self._forward(batch_inputs), targets)
 
     @torch.no_grad()
     def predict(
@@ -165,6 +160,21 @@ class DenseDetector3D(BaseDetector):
         found = found[solid]
         keep = batched_nms3d(found.bboxes, found.scores, found.labels, self.test_cfg['nms_iou'])
         return found[keep[: self.test_cfg['max_per_scan']]]
+
+
+def targets_of(
+    head: DenseTargetHead, samples: Sequence[DetDataSample], shape: Sequence[int]
+) -> DenseTargets:
+    """Targets of annotated patches, all of ``shape`` (D, H, W).
+
+    Raises:
+        ValueError: If a patch is of a scan without annotations, which would teach the
+            detector that its lesions are background.
+    """
+    _check_annotated(samples)
+    instances = [annotations_of(sample) for sample in samples]
+    metas = [{**sample.metainfo, 'batch_input_shape': shape} for sample in samples]
+    return head.get_targets(head.priors(shape), instances, metas)
 
 
 def _check_annotated(samples: Sequence[DetDataSample]) -> None:

@@ -1,0 +1,189 @@
+"""Anchor-level target prediction: what the detector itself says about unlabeled patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmdet3d_medical.structures import nms3d
+
+from .views import PriorPermutations, RandomViews, View
+
+STATISTICS = ('batch', 'running')
+_MAX_OBJECTS = 1000  # best priors of a patch that go into NMS
+_OBJECT_IOU = 0.1  # above it, the weaker of two objects is dropped
+
+
+@dataclass
+class Guess:
+    """What is guessed about B patches with N priors and C classes.
+
+    Attributes:
+        cls: (B, N, C) targets in [0, 1].
+        priors: (N, 6).
+        boxes: For each patch (K, 6), the objects found with confidence.
+        box_width: Regression outputs R of a prior.
+    """
+
+    cls: Tensor
+    priors: Tensor
+    boxes: list[Tensor]
+    box_width: int
+
+
+def sharpen(p: Tensor, temperature: float, center: float = 0.5) -> Tensor:
+    """Move probabilities away from the centre (FocalMix, arXiv 2003.09108, equation 4).
+
+    For a sigmoid the equation's p^(1/T) / (p^(1/T) + (1 - p)^(1/T)) is sigmoid(logit(p) / T), which
+    does not underflow at small T. About another centre c it is
+    sigmoid((logit(p) - logit(c)) / T + logit(c)).
+
+    Args:
+        p: Probabilities, any shape.
+        temperature: T >= 0. 1 leaves p as it is, 0 gives 0 below the centre and 1 above.
+        center: The probability that stays where it is, in (0, 1).
+    """
+    if temperature == 1:
+        return p
+    if temperature == 0:
+        return torch.where(p == center, p, (p > center).to(p.dtype))
+    middle = torch.logit(torch.tensor(center, dtype=p.dtype, device=p.device))
+    return torch.sigmoid((torch.logit(p) - middle) / temperature + middle)
+
+
+class TargetGuesser:
+    """Mean over views of a detector's probabilities, sharpened (equations 3 and 4).
+
+    Each view's predictions are carried back by the permutation of priors that it induces, so
+    nothing is interpolated and a detector that commutes with the views guesses the same from
+    one view as from all.
+
+    Args:
+        views: Arguments of :class:`RandomViews`.
+        temperature: T of :func:`sharpen`. The paper names no value.
+        center: Of :func:`sharpen`.
+        statistics: Of batch normalisation while guessing. ``'batch'`` is right for the model in
+            training: its weights are fitted to the statistics of batches, while running ones lag
+            behind them and are of mixed patches. ``'running'`` is right for an averaged teacher,
+            which is fitted to no batch, and where batches are of one or two patches: a guess
+            then depends on its own patch alone. Neither changes the running statistics.
+        confidence: Lowest target of an object of object-level MixUp. The paper names no value.
+
+    Raises:
+        ValueError: For values outside these ranges.
+    """
+
+    def __init__(
+        self,
+        views: dict,
+        temperature: float = 0.7,
+        center: float = 0.5,
+        statistics: str = 'batch',
+        confidence: float = 0.9,
+    ):
+        if statistics not in STATISTICS:
+            raise ValueError(f'statistics must be one of {STATISTICS}, found {statistics!r}')
+        if not (temperature >= 0 and 0 < center < 1):
+            raise ValueError(
+                f'expected temperature >= 0 and 0 < center < 1, found {temperature} and {center}'
+            )
+        self.views = RandomViews(**views)
+        self.temperature = temperature
+        self.center = center
+        self.statistics = statistics
+        self.confidence = confidence
+        self.permutations = PriorPermutations()
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        detector: nn.Module,
+        inputs: Tensor,
+        rng: np.random.Generator,
+        spacings: Sequence[Sequence[float]] = (),
+    ) -> Guess:
+        """Guess the targets of patches.
+
+        Args:
+            detector: With ``extract_feat`` and a ``bbox_head`` that meets the protocol.
+            inputs: (B, C, D, H, W).
+            rng: Draws the views.
+            spacings: Of each patch (z, y, x) in mm.
+
+        Raises:
+            ValueError: If the prior set is not closed under a view.
+        """
+        head, shape = detector.bbox_head, tuple(inputs.shape[2:])
+        priors = head.priors(shape)
+        views = self.views.draw(rng, shape, priors, spacings)
+        indices = [self.permutations.of(view, priors, shape) for view in views]
+        total, first_deltas = 0.0, None
+        with guessing(detector, self.statistics):
+            predictions = self._predict(detector, inputs, views)
+            for index, (logits, deltas) in zip(indices, predictions, strict=True):
+                total = total + logits.float().sigmoid()[:, index]
+                first_deltas = deltas if first_deltas is None else first_deltas
+        cls = sharpen(total / len(views), self.temperature, self.center)
+        boxes = [priors.new_zeros(0, 6)] * len(inputs)
+        if hasattr(head, 'decode') and first_deltas.shape[-1]:
+            boxes = self._objects(head, cls, priors, first_deltas, views[0], indices[0], shape)
+        return Guess(cls, priors, boxes, first_deltas.shape[-1])
+
+    def _predict(
+        self, detector: nn.Module, inputs: Tensor, views: Sequence[View]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits (B, N, C) and regression outputs (B, N, R) of each view."""
+        for start in range(0, len(views), self.views.per_forward):
+            part = views[start : start + self.views.per_forward]
+            seen = torch.cat([view.apply(inputs, self.views.image_channels) for view in part])
+            head = detector.bbox_head
+            logits, deltas = head.flatten(head(detector.extract_feat(seen)))
+            yield from zip(logits.split(len(inputs)), deltas.split(len(inputs)), strict=True)
+
+    def _objects(self, head, cls, priors, deltas, view, index, shape) -> list[Tensor]:
+        """Boxes whose target is confident, decoded where one view saw them and carried back.
+
+        Boxes of several views are not averaged: regression outputs of a mirrored box are not the
+        mirrored outputs for every coder, its decoded boxes are.
+        """
+        found = []
+        for scores, row in zip(cls.amax(dim=-1), deltas, strict=True):
+            best = scores.topk(min(_MAX_OBJECTS, len(scores)))
+            best = best.indices[best.values >= self.confidence]
+            boxes = head.decode(priors[index[best]], row[index[best]])
+            boxes = view.inverse().apply_to_boxes(boxes, [shape[axis] for axis in view.order])
+            found.append(boxes[nms3d(boxes, scores[best], _OBJECT_IOU)])
+        return found
+
+
+@contextmanager
+def guessing(detector: nn.Module, statistics: str) -> Iterator[None]:
+    """Evaluation mode, with batch statistics where asked for; all is put back afterwards.
+
+    Batch normalisation that trains uses the statistics of the batch without recording them;
+    frozen layers stay frozen.
+    """
+    modes = [(module, module.training) for module in detector.modules()]
+    norms = [
+        (module, module.track_running_stats)
+        for module, training in modes
+        if isinstance(module, _BatchNorm) and training and statistics == 'batch'
+    ]
+    detector.eval()
+    for norm, _ in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for norm, tracks in norms:
+            norm.track_running_stats = tracks
+        # Autocast remembers weights that were cast without gradient and would train on those.
+        torch.clear_autocast_cache()
