@@ -1,4 +1,4 @@
-from .hooks import NonFiniteLossHook
+from .hooks import NonFiniteLossHook, SemiSupervisedHook
 from .optimizers import BFloat16OptimWrapper
 
-__all__ = ['BFloat16OptimWrapper', 'NonFiniteLossHook']
+__all__ = ['BFloat16OptimWrapper', 'NonFiniteLossHook', 'SemiSupervisedHook']

@@ -52,8 +52,8 @@ class DenseTargets:
 class DenseTargetHead(Protocol):
     """A head whose assignment needs no predictions: what FocalMix asks of a detector.
 
-    ``outs`` stands for whatever the head's ``forward`` returns; the first axis of every tensor in it
-    is that of the patches.
+    ``outs`` stands for whatever the head's ``forward`` returns; the first axis of every tensor in
+    it is that of the patches.
     """
 
     def forward(self, feats: Sequence[Tensor]) -> Any:

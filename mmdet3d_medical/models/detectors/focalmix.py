@@ -32,8 +32,7 @@ class FocalMixDetector(BaseDetector):
     :class:`~mmdet3d_medical.models.dense_heads.DenseTargetHead`; object-level MixUp of unlabeled
     patches needs the head's ``decode`` too. In testing it is the wrapped detector.
 
-    Weights of a plain detector can be loaded (``load_from``, ``--resume`` excepted): they become
-    those of ``detector``, and of the teacher. The way back is
+    Checkpoints of the plain detector can be loaded; the way back is
     ``tools/model_converters/focalmix_to_plain.py``.
 
     Args:
@@ -203,14 +202,15 @@ class FocalMixDetector(BaseDetector):
         return self.detector.bbox_head(self.extract_feat(batch_inputs))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Take the weights of a plain detector for those of detector and teacher."""
-        if not any(key.startswith(f'{prefix}detector.') for key in state_dict):
-            names = ['detector'] if self.teacher is None else ['detector', 'teacher']
+        """Take weights of a plain detector for the detector's, those for the teacher's."""
+        mine, average = f'{prefix}detector.', f'{prefix}teacher.'
+        if not any(key.startswith(mine) for key in state_dict):
             for key in [key for key in state_dict if key.startswith(prefix)]:
-                value = state_dict.pop(key)
-                for name in names:
-                    state_dict[f'{prefix}{name}.{key.removeprefix(prefix)}'] = value
+                state_dict[mine + key.removeprefix(prefix)] = state_dict.pop(key)
             state_dict[f'{prefix}step'] = self.step
+        if self.teacher is not None and not any(key.startswith(average) for key in state_dict):
+            for key in [key for key in state_dict if key.startswith(mine)]:
+                state_dict[average + key.removeprefix(mine)] = state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

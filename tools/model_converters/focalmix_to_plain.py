@@ -1,0 +1,53 @@
+"""Take the detector out of a FocalMix checkpoint, or put a plain one into a FocalMix checkpoint.
+
+``python tools/model_converters/focalmix_to_plain.py work_dirs/focalmix/iter_40000.pth plain.pth``
+
+The result loads into the config of the wrapped detector; with ``--reverse`` it loads into that of
+FocalMix. (FocalMix configs also take plain checkpoints as they are, in ``load_from``.)
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.runner.checkpoint import _load_checkpoint
+
+from mmdet3d_medical.apis import UsageError, run_tool
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Convert a FocalMix checkpoint to a plain one')
+    parser.add_argument('checkpoint', help='what to convert')
+    parser.add_argument('out', help='where to write the result')
+    parser.add_argument('--reverse', action='store_true', help='convert plain to FocalMix')
+    parser.add_argument('--teacher', action='store_true',
+                        help='take the averaged teacher instead of the detector')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.teacher and args.reverse:
+        raise UsageError('--teacher takes weights out of a FocalMix checkpoint and --reverse puts '
+                         'weights into one: give one of them.')
+    if not Path(args.checkpoint).is_file():
+        raise UsageError(f'There is no checkpoint {args.checkpoint} (looked in {Path.cwd()}).')
+    checkpoint = _load_checkpoint(args.checkpoint, map_location='cpu')
+    weights = checkpoint['state_dict']
+    prefix = 'teacher.' if args.teacher else 'detector.'
+    if args.reverse:
+        weights = {f'{prefix}{name}': value for name, value in weights.items()}
+        weights['step'] = torch.zeros((), dtype=torch.long)
+    else:
+        weights = {name.removeprefix(prefix): value for name, value in weights.items()
+                   if name.startswith(prefix)}
+    if not weights:
+        raise UsageError(f'{args.checkpoint} has no weights named {prefix}*: '
+                         'it is not from FocalMix, or was trained without a teacher.')
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=checkpoint.get('meta', {}), state_dict=weights), args.out)
+    print(f'Wrote {len(weights)} tensors to {args.out}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
