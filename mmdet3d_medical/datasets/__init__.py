@@ -1,8 +1,9 @@
 from .index import read_index, write_index
 from .luna16 import LUNA16Dataset
-from .samplers import Draw, InfiniteDrawSampler
+from .multi_source import MultiSourceDataset
+from .samplers import Draw, InfiniteDrawSampler, MultiSourceDrawSampler
 from .transforms import *  # noqa: F401,F403
 from .volume_det import VolumeDetDataset
 
-__all__ = ['Draw', 'InfiniteDrawSampler', 'LUNA16Dataset', 'VolumeDetDataset', 'read_index',
-           'write_index']
+__all__ = ['Draw', 'InfiniteDrawSampler', 'LUNA16Dataset', 'MultiSourceDataset',
+           'MultiSourceDrawSampler', 'VolumeDetDataset', 'read_index', 'write_index']

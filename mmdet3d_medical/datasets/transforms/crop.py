@@ -65,7 +65,9 @@ class RandomCrop3D(BaseTransform):
         rng, shape = results['rng'], np.array(results['volume'].shape[1:])
         lowest, highest = np.minimum(shape - size, 0), np.maximum(shape - size, 0)
         boxes = inner_boxes(results, shape)
-        if len(boxes) == 0 or rng.random() >= self.lesion_prob:
+        # Drawn in any case: with lesion_prob=0 the patch must not depend on the annotations.
+        anywhere = rng.random() >= self.lesion_prob
+        if anywhere or len(boxes) == 0:
             return rng.integers(lowest, highest + 1)
         box = boxes[rng.integers(len(boxes))]
         play = np.maximum(size - (box[3:] - box[:3]), 0) / 2 * self.jitter
