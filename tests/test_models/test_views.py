@@ -51,9 +51,10 @@ def test_boxes_move_with_voxels_and_back(view):
 def test_intensity_changes_the_image_only():
     batch = torch.rand(2, 3, 2, 2, 2)
     before = batch.clone()
-    seen = View(scale=2.0, shift=0.5).apply(batch, image_channels=2)
+    seen = View(scale=2.0, shift=0.5).apply(batch, num_channels=2)
     torch.testing.assert_close(seen[:, :2], 2 * before[:, :2] + 0.5)
     assert torch.equal(seen[:, 2:], before[:, 2:]) and torch.equal(batch, before)
+    assert torch.equal(View(scale=2.0).apply(batch), 2 * batch)
     assert View(flips=(1,), scale=2.0).inverse() == View(flips=(1,))
 
 

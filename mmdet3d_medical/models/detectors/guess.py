@@ -141,7 +141,7 @@ class TargetGuesser:
         """Logits (B, N, C) and regression outputs (B, N, R) of each view."""
         for start in range(0, len(views), self.views.per_forward):
             part = views[start : start + self.views.per_forward]
-            seen = torch.cat([view.apply(inputs, self.views.image_channels) for view in part])
+            seen = torch.cat([view.apply(inputs, self.views.num_channels) for view in part])
             head = detector.bbox_head
             logits, deltas = head.flatten(head(detector.extract_feat(seen)))
             yield from zip(logits.split(len(inputs)), deltas.split(len(inputs)), strict=True)
@@ -185,5 +185,5 @@ def guessing(detector: nn.Module, statistics: str) -> Iterator[None]:
             module.training = training
         for norm, tracks in norms:
             norm.track_running_stats = tracks
-        # Autocast remembers weights that were cast without gradient and would train on those.
+        # Older torch: autocast keeps weights that it cast without gradient and trains on those.
         torch.clear_autocast_cache()

@@ -32,12 +32,12 @@ class View:
     scale: float = 1.0
     shift: float = 0.0
 
-    def apply(self, batch: Tensor, image_channels: int = 1) -> Tensor:
-        """A new batch (B, C, D, H, W) in this view; extra channels keep their values."""
+    def apply(self, batch: Tensor, num_channels: int | None = None) -> Tensor:
+        """A new batch (B, C, D, H, W) in this view; only the first channels change intensity."""
         batch = batch.permute(0, 1, *(2 + axis for axis in self.order))
         batch = batch.flip([2 + axis for axis in self.flips])
         if (self.scale, self.shift) != (1.0, 0.0):
-            batch[:, :image_channels].mul_(self.scale).add_(self.shift)
+            batch[:, :num_channels].mul_(self.scale).add_(self.shift)
         return batch
 
     def apply_to_boxes(self, boxes: Tensor, shape: Sequence[int]) -> Tensor:
@@ -80,8 +80,8 @@ class RandomViews:
         scale_range: Smallest and largest factor of the intensity, in the network's range.
         shift_range: Smallest and largest addition to it.
         per_forward: Views that go through the network together; bounds the memory.
-        image_channels: Channels whose intensity changes, the first ones. The others (positions,
-            say) are mirrored and exchanged together with the image.
+        num_channels: Channels that are image and change intensity, from the first on; the others,
+            say coordinates, are only mirrored and exchanged together with it. Default: all.
 
     Raises:
         ValueError: For a number below 1, axes that are not among 0, 1, 2, or a range upside down.
@@ -95,7 +95,7 @@ class RandomViews:
         scale_range: Sequence[float] = (1.0, 1.0),
         shift_range: Sequence[float] = (0.0, 0.0),
         per_forward: int = 1,
-        image_channels: int = 1,
+        num_channels: int | None = None,
     ):
         if min(num, per_forward) < 1:
             raise ValueError(
@@ -113,7 +113,7 @@ class RandomViews:
         self.scale_range = tuple(scale_range)
         self.shift_range = tuple(shift_range)
         self.per_forward = per_forward
-        self.image_channels = image_channels
+        self.num_channels = num_channels
         self._kinds: dict[tuple, list[int]] = {}
 
     def draw(

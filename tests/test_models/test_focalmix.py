@@ -1,0 +1,419 @@
+"""FocalMix: what it must leave alone, and the step itself."""
+
+import copy
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.runner import load_checkpoint
+
+from mmdet3d_medical.models.dense_heads import DenseTargets
+from mmdet3d_medical.models.dense_heads.targets import rows_of
+from mmdet3d_medical.models.losses import SoftFocalLoss
+from mmdet3d_medical.registry import MODELS
+
+SHAPE = (16, 16, 16)
+OFF = dict(image_mixup=None, object_mixup=None)
+
+
+@pytest.fixture
+def focalmix(small_detector):
+    """Function that builds a FocalMix detector around the small one."""
+
+    def build(detector=None, **cfg):
+        torch.manual_seed(0)
+        cfg = {'type': 'FocalMixDetector', 'detector': detector or small_detector(), **cfg}
+        model = MODELS.build(cfg)
+        model.init_weights()
+        return model
+
+    return build
+
+
+@pytest.fixture
+def make_branches(make_batch):
+    """Function that gives a batch of labeled and unlabeled patches, as a data loader does."""
+
+    def make(sup=2, unsup=3, shape=SHAPE):
+        parts = dict(sup=make_batch(sup, shape), unsup=make_batch(unsup, shape, (), seed=1))
+        parts = {name: part for name, part in parts.items() if part['inputs']}
+        return {
+            key: {name: part[key] for name, part in parts.items()}
+            for key in ('inputs', 'data_samples')
+        }
+
+    return make
+
+
+def step(model, batch) -> dict:
+    """Losses of a batch, with gradients left in the model."""
+    model.zero_grad()
+    losses = model(**model.data_preprocessor(copy.deepcopy(batch), True), mode='loss')
+    sum(losses.values()).backward()
+    return losses
+
+
+def gradients(model) -> list:
+    return [parameter.grad for parameter in model.detector.parameters()]
+
+
+def recorded(model, name) -> list:
+    """Arguments of every call of a method of the wrapped head, from now on."""
+    calls, method = [], getattr(model.detector.bbox_head, name)
+    setattr(model.detector.bbox_head, name, lambda *args: (calls.append(args), method(*args))[1])
+    return calls
+
+
+# ------------------------------------------------------------------ identities
+
+
+@pytest.mark.parametrize('as_branches', [True, False])
+def test_without_unlabeled_patches_and_mixup_it_is_supervised_to_the_last_bit(
+    focalmix, make_batch, as_branches
+):
+    model, batch = focalmix(**OFF), make_batch(2, SHAPE)
+    plain = {key: {'sup': value} for key, value in batch.items()} if as_branches else batch
+    ours, grads = step(model, plain), gradients(model)
+    model.zero_grad()
+    theirs = model.detector(**model.detector.data_preprocessor(batch, True), mode='loss')
+    sum(theirs.values()).backward()
+    assert ours == theirs and model.last_guess is None
+    assert all(torch.equal(a, b) for a, b in zip(grads, gradients(model), strict=True))
+
+
+def test_with_weight_0_and_lambda_1_only_the_labeled_patches_count(focalmix, make_branches):
+    model = focalmix(
+        unsup_weight=0.0, image_mixup=dict(type='ImageMixUp', eta=0),
+        object_mixup=dict(type='ObjectMixUp', eta=0),
+    )
+    batch = make_branches()
+    ours, grads = step(model, batch), gradients(model)
+    labeled = {key: value['sup'] for key, value in batch.items()}
+    theirs = step(model, labeled)
+    assert ours['unsup_loss_cls'] == 0
+    for name, loss in theirs.items():
+        torch.testing.assert_close(ours[name], loss, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(grads, gradients(model), atol=1e-6, rtol=1e-5)
+
+
+def test_annotations_of_unlabeled_patches_change_nothing(focalmix, make_branches, make_sample):
+    results = []
+    for boxes in ([], [[1.0, 2, 3, 9, 9, 9], [0, 0, 0, 4, 4, 4]]):
+        model, batch = focalmix(views=dict(num=2)), make_branches()
+        batch['data_samples']['unsup'] = [make_sample(boxes) for _ in range(3)]
+        calls = recorded(model, 'loss_by_targets')
+        losses = step(model, batch)
+        targets = [list(vars(targets).values()) for _, targets in calls]
+        results.append((losses, targets, gradients(model)))
+    torch.testing.assert_close(results[0], results[1], atol=0, rtol=0)
+
+
+def test_it_is_the_wrapped_detector_in_testing(focalmix, make_batch):
+    model, batch = focalmix().eval(), make_batch(1, SHAPE)
+    model.detector.test_cfg['score_thr'] = 0.0
+    ours = model.test_step(copy.deepcopy(batch))[0].pred_instances
+    theirs = model.detector.test_step(copy.deepcopy(batch))[0].pred_instances
+    assert len(ours) > 0 and torch.equal(ours.bboxes, theirs.bboxes)
+    inputs = model.data_preprocessor(batch)['inputs']
+    torch.testing.assert_close(model(inputs), model.detector(inputs), atol=0, rtol=0)
+    torch.testing.assert_close(model.extract_feat(inputs), model.detector.extract_feat(inputs))
+
+
+# -------------------------------------------------------------------- the step
+
+
+def test_labeled_and_unlabeled_rows_are_normalised_apart(focalmix, make_branches):
+    """By hand: each sum of losses is divided by the positives of its own rows."""
+    model = focalmix(unsup_weight=0.25, temperature=0, center=0.0101, **OFF)
+    calls, losses = recorded(model, 'loss_by_targets'), step(model, make_branches())
+    assert list(losses) == ['loss_cls', 'loss_bbox', 'unsup_loss_cls']
+    (outs, labeled), (unsup_outs, unlabeled) = calls
+    for name, weight, part, targets, rows in (
+        ('loss_cls', 1.0, outs, labeled, 2), ('unsup_loss_cls', 0.25, unsup_outs, unlabeled, 3)
+    ):
+        logits, _ = model.detector.bbox_head.flatten(part)
+        positives = (targets.cls >= 0.5).sum()
+        total = SoftFocalLoss()(logits, targets.cls, reduction_override='none').sum()
+        assert len(logits) == rows and positives > 0
+        torch.testing.assert_close(losses[name], weight * total / positives)
+    assert not torch.equal((labeled.cls >= 0.5).sum(), (unlabeled.cls >= 0.5).sum())
+    assert unlabeled.box_weight.sum() == 0 and labeled.box_weight.sum() > 0
+    assert torch.equal(unlabeled.cls, model.last_guess.cls)
+
+
+class Recorder:
+    """Mixes nothing, remembers what it was given."""
+
+    def mix(self, inputs, targets, rng):
+        self.inputs, self.targets = inputs, targets
+        return inputs + 1, targets
+
+
+def test_what_is_mixed(block_detector, make_sample):
+    """Image-level first, then object-level, on the joint batch, with one forward pass."""
+    model = MODELS.build(dict(type='FocalMixDetector', detector=dict(type='BlockDetector'), **OFF,
+                              views=dict(num=2), confidence=0.9))
+    model.image_mixup, model.object_mixup = Recorder(), Recorder()
+    calls = recorded(model, 'forward')
+    labeled, unlabeled = torch.zeros(2, 1, 4, 4, 4), torch.full((1, 1, 4, 4, 4), -9.0)
+    unlabeled[0, 0, 2:, :2, 2:] = 9.0
+    sample = make_sample([[0.0, 0, 0, 2, 2, 2]], ignored=[[2, 2, 2, 4, 4, 4]])
+    empty = make_sample([])
+    model.loss(
+        dict(sup=labeled, unsup=unlabeled), dict(sup=[sample, empty], unsup=[empty])
+    )
+    assert torch.equal(model.image_mixup.inputs, torch.cat([labeled, unlabeled]))
+    assert model.image_mixup.targets.cls.shape == (3, 8, 1)
+    assert torch.equal(model.object_mixup.inputs, torch.cat([labeled, unlabeled]) + 1)
+    objects = [boxes.tolist() for boxes in model.object_mixup.targets]
+    assert objects == [[[0, 0, 0, 2, 2, 2]], [], [[2, 0, 2, 4, 2, 4]]]
+    assert [len(args[0]) for args in calls] == [1, 1, 3]  # two views, one step
+    assert torch.equal(calls[-1][0], torch.cat([labeled, unlabeled]) + 2)
+
+
+def test_a_mixed_step_has_gradients_everywhere(focalmix, make_branches):
+    model = focalmix(confidence=0.001, views=dict(num=2))
+    losses = step(model, make_branches())
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert sum(len(boxes) for boxes in model.last_guess.boxes) > 0
+    assert all(torch.isfinite(grad).all() and grad.abs().sum() > 0 for grad in gradients(model))
+
+
+def test_supervised_with_mixup(focalmix, make_batch):
+    mixed, plain = focalmix(), focalmix(**OFF)
+    batch = make_batch(4, SHAPE)
+    losses = step(mixed, batch)
+    assert set(losses) == {'loss_cls', 'loss_bbox'}
+    assert losses['loss_cls'] != step(plain, batch)['loss_cls']
+
+
+@pytest.mark.parametrize('sup, unsup, names', [
+    (0, 2, {'unsup_loss_cls'}), (2, 0, {'loss_cls', 'loss_bbox'})
+])
+def test_branches_without_a_sample(focalmix, make_branches, sup, unsup, names):
+    batch = make_branches(sup, unsup)
+    for part in batch.values():  # as MultiBranch leaves places of the other branch
+        for other in ('sup', 'unsup'):
+            part[other] = [None, *part.get(other, [])]
+    assert set(step(focalmix(views=dict(num=1)), batch)) == names
+
+
+def test_patches_of_two_shapes_are_refused(focalmix, make_batch):
+    parts = make_batch(1, SHAPE), make_batch(1, (16, 16, 24))
+    batch = {key: dict(zip(('sup', 'unsup'), (part[key] for part in parts), strict=True))
+             for key in parts[0]}
+    with pytest.raises(ValueError, match='of one shape'):
+        step(focalmix(), batch)
+
+
+def test_labeled_patches_must_be_annotated(focalmix, make_branches):
+    batch = make_branches(1, 1)
+    batch['data_samples']['sup'][0].set_metainfo(dict(scan_id='007', annotated=False))
+    with pytest.raises(ValueError, match='scan 007 has no annotations'):
+        step(focalmix(), batch)
+
+
+def test_a_loss_of_its_own_for_unlabeled_patches(focalmix, make_branches):
+    @MODELS.register_module(force=True)
+    class SumOfSquares(torch.nn.Module):
+        def forward(self, logits, targets, weight, avg_factor):
+            return ((logits.sigmoid() - targets) ** 2 * weight[..., None]).sum() / avg_factor
+
+    model = focalmix(unsup_loss=dict(type='SumOfSquares'), unsup_weight=2.0, **OFF)
+    batch = make_branches()
+    losses, guess = step(model, batch), model.last_guess.cls
+    inputs = model.data_preprocessor(batch, True)['inputs']['unsup']
+    logits, _ = model.detector.bbox_head.flatten(model(inputs))
+    expected = 2 * ((logits.sigmoid() - guess) ** 2).sum()  # no positive: divided by 1
+    torch.testing.assert_close(losses['unsup_loss_cls'], expected)
+
+
+def test_steps_are_drawn_from_seed_and_number(focalmix, make_branches):
+    model, batch = focalmix(seed=3, views=dict(num=1)), make_branches()
+    losses = [step(model, batch) for _ in range(3)]
+    assert losses[0] != losses[1] != losses[2]
+    resumed = focalmix(seed=3, views=dict(num=1))
+    step(resumed, batch)
+    resumed.load_state_dict(model.state_dict())
+    resumed.step.fill_(1)
+    assert step(resumed, batch) == losses[1] and step(resumed, batch) == losses[2]
+    assert int(model.state_dict()['step']) == 3
+    assert step(focalmix(seed=4, views=dict(num=1)), batch) != losses[0]
+
+
+# ----------------------------------------------------------------- the teacher
+
+
+def test_the_teacher_follows_parameters_and_buffers(focalmix, small_detector, make_branches):
+    detector = small_detector()
+    detector['backbone']['norm_cfg'] = dict(type='BN3d')
+    model = focalmix(detector, teacher=dict(momentum=0.25), views=dict(num=1))
+    step(model, make_branches())
+    theirs, mine = model.teacher.state_dict(), model.detector.state_dict()
+    start = copy.deepcopy(theirs)
+    with torch.no_grad():
+        for parameter in model.detector.parameters():
+            parameter += 1
+    model.update_teacher()
+    assert any('running_mean' in name for name in start)
+    for name, value in theirs.items():
+        expected = mine[name]
+        if value.is_floating_point():
+            expected = 0.75 * start[name] + 0.25 * mine[name]
+        torch.testing.assert_close(value, expected)
+    running = [name for name in start if 'running_mean' in name]
+    assert any(not torch.equal(start[name], theirs[name]) for name in running)
+
+
+def test_the_teacher_guesses_and_is_not_trained(focalmix, make_branches):
+    model = focalmix(teacher=dict(momentum=0.5), views=dict(num=1), **OFF)
+    batch = make_branches()
+    step(model, batch)
+    guess = model.last_guess.cls
+    assert all(torch.equal(a, b) for a, b in zip(
+        model.teacher.parameters(), model.detector.parameters(), strict=True))
+    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+    with torch.no_grad():
+        model.detector.bbox_head.classify.bias += 1
+    model.step.fill_(0)
+    step(model, batch)  # the first step: the teacher starts where the detector is
+    assert (model.last_guess.cls > guess).all()
+    guess = model.last_guess.cls
+    with torch.no_grad():
+        model.detector.bbox_head.classify.bias += 1
+        model.teacher.bbox_head.classify.bias -= 1
+    step(model, batch)
+    assert (model.last_guess.cls < guess).all()
+
+
+# ----------------------------------------------------------------- checkpoints
+
+
+def test_plain_weights_become_those_of_detector_and_teacher(focalmix, small_detector, tmp_path):
+    torch.manual_seed(1)
+    plain = MODELS.build(small_detector())
+    torch.save(dict(state_dict=plain.state_dict()), tmp_path / 'plain.pth')
+    model = focalmix(teacher=dict(momentum=0.1))
+    load_checkpoint(model, str(tmp_path / 'plain.pth'), strict=True)
+    for part in (model.detector, model.teacher):
+        torch.testing.assert_close(dict(part.state_dict()), dict(plain.state_dict()))
+
+    other = focalmix()
+    other.load_state_dict(plain.state_dict())
+    model = focalmix(teacher=dict(momentum=0.1))
+    model.load_state_dict(other.state_dict())  # FocalMix without a teacher
+    torch.testing.assert_close(dict(model.teacher.state_dict()), dict(plain.state_dict()))
+    model.load_state_dict(model.state_dict())
+
+    pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth'))
+    model = focalmix(small_detector(init_cfg=pretrained))
+    torch.testing.assert_close(dict(model.detector.state_dict()), dict(plain.state_dict()))
+
+
+def test_wrong_weights_are_still_refused(focalmix):
+    with pytest.raises(RuntimeError, match='detector.no.such.weight'):
+        focalmix().load_state_dict({'no.such.weight': torch.zeros(1)})
+
+
+# ---------------------------------------------------------------- the protocol
+
+
+def test_a_stub_detector_trains(make_sample):
+    """What a detector needs at least, and that FocalMix lowers both losses."""
+
+    class StubHead(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv3d(1, 1, 1)
+
+        def forward(self, feats):
+            return self.conv(feats)
+
+        def priors(self, shape):
+            cells = torch.cartesian_prod(*(torch.arange(side) for side in shape))
+            return torch.cat([cells, cells + 1], dim=1).float()
+
+        def flatten(self, outs):
+            return outs.flatten(2).transpose(1, 2), outs.new_zeros(len(outs), outs[0].numel(), 0)
+
+        def get_targets(self, priors, gt_instances, metas):
+            boxes = torch.stack([instances.bboxes[0] for instances in gt_instances])[:, None]
+            inside = (priors[:, :3] >= boxes[..., :3]) & (priors[:, 3:] <= boxes[..., 3:])
+            cls = inside.all(-1, keepdim=True).float()
+            return DenseTargets(cls, cls[..., 0] * 0 + 1, cls[..., :0], cls[..., 0] * 0)
+
+        def loss_by_targets(self, outs, targets):
+            logits, _ = self.flatten(outs)
+            return dict(loss_cls=SoftFocalLoss()(logits, targets.cls, targets.cls_weight,
+                                                 targets.num_positives()))
+
+    @MODELS.register_module(force=True)
+    class Stub(BaseModel):
+        def __init__(self):
+            super().__init__()
+            self.bbox_head = StubHead()
+
+        def extract_feat(self, inputs):
+            return inputs
+
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            return self.bbox_head(inputs)
+
+    torch.manual_seed(0)
+    model = MODELS.build(dict(type='FocalMixDetector', detector=dict(type='Stub')))
+    volumes = torch.randn(4, 1, 4, 4, 4) * 0.1
+    volumes[:, :, 1:3, 1:3, 1:3] += 2
+    samples = [make_sample([[1.0, 1, 1, 3, 3, 3]]) for _ in range(4)]
+    batch = dict(sup=volumes[:2], unsup=volumes[2:]), dict(sup=samples[:2], unsup=samples[2:])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    history = []
+    for _ in range(150):
+        optimizer.zero_grad()
+        losses = model.loss(*batch)
+        sum(losses.values()).backward()
+        optimizer.step()
+        history.append(float(losses['loss_cls']))
+    assert set(losses) == {'loss_cls', 'unsup_loss_cls'}
+    assert np.mean(history[-20:]) < 0.2 * np.mean(history[:20])
+    right = model.last_guess.cls[..., 0] >= 0.5
+    assert torch.equal(right, model.detector.bbox_head.get_targets(
+        model.last_guess.priors, [s.gt_instances for s in samples[2:]], None).cls[..., 0] == 1)
+
+
+def test_what_is_missing_is_named():
+    @MODELS.register_module(force=True)
+    class HalfHead(torch.nn.Module):
+        def priors(self, shape):
+            return None
+
+        def flatten(self, outs):
+            return None
+
+    @MODELS.register_module(force=True)
+    class Half(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bbox_head = HalfHead()
+
+    missing = 'Half lacks extract_feat, bbox_head.get_targets, bbox_head.loss_by_targets'
+    with pytest.raises(TypeError, match=missing):
+        MODELS.build(dict(type='FocalMixDetector', detector=dict(type='Half')))
+
+
+def test_rows_of_nested_outputs():
+    Pair = namedtuple('Pair', 'a b')  # noqa: N806
+    x = torch.arange(4)
+    outs = rows_of([Pair(x, (x + 1, None)), {'x': x + 2, 'name': 'outs'}], slice(1, 3))
+    assert isinstance(outs[0], Pair) and outs[0].a.tolist() == [1, 2]
+    assert outs[0].b[0].tolist() == [2, 3] and outs[0].b[1] is None
+    assert outs[1]['x'].tolist() == [3, 4] and outs[1]['name'] == 'outs'
+
+
+def test_cat_and_rows_are_inverse():
+    parts = [DenseTargets(*(torch.rand(2, 3, n) for n in (1, 1, 6, 1))) for _ in range(2)]
+    joined = DenseTargets.cat(parts)
+    for number, part in enumerate(parts):
+        again = joined.rows(slice(2 * number, 2 * number + 2))
+        assert all(torch.equal(vars(again)[name], value) for name, value in vars(part).items())
