@@ -1,0 +1,152 @@
+"""Draw what MixUp makes of a config's training patches, as figure 4 of the FocalMix paper does.
+
+Upper rows: a patch, its partner, the two mixed. Lower rows: a lesion, its partner, the lesion
+mixed with its partner. Boxes of the patch are green, of the partner orange.
+
+Example:
+    python tools/analysis_tools/draw_mixup.py configs/retina3d/retina3d_fpn_phantom.py mixup.png
+"""
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from mmdet3d_medical.apis import UsageError, load_config, run_tool
+from mmdet3d_medical.datasets import Draw
+from mmdet3d_medical.datasets.transforms import ImageMixUp, ObjectMixUp
+from mmdet3d_medical.registry import DATASETS
+from mmdet3d_medical.visualization.slices import HU_WINDOW, BoxLayer, draw_slice, lesion_points
+
+TRIES = 8  # samples looked at for each patch drawn, in search of large lesions
+MARGIN = 1.5  # what a picture of a lesion shows around it, in extents of the lesion
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', metavar='CONFIG')
+    parser.add_argument('out', metavar='OUT.png')
+    parser.add_argument('--patches', type=int, default=3, metavar='N',
+                        help='patches to mix, at least 2 (default: 3)')
+    parser.add_argument('--objects', type=int, default=3, metavar='N',
+                        help='most lesions to draw (default: 3)')
+    parser.add_argument('--eta', type=float, default=4.0,
+                        help='of Beta(eta, eta). Training has less, so that most patches are '
+                        'hardly mixed; the default of 4 makes mixes that can be seen')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='overrides settings of the config')
+    return parser.parse_args()
+
+
+def plain(item: dict) -> dict:
+    """A sample of an ordinary pipeline, or the branch that holds one of several."""
+    if not isinstance(item['inputs'], dict):
+        return item
+    branch = next(name for name, volume in item['inputs'].items() if volume is not None)
+    return {key: branches[branch] for key, branches in item.items()}
+
+
+def draw_samples(dataset, number: int, rng: np.random.Generator) -> list[dict]:
+    """Samples of random scans, of a few times as many those with the largest lesions."""
+    samples = [plain(dataset[Draw(int(rng.integers(len(dataset))), count)])
+               for count in range(TRIES * number)]
+    return sorted(samples, key=lambda sample: lesion_sizes(boxes_of(sample)).max(initial=0.0),
+                  reverse=True)[:number]
+
+
+def boxes_of(sample: dict) -> np.ndarray:
+    """Voxel boxes (N, 6) of the lesions of a sample."""
+    return sample['data_samples'].gt_instances.bboxes.numpy()
+
+
+def lesion_sizes(boxes: np.ndarray) -> np.ndarray:
+    """Largest extents (N,) in voxels."""
+    return (boxes[:, 3:] - boxes[:, :3]).max(axis=1)
+
+
+def stack(samples: list[dict]) -> torch.Tensor:
+    """Patches (B, 1, D, H, W) in HU, cut to the window, as a detector cuts them before mixing."""
+    shapes = {tuple(sample['inputs'].shape) for sample in samples}
+    if len(shapes) > 1:
+        raise UsageError(f'Patches must have one shape to be mixed, found {sorted(shapes)}: crop '
+                         'them in the pipeline of the config.')
+    return torch.stack([sample['inputs'].float() for sample in samples]).clamp(*HU_WINDOW)
+
+
+def show(ax, volume: torch.Tensor, position: float, layers: list[BoxLayer], spacing,
+         title: str) -> None:
+    """An axial slice of one patch (C, D, H, W)."""
+    draw_slice(ax, volume[0].numpy(), 0, position, layers, spacing)
+    ax.set_title(title, fontsize=9)
+
+
+def show_patches(rows, inputs: torch.Tensor, boxes: list[np.ndarray], spacings: list,
+                 mixup: ImageMixUp, rng: np.random.Generator) -> None:
+    """Image-level MixUp: each patch with the next one."""
+    partner = torch.arange(len(inputs)).roll(-1)
+    lam = torch.from_numpy(mixup.draw_lambda(len(inputs), rng))
+    mixed = mixup.mix_inputs(inputs, partner, lam)
+    for k, row in enumerate(rows):
+        other = int(partner[k])
+        own, theirs = BoxLayer(boxes[k]), BoxLayer(boxes[other], 'orange')
+        position = lesion_points(boxes[k], inputs.shape[2:])[0, 0]
+        show(row[0], inputs[k], position, [own], spacings[k], 'patch')
+        show(row[1], inputs[other], position, [theirs], spacings[other], 'partner')
+        show(row[2], mixed[k], position, [own, theirs], spacings[k],
+             f'mixed, lambda = {lam[k]:.2f}')
+
+
+def show_objects(rows, inputs: torch.Tensor, boxes: list[np.ndarray], spacings: list,
+                 mixup: ObjectMixUp, rng: np.random.Generator) -> None:
+    """Object-level MixUp: lesions before and after."""
+    mixed, _, partner, lam = mixup.mix(inputs, [torch.from_numpy(part) for part in boxes], rng)
+    owners = np.repeat(np.arange(len(boxes)), [len(part) for part in boxes])
+    lesions = np.concatenate(boxes)
+    largest = np.argsort(-lesion_sizes(lesions), kind='stable')
+    for k, row in zip(largest, rows, strict=False):
+        parts = ((inputs, k, 'lime', 'lesion'), (inputs, int(partner[k]), 'orange', 'partner'),
+                 (mixed, k, 'lime', f'mixed, lambda = {lam[k]:.2f}'))
+        for ax, (volumes, number, color, title) in zip(row, parts, strict=True):
+            z, y, x = (lesions[number, :3] + lesions[number, 3:]) / 2
+            reach = MARGIN * lesion_sizes(lesions[[number]])[0]
+            show(ax, volumes[owners[number]], z, [BoxLayer(lesions[[number]], color)],
+                 spacings[owners[number]], title)
+            ax.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
+
+
+def draw_figure(samples: list[dict], objects: int, eta: float, rng: np.random.Generator) -> Figure:
+    """Figure with a row for each patch, then one for each lesion if there are at least two."""
+    inputs = stack(samples)
+    boxes = [boxes_of(sample) for sample in samples]
+    spacings = [sample['data_samples'].geometry.spacing_zyx for sample in samples]
+    number = sum(map(len, boxes))
+    objects = min(objects, number) if number > 1 else 0
+    figure = Figure(figsize=(9, 3.2 * (len(samples) + objects)), layout='constrained')
+    rows = figure.subplots(len(samples) + objects, 3, squeeze=False)
+    show_patches(rows[:len(samples)], inputs, boxes, spacings, ImageMixUp(eta), rng)
+    show_objects(rows[len(samples):], inputs, boxes, spacings, ObjectMixUp(eta), rng)
+    return figure
+
+
+def main() -> None:
+    args = parse_args()
+    if args.patches < 2:
+        raise UsageError(f'--patches {args.patches}: mixing needs at least 2.')
+    config = load_config(args.config, options=args.cfg_options)
+    init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
+    dataset, rng = DATASETS.build(config.train_dataloader.dataset), np.random.default_rng(args.seed)
+    samples = draw_samples(dataset, args.patches, rng)
+    figure = draw_figure(samples, args.objects, args.eta, rng)
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.out, dpi=90)
+    lesions = sum(len(boxes_of(sample)) for sample in samples)
+    print(f'{args.out}: {len(samples)} patches with {lesions} lesions')
+
+
+if __name__ == '__main__':
+    run_tool(main)
