@@ -21,7 +21,7 @@ BINS = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)  # of the histogram of guessed targets
 RAMPS = {
     'linear': lambda part: part,
     # Laine and Aila 2017, arXiv 1610.02242: slow at first, when guesses are at their worst.
-    'sigmoid': lambda part: math.exp(-5 * (1 - part) ** 2) if part > 0 else 0.0,
+    'sigmoid': lambda part: math.exp(-5 * (1 - part) ** 2),
 }
 
 
