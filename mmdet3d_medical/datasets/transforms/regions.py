@@ -22,9 +22,9 @@ def voxel_regions(boxes: np.ndarray, shape: Sequence[int]) -> list[Region | None
         For each box slices of (D, H, W), or ``None`` where the box is flat or wholly outside.
     """
     low, high = np.maximum(boxes[:, :3], 0), np.minimum(boxes[:, 3:], shape)
-    middle = np.floor((low + high) / 2)
-    start = np.minimum(np.ceil(low - 0.5), middle).astype(int)
-    stop = np.maximum(np.ceil(high - 0.5), middle + 1).astype(int)
+    start, stop = np.ceil(low - 0.5), np.ceil(high - 0.5)
+    start = np.where(start < stop, start, np.floor((low + high) / 2)).astype(int)
+    stop = np.maximum(stop, start + 1).astype(int)
     return [tuple(map(slice, first, last)) if solid else None
             for first, last, solid in zip(start.tolist(), stop.tolist(), (low < high).all(axis=1),
                                           strict=True)]
