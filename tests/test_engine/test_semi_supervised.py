@@ -195,7 +195,7 @@ def train(tmp_path, name, items, cfg, index, max_iters, resume=False) -> Runner:
     model = MODELS.build(cfg)
     runner = Runner(
         model, str(tmp_path / name), experiment_name=f'{name}-{max_iters}-{resume}',
-        train_dataloader=DataLoader(items, batch_size=4, collate_fn=collate),
+        train_dataloader=DataLoader(items * max_iters, batch_size=4, collate_fn=collate),
         custom_hooks=[SemiSupervisedHook(rampup_iters=4, ann_file=index, interval=1)],
         default_scope='mmdet3d_medical', resume=resume, randomness=dict(seed=0),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
