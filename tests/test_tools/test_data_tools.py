@@ -17,9 +17,12 @@ def run(monkeypatch, capsys):
     def run_tool(tool, *arguments):
         path = str(TOOLS / tool)
         monkeypatch.setattr(sys, 'argv', [path, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
+        code = 0
+        try:
             runpy.run_path(path, run_name='__main__')
-        return stopped.value.code, *capsys.readouterr()
+        except SystemExit as stopped:
+            code = stopped.code
+        return code, *capsys.readouterr()
 
     return run_tool
 
@@ -97,3 +100,17 @@ def test_check_fails_on_errors_and_without_an_index(run, convert, tmp_path):
     assert code == 1 and '1 errors' in printed and 'turned' in printed
     code, _, errors = run('analysis_tools/check_dataset.py', tmp_path / 'nowhere.json')
     assert code == 2 and 'no index at' in errors
+    (tmp_path / 'broken.json').write_text('{"scans": [')
+    code, _, errors = run('analysis_tools/check_dataset.py', tmp_path / 'broken.json')
+    assert code == 2 and 'broken.json is not valid JSON' in errors
+
+
+def test_browsing_what_is_missing(run, tmp_path):
+    config = tmp_path / 'config.py'
+    code, _, errors = run('analysis_tools/browse_dataset.py', config)
+    assert code == 2 and f'There is no config {config}' in errors
+    config.write_text("""train_dataloader = dict(dataset=dict(
+        type='LUNA16Dataset', data_root='nowhere', pipeline=[dict(type='LoadVolume')]))""")
+    code, _, errors = run('analysis_tools/browse_dataset.py', config, '--output-dir',
+                          tmp_path / 'pictures')
+    assert code == 2 and 'no index at nowhere' in errors

@@ -83,8 +83,8 @@ def check_labels(labels: Tensor, num_classes: int, scan_id: str | None) -> None:
     """Raise a ``ValueError`` that names the scan where a label (K,) is no class of the head."""
     if len(labels) and int(labels.max()) >= num_classes:
         raise ValueError(
-            f'scan {scan_id} has a lesion of class number {int(labels.max())} (counted from 0), but '
-            f'the head has num_classes={num_classes}: set model.bbox_head.num_classes to the '
+            f'scan {scan_id} has a lesion of class number {int(labels.max())} (counted from 0), '
+            f'but the head has num_classes={num_classes}: set model.bbox_head.num_classes to the '
             'number of classes in the index'
         )
 
