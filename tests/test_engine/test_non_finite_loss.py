@@ -20,7 +20,8 @@ def batch(*scan_ids):
 
 
 def check(samples, runner=None, **losses):
-    NonFiniteLossHook().after_train_iter(runner or runner_with(), 6, dict(data_samples=samples), losses)
+    NonFiniteLossHook().after_train_iter(runner or runner_with(), 6, dict(data_samples=samples),
+                                         losses)
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
