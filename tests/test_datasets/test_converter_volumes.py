@@ -193,7 +193,7 @@ def test_sizes_of_a_csv_are_along_the_axes_of_the_world(tmp_path, voxels, mask):
     (tmp_path / 'a.csv').write_text('seriesuid,coordX,coordY,coordZ,sizeX,sizeY,sizeZ\n'
                                     'a,-2,-10,37,2,1,0.5\n')
     for name in ('masks', 'a.csv'):
-        convert_volumes([tmp_path], [tmp_path / name], tmp_path / 'out', SETTINGS)
+        convert_volumes([tmp_path / 'a.nrrd'], [tmp_path / name], tmp_path / 'out', SETTINGS)
         scan = only_scan(tmp_path / 'out')
         instance, = scan['instances']
         assert instance['size'] == [0.5, 1, 2] and instance['center'] == [-2, -10, 37]
