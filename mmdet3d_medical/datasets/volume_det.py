@@ -21,9 +21,9 @@ class VolumeDetDataset(BaseDataset):
     An item is asked for by position or by a :class:`Draw`. At one position an item is augmented in
     the same way each time, so outside ``test_mode`` the first such request warns. The pipeline
     receives a dict with ``scan_id``, ``subset``, ``volume_path``, ``geometry``
-    (:class:`VolumeGeometry`),
-    ``annotated``, ``instances`` (see ``docs/data.md``), ``draw`` and ``rng``, a numpy generator
-    seeded by (``seed``, draw number): the only source of randomness a transform may use.
+    (:class:`VolumeGeometry`), ``annotated``, ``instances`` (see ``docs/data.md``), ``draw`` and
+    ``rng``, a numpy generator seeded by (``seed``, draw number): the only source of randomness a
+    transform may use.
 
     Args:
         data_root: Folder the other paths are relative to. Defaults to ''.
@@ -39,8 +39,8 @@ class VolumeDetDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: If the index or the split file is missing.
-        ValueError: If the index is invalid or the selection is empty names unknown scans or a scan
-            twice.
+        ValueError: If the index is invalid or the selection is empty, or names unknown scans or
+            one scan twice.
     """
 
     def __init__(self,
