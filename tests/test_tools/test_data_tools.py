@@ -86,13 +86,6 @@ def test_volumes_without_annotations(run, luna16_dir, tmp_path):
     assert [scan['annotated'] for scan in index['scans']] == [False, False]
 
 
-def test_too_few_scans_for_the_split(run, convert, tmp_path):
-    convert()
-    code, _, errors = run('dataset_converters/make_splits.py', tmp_path / 'data/index.json')
-    assert code == 2 and '100 labeled and 400 unlabeled scans were asked for' in errors
-    assert not (tmp_path / 'data/splits').exists()
-
-
 def test_check_fails_on_errors_and_without_an_index(run, convert, tmp_path):
     convert()
     np.save(tmp_path / 'data/volumes/turned.npy', np.zeros((2, 2, 2), np.int16))
