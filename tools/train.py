@@ -5,7 +5,14 @@ import argparse
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mmdet3d_medical.apis import load_config, run_tool, set_amp, set_resume, set_seed
+from mmdet3d_medical.apis import (
+    check_weights,
+    load_config,
+    run_tool,
+    set_amp,
+    set_resume,
+    set_seed,
+)
 from mmdet3d_medical.utils import register_all_modules
 
 
@@ -39,7 +46,10 @@ def main() -> None:
         set_amp(cfg)
     if args.resume and not set_resume(cfg):
         print(f'--resume: no checkpoint in {cfg.work_dir}, so training starts from the beginning.')
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    if cfg.get('resume') and cfg.get('load_from'):
+        check_weights(runner, cfg.load_from)
+    runner.train()
 
 
 if __name__ == '__main__':

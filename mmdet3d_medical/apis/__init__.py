@@ -1,7 +1,8 @@
-from .checkpoint import load_weights
+from .arguments import at_least, picture
+from .checkpoint import check_weights, load_weights
 from .config import load_config, set_amp, set_marks_file, set_resume, set_seed
 from .errors import UsageError, run_tool
 from .shrink import shrink
 
-__all__ = ['UsageError', 'load_config', 'load_weights', 'run_tool', 'set_amp', 'set_marks_file',
-           'set_resume', 'set_seed', 'shrink']
+__all__ = ['UsageError', 'at_least', 'check_weights', 'load_config', 'load_weights', 'picture',
+           'run_tool', 'set_amp', 'set_marks_file', 'set_resume', 'set_seed', 'shrink']

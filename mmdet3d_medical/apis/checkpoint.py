@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 
 from .errors import UsageError
 
@@ -15,15 +15,37 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
         checkpoint (str): File or URL.
 
     Raises:
-        UsageError: If there is no such file, or its weights are those of another model.
+        UsageError: If there is no such file, it is no checkpoint, or its weights are those of
+            another model.
     """
+    check_weights(runner, checkpoint)
+    runner.load_checkpoint(checkpoint, strict=True)
+
+
+def check_weights(runner: Runner, checkpoint: str) -> None:
+    """Refuse weights that do not fit the runner's model exactly, as a runner that resumes does not.
+
+    The model holds these weights afterwards; the runner does not take them for loaded.
+
+    Raises:
+        UsageError: As :func:`load_weights`.
+    """
+    _check_readable(checkpoint)
+    try:
+        load_checkpoint(runner.model, checkpoint, map_location='cpu', strict=True)
+    except RuntimeError as error:
+        raise UsageError(
+            f'The weights in {checkpoint} do not fit the model in {runner.cfg.filename}. Use '
+            'the config, and the --shrink and --cfg-options, that they were trained with. '
+            f'{error}') from error
+
+
+def _check_readable(checkpoint: str) -> None:
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise UsageError(f'There is no checkpoint {checkpoint} (looked in {Path.cwd()}). '
                          'tools/train.py writes them to its work directory as iter_<number>.pth.')
     try:
-        runner.load_checkpoint(checkpoint, strict=True)
-    except RuntimeError as error:
-        raise UsageError(
-            f'The weights in {checkpoint} do not fit the model in {runner.cfg.filename}. Test '
-            'with the config, and the --shrink and --cfg-options, that it was trained with. '
-            f'{error}') from error
+        CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    except Exception as error:  # unpickling what is no pickle can raise anything
+        raise UsageError(f'{checkpoint} is no checkpoint, or a damaged one. tools/train.py writes '
+                         f'them as iter_<number>.pth. Reading it gave: {error}') from error

@@ -20,7 +20,8 @@ def load_config(path: str, *, work_dir: str | None = None, options: dict | None 
         path (str): Config file.
         work_dir (str, optional): Where results go. Defaults to the config's ``work_dir``, and
             without one to ``work_dirs/<name of the config>``.
-        options (dict, optional): Values by dotted key, set last.
+        options (dict, optional): Values by dotted key, set last. ``train_cfg.max_iters`` also
+            fits the learning rate schedule, see :func:`fit_schedule`.
         small (bool): Whether to make patches, batches and widths small, see :func:`shrink`.
         launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
@@ -31,12 +32,13 @@ def load_config(path: str, *, work_dir: str | None = None, options: dict | None 
         raise UsageError(f'There is no config {path} (looked in {Path.cwd()}). '
                          'The configs that come with this package lie in configs/.')
     cfg = Config.fromfile(path)
-    planned_iters = (cfg.get('train_cfg') or {}).get('max_iters')
     if small:
         cfg = shrink(cfg)
-    cfg.merge_from_dict(options or {})
-    if planned_iters:
-        fit_schedule(cfg, planned_iters)
+    options = options or {}
+    iters = options.get('train_cfg.max_iters')
+    if iters and 'max_iters' in (cfg.get('train_cfg') or {}):
+        fit_schedule(cfg, iters)
+    cfg.merge_from_dict(options)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     set_launcher(cfg, launcher)
     return cfg

@@ -5,7 +5,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from mmengine.registry import build_functions
+
 PACKAGE = Path(__file__).parents[1]
+REGISTRY = Path(build_functions.__file__)
+FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError,
+               PermissionError)
 
 
 class UsageError(Exception):
@@ -15,26 +20,29 @@ class UsageError(Exception):
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool; what its user can put right ends it with a message, not with a traceback.
 
-    That is a :class:`UsageError`, a file that is missing, a loss that is not finite, and a
-    ``ValueError`` or ``TypeError`` that this package raised on purpose, about data or a config.
-    The exit status is then 2.
+    That is a :class:`UsageError`, a file that is missing or in the way, a loss that is not finite,
+    a ``ValueError`` or ``TypeError`` that this package raised on purpose, about data or a config,
+    and a name in a config that is not registered. The exit status is then 2.
     """
     try:
         main()
-    except (UsageError, FileNotFoundError, FloatingPointError) as error:
+    except (UsageError, FloatingPointError, *FILE_ERRORS) as error:
         _stop(error)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         if not _raised_on_purpose(error):
             raise
         _stop(error)
 
 
 def _stop(error: Exception) -> None:
-    print(f'error: {error}', file=sys.stderr)
+    # A KeyError as a string is the repr of its message.
+    message = error.args[0] if isinstance(error, KeyError) else error
+    print(f'error: {message}', file=sys.stderr)
     sys.exit(2)
 
 
 def _raised_on_purpose(error: Exception) -> bool:
-    """Whether the error comes from a ``raise`` statement of this package, not from a library."""
+    """Whether a ``raise`` statement of this package or of mmengine's registry gave the error."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return PACKAGE in Path(last.filename).parents and (last.line or '').startswith('raise ')
+    file = Path(last.filename)
+    return (PACKAGE in file.parents or file == REGISTRY) and (last.line or '').startswith('raise ')

@@ -2,24 +2,42 @@
 
 from mmengine.config import Config
 
+SHORTEST = 2  # iterations: a warm-up over fewer would leave the rate at its start for good
 
-def fit_schedule(cfg: Config, planned_iters: int) -> None:
-    """Let schedules that were planned to end with training end with it again.
+
+def fit_schedule(cfg: Config, iters: int) -> None:
+    """Stretch or shorten the schedules of a config to another length of training.
 
     A config states the end of its learning rate schedule beside ``max_iters``. Changing only
-    ``train_cfg.max_iters`` on the command line would leave the rate high at the end of a shorter
-    training, or at zero for the rest of a longer one.
+    ``train_cfg.max_iters`` would leave the rate high at the end of a shorter training, or at zero
+    for the rest of a longer one. ``begin`` and ``end`` of every scheduler are scaled; one that
+    shrinks below two iterations is dropped, and the next begins in its place.
 
     Args:
-        cfg: The config after all changes; its ``param_scheduler`` is altered.
-        planned_iters: ``train_cfg.max_iters`` as the config file has it.
+        cfg: Altered in place: ``param_scheduler`` and ``train_cfg.max_iters``.
+        iters: Iterations to train.
     """
-    actual = cfg.train_cfg.max_iters
-    if actual == planned_iters:
-        return
-    scale = actual / planned_iters
+    scale = iters / cfg.train_cfg.max_iters
+    cfg.train_cfg.max_iters = iters
     schedulers = cfg.get('param_scheduler') or []
-    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
+    if scale == 1 or not schedulers:
+        return
+    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
+    for scheduler in schedulers:
         for key in ('begin', 'end'):
             if key in scheduler:
                 scheduler[key] = round(scheduler[key] * scale)
+    cfg.param_scheduler = _without_short_ones(schedulers)
+
+
+def _without_short_ones(schedulers: list[dict]) -> list[dict]:
+    kept, begin = [], None
+    for scheduler in schedulers:
+        if 'begin' in scheduler and begin is not None:
+            scheduler['begin'], begin = begin, None
+        span = scheduler.get('end', float('inf')) - scheduler.get('begin', 0)
+        if span >= SHORTEST:
+            kept.append(scheduler)
+        else:
+            begin = scheduler.get('begin', 0)
+    return kept

@@ -9,6 +9,8 @@ from functools import partial
 
 from mmengine.config import Config
 
+from .schedule import fit_schedule
+
 WIDTH_DIVISOR = 4
 PATCH, OVERLAP = 64, 16
 BATCH = 2
@@ -35,7 +37,6 @@ RULES: dict[str, Callable[[int], int]] = {
     'tile_overlap': partial(_at_most, OVERLAP),
     'batch_size': partial(_at_most, BATCH),
     'num_workers': lambda workers: 0,
-    'max_iters': partial(_at_most, ITERS),
     'val_interval': partial(_at_most, ITERS),
 }
 
@@ -51,6 +52,8 @@ def shrink(cfg: Config) -> Config:
         cfg (Config): Any config of a detector.
     """
     small = Config(_shrink(cfg.to_dict()), filename=cfg.filename)
+    if 'max_iters' in (small.get('train_cfg') or {}):
+        fit_schedule(small, min(ITERS, small.train_cfg.max_iters))
     hooks = small.get('default_hooks', {})
     if 'checkpoint' in hooks:
         hooks.checkpoint.interval = min(hooks.checkpoint.get('interval', ITERS), ITERS)

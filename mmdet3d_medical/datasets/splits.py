@@ -1,11 +1,15 @@
 """Which scans are for training, for testing, labeled and unlabeled."""
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NUM_SUBSETS = 10
+LUNA16_SCANS = 888
 LUNA16_TRAIN = (6, 533)  # six of the ten subsets hold 533 of the 888 scans, the other four 355
+LUNA16_LABELED = (25, 50, 100)
+LUNA16_UNLABELED = (100, 200, 300, 400)
 
 
 def shuffled(scan_ids: Sequence[str], seed: int) -> list[str]:
@@ -38,6 +42,15 @@ def group_subsets(scans: Sequence[dict], seed: int) -> dict[int, list[str]]:
 def choose_train_subsets(sizes: Mapping[int, int]) -> list[int]:
     """Subsets to train on: those with LUNA16's 533 scans if there are such, else the first 60 %.
 
+    Args:
+        sizes: Scans in each subset.
+    """
+    return find_luna16_subsets(sizes) or sorted(sizes)[:max(1, round(0.6 * len(sizes)))]
+
+
+def find_luna16_subsets(sizes: Mapping[int, int]) -> list[int] | None:
+    """The subsets that LUNA16 is trained on; ``None`` if the sizes are not LUNA16's.
+
     LUNA16 has eight subsets of 89 scans and two of 88, so 533 = 5 * 89 + 88. Of the choices
     with that sum, the first in order is taken.
 
@@ -45,11 +58,21 @@ def choose_train_subsets(sizes: Mapping[int, int]) -> list[int]:
         sizes: Scans in each subset.
     """
     count, total = LUNA16_TRAIN
-    if sum(sizes.values()) > total:
-        for subsets in itertools.combinations(sorted(sizes), count):
-            if sum(sizes[subset] for subset in subsets) == total:
-                return list(subsets)
-    return sorted(sizes)[:max(1, round(0.6 * len(sizes)))]
+    if sum(sizes.values()) != LUNA16_SCANS:
+        return None
+    return next((list(subsets) for subsets in itertools.combinations(sorted(sizes), count)
+                 if sum(sizes[subset] for subset in subsets) == total), None)
+
+
+def default_sizes(scans: Sequence[dict]) -> tuple[Sequence[int], Sequence[int]]:
+    """Sizes of the labeled and of the unlabeled lists: LUNA16's for LUNA16, none for other data.
+
+    Args:
+        scans: Scans of the index.
+    """
+    sizes = Counter(scan.get('subset') for scan in scans)
+    is_luna16 = None not in sizes and find_luna16_subsets(sizes)
+    return (LUNA16_LABELED, LUNA16_UNLABELED) if is_luna16 else ((), ())
 
 
 def make_splits(scans: Sequence[dict], train_subsets: Sequence[int] | None = None,
@@ -58,7 +81,8 @@ def make_splits(scans: Sequence[dict], train_subsets: Sequence[int] | None = Non
     """Make all lists of a protocol.
 
     Shorter labeled lists are the beginnings of longer ones, so are the unlabeled ones, and no
-    scan is both labeled and unlabeled, whichever two lists are combined.
+    scan is both labeled and unlabeled, whichever two lists are combined. Scans of the training
+    subsets that are not annotated are not in 'train', but the first in the unlabeled lists.
 
     Args:
         scans: Scans of the index.
@@ -81,16 +105,25 @@ def make_splits(scans: Sequence[dict], train_subsets: Sequence[int] | None = Non
     if test_subsets is None:
         test_subsets = sorted(set(groups) - set(train_subsets))
     _check_subsets(groups, train_subsets, test_subsets)
-    train = [scan_id for subset in train_subsets for scan_id in groups[subset]]
+    unannotated = {scan['scan_id'] for scan in scans if not scan.get('annotated', True)}
+    usable = {scan_id for subset in train_subsets for scan_id in groups[subset]}
+    train, extra = sorted(usable - unannotated), sorted(usable & unannotated)
     lists = {f'subset{subset}': ids for subset, ids in groups.items()}
-    lists['train'] = sorted(train)
+    lists['train'] = train
     lists['test'] = sorted(scan_id for subset in test_subsets for scan_id in groups[subset])
-    return {**lists, **draw_labeled(train, labeled, unlabeled, seed)}
+    return {**lists, **draw_labeled(train, labeled, unlabeled, seed, extra)}
 
 
 def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequence[int],
-                 seed: int) -> dict[str, list[str]]:
-    """Draw nested, disjoint labeled and unlabeled lists from the training scans.
+                 seed: int, unannotated: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Draw nested, disjoint labeled and unlabeled lists.
+
+    Args:
+        train: Annotated scans for training.
+        labeled: Sizes of the labeled lists.
+        unlabeled: Sizes of the unlabeled lists.
+        seed: Decides which scans are drawn.
+        unannotated: Scans that go into the unlabeled lists before any annotated one.
 
     Raises:
         ValueError: If a size is below 1 or the largest two do not fit together.
@@ -98,12 +131,14 @@ def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequen
     if min([*labeled, *unlabeled], default=1) < 1:
         raise ValueError(f'lists need at least one scan, found sizes {labeled} and {unlabeled}')
     first, most = max(labeled, default=0), max(unlabeled, default=0)
-    if first + most > len(train):
+    if first > len(train) or first + most > len(train) + len(unannotated):
+        others = f' and {len(unannotated)} without annotations' if unannotated else ''
         raise ValueError(f'{first} labeled and {most} unlabeled scans were asked for, but only '
-                         f'{len(train)} scans are for training: ask for fewer')
+                         f'{len(train)} scans{others} are for training: ask for fewer')
     order = shuffled(train, seed)
+    rest = shuffled(unannotated, seed) + order[first:]
     return {**{f'labeled_{size}': order[:size] for size in labeled},
-            **{f'unlabeled_{size}': order[first:first + size] for size in unlabeled}}
+            **{f'unlabeled_{size}': rest[:size] for size in unlabeled}}
 
 
 def write_splits(folder: str | Path, lists: Mapping[str, Sequence[str]]) -> None:

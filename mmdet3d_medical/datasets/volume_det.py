@@ -1,4 +1,6 @@
 """Lesion detection data set: scans listed in a JSON index."""
+import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,10 +18,12 @@ from .samplers import Draw
 class VolumeDetDataset(BaseDataset):
     """Scans of a converted data set, each with its lesions in world millimetres.
 
-    An item is asked for by position or by a :class:`Draw`. The pipeline receives a dict with
-    ``scan_id``, ``subset``, ``volume_path``, ``geometry`` (:class:`VolumeGeometry`),
-    ``annotated``, ``instances`` (see ``docs/data.md``), ``draw`` and ``rng``, a numpy generator
-    seeded by (``seed``, draw number): the only source of randomness a transform may use.
+    An item is asked for by position or by a :class:`Draw`. At one position an item is augmented in
+    the same way each time, so outside ``test_mode`` the first such request warns. The pipeline
+    receives a dict with ``scan_id``, ``subset``, ``volume_path``, ``geometry``
+    (:class:`VolumeGeometry`), ``annotated``, ``instances`` (see ``docs/data.md``), ``draw`` and
+    ``rng``, a numpy generator seeded by (``seed``, draw number): the only source of randomness a
+    transform may use.
 
     Args:
         data_root: Folder the other paths are relative to. Defaults to ''.
@@ -35,7 +39,8 @@ class VolumeDetDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: If the index or the split file is missing.
-        ValueError: If the index is invalid or the selection is empty or names unknown scans.
+        ValueError: If the index is invalid or the selection is empty, or names unknown scans or
+            one scan twice.
     """
 
     def __init__(self,
@@ -51,6 +56,7 @@ class VolumeDetDataset(BaseDataset):
         self.split = split
         self.subsets = subsets
         self.seed = seed
+        self._warned = False
         # Built here, so that names are found without a default scope too.
         transforms = [TRANSFORMS.build(part) if isinstance(part, dict) else part
                       for part in pipeline]
@@ -76,6 +82,10 @@ class VolumeDetDataset(BaseDataset):
         if self.split is not None:
             by_id = {scan['scan_id']: scan for scan in scans}
             ids = self._split_ids()
+            repeated = [scan_id for scan_id, count in Counter(ids).items() if count > 1]
+            if repeated:
+                raise ValueError(f'{len(repeated)} scans are repeated in the split {self.split}, '
+                                 f'the first is {repeated[0]!r}: list every scan once')
             unknown = [scan_id for scan_id in ids if scan_id not in by_id]
             if unknown:
                 raise ValueError(f'{len(unknown)} scans of the split {self.split} are not in '
@@ -105,8 +115,16 @@ class VolumeDetDataset(BaseDataset):
 
     def prepare_data(self, idx: int | Draw) -> dict:
         """Run the pipeline on one scan, its generator seeded by the number of the draw."""
-        draw = idx if isinstance(idx, Draw) else Draw(idx % len(self), idx % len(self))
+        draw = idx if isinstance(idx, Draw) else self._repeated_draw(idx)
         info = self.get_data_info(draw.index)
         info['draw'] = draw
         info['rng'] = np.random.default_rng([self.seed, draw.number])
         return self.pipeline(info)
+
+    def _repeated_draw(self, position: int) -> Draw:
+        """The draw of a plain position: the same one whenever it is asked for."""
+        if not (self.test_mode or self._warned):
+            self._warned = True
+            warnings.warn('a scan asked for by its position alone is augmented the same each time; '
+                          "train with sampler=dict(type='InfiniteDrawSampler')", stacklevel=3)
+        return Draw(position % len(self), position % len(self))

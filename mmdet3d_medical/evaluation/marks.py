@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 
@@ -139,11 +140,17 @@ def write_marks(path: str | Path, marks: Marks) -> None:
             writer.writerow([*row, name] if named else row)
 
 
-def _open(path: str | Path):
+@contextmanager
+def _open(path: str | Path) -> Iterator[TextIO]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
-    return path.open(newline='', encoding='utf-8-sig')
+    with path.open(newline='', encoding='utf-8-sig') as file:
+        try:
+            yield file
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f'{path}: expected a CSV file in UTF-8, found other data ({error})'
+                             ) from None
 
 
 def _read_table(path: str | Path, numbers: Sequence[str], optional: Sequence[str] = ()):

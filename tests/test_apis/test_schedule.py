@@ -1,8 +1,13 @@
 """Schedules that follow the length of training."""
 
 import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import PARAM_SCHEDULERS
 
 from mmdet3d_medical.apis import load_config
+
+MAX_ITERS = 'train_cfg.max_iters'
 
 
 @pytest.fixture
@@ -11,8 +16,8 @@ def config(tmp_path):
     path.write_text("""
 train_cfg = dict(max_iters=1000)
 param_scheduler = [
-    dict(type='LinearLR', begin=0, end=100),
-    dict(type='CosineAnnealingLR', begin=100, end=1000),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=100, end=1000),
 ]
 """)
     return str(path)
@@ -22,15 +27,43 @@ def spans(cfg):
     return [(scheduler.begin, scheduler.end) for scheduler in cfg.param_scheduler]
 
 
+def rates(cfg) -> list[float]:
+    """Learning rate of each iteration, by mmengine's own schedulers; 1 is the full rate."""
+    optimizer = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0))
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimizer))
+        for scheduler in cfg.param_scheduler
+    ]
+    values = []
+    for _ in range(cfg.train_cfg.max_iters):
+        values.append(optimizer.get_lr()['lr'][0])
+        optimizer.optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return values
+
+
 def test_a_shorter_training_shortens_the_schedule(config):
-    cfg = load_config(config, options={'train_cfg.max_iters': 200})
-    assert spans(cfg) == [(0, 20), (20, 200)]
+    assert spans(load_config(config, options={MAX_ITERS: 200})) == [(0, 20), (20, 200)]
 
 
 def test_an_unchanged_training_keeps_it(config):
     assert spans(load_config(config)) == [(0, 100), (100, 1000)]
 
 
-def test_a_schedule_of_the_command_line_is_measured_in_the_planned_training(config):
-    options = {'train_cfg.max_iters': 2000, 'param_scheduler.0.end': 50}
-    assert spans(load_config(config, options=options)) == [(0, 100), (200, 2000)]
+def test_a_schedule_of_the_command_line_is_taken_as_it_is(config):
+    options = {MAX_ITERS: 2000, 'param_scheduler.1.end': 1500}
+    assert spans(load_config(config, options=options)) == [(0, 200), (200, 1500)]
+
+
+@pytest.mark.parametrize('iters', [2, 4, 12, 20, 40, 300])
+@pytest.mark.parametrize('small', [False, True])
+def test_any_length_reaches_the_full_rate_and_ends_low(config, iters, small):
+    values = rates(load_config(config, options={MAX_ITERS: iters}, small=small))
+    assert len(values) == iters
+    assert max(values) > 0.8
+    assert values[-1] < max(values) / 1.5
+
+
+def test_a_single_iteration_is_legal(config):
+    assert len(rates(load_config(config, options={MAX_ITERS: 1}))) == 1

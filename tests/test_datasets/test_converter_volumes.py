@@ -179,3 +179,45 @@ def test_images_that_are_no_scalar_volumes_are_refused(tmp_path, voxels, kind):
     sitk.WriteImage(image, str(tmp_path / 'odd.nrrd'))
     report = convert_volumes([tmp_path], [], tmp_path / 'out', SETTINGS)
     assert report.scans == 1 and 'odd.nrrd: expected a 3D image' in report.failures['odd']
+
+
+SLP = (0, 0, -1, 0, 1, 0, 1, 0, 0)  # the axes of the file run to head, back and right
+
+
+def test_sizes_of_a_csv_are_along_the_axes_of_the_world(tmp_path, voxels, mask):
+    """A file stored along other axes: its mask and the same box in a CSV file agree."""
+    write(tmp_path / 'a.nrrd', voxels, SLP)
+    write(tmp_path / 'masks/a.nrrd', (mask == 2).astype(np.uint8), SLP)
+    # The voxel (z 6, y 10, x 14) of 0.5 x 1 x 2 mm lies 2 * 6 mm to the right of the first one, 10
+    # mm behind and 0.5 * 14 mm above it, and is 2 mm wide, 1 mm deep and 0.5 mm high.
+    (tmp_path / 'a.csv').write_text('seriesuid,coordX,coordY,coordZ,sizeX,sizeY,sizeZ\n'
+                                    'a,-2,-10,37,2,1,0.5\n')
+    for name in ('masks', 'a.csv'):
+        convert_volumes([tmp_path / 'a.nrrd'], [tmp_path / name], tmp_path / 'out', SETTINGS)
+        scan = only_scan(tmp_path / 'out')
+        instance, = scan['instances']
+        assert instance['size'] == [0.5, 1, 2] and instance['center'] == [-2, -10, 37]
+        box = boxes_of(scan)[0]
+        np.testing.assert_allclose(box[3:] - box[:3], 1)
+
+
+def test_csv_about_other_scans_is_refused(tmp_path, voxels):
+    write(tmp_path / 'ct1.nii.gz', voxels)
+    path = tmp_path / 'a.csv'
+    header = 'seriesuid,coordX,coordY,coordZ,diameter_mm\n'
+    path.write_text(header + 'ct1.nii.gz,1,2,3,5\n')
+    with pytest.raises(ValueError, match=r"a\.csv: none of its 1 .*'ct1\.nii\.gz'.*like 'ct1';"):
+        convert_volumes([tmp_path], [path], tmp_path / 'out', SETTINGS)
+    path.write_text(header)
+    report = convert_volumes([tmp_path], [path], tmp_path / 'out', SETTINGS)
+    assert report.missing == [] and only_scan(tmp_path / 'out')['annotated']
+
+
+@pytest.mark.parametrize('annotations', ['scans/masks', 'scans/masks/a.nrrd'])
+def test_masks_below_the_scans_are_no_scans(tmp_path, voxels, mask, annotations):
+    write(tmp_path / 'scans/a.nrrd', voxels)
+    write(tmp_path / 'scans/masks/a.nrrd', mask)
+    convert_volumes([tmp_path / 'scans'], [tmp_path / annotations], tmp_path / 'out', SETTINGS)
+    scan = only_scan(tmp_path / 'out')
+    assert len(scan['instances']) == 2
+    np.testing.assert_array_equal(np.load(tmp_path / 'out' / scan['volume']), voxels)

@@ -13,6 +13,7 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmdet3d_medical import apis
 from mmdet3d_medical.datasets.phantom import PhantomWriter, make_scan, phantom_settings, scan_uid
 from mmdet3d_medical.datasets.phantom.anatomy import AIR
 from mmdet3d_medical.datasets.phantom.grid import Grid, draw_tube, smooth_field
@@ -140,9 +141,10 @@ def test_folder_of_other_files_is_refused(tmp_path):
         (['--scans', '1', '--spacing', '0', '2', '2'], 'spacing must be positive'),
     ],
 )
-def test_wrong_arguments_are_named(arguments, message, tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match=message):
+def test_wrong_arguments_are_named(arguments, message, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match='2'):
         run_tool(monkeypatch, tmp_path / 'data', *arguments)
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.rglob('*.mhd'))
 
 
@@ -159,7 +161,7 @@ def run_tool(monkeypatch, out, *arguments):
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     monkeypatch.setattr(sys, 'argv', ['make_phantom.py', str(out), *arguments])
-    tool.main()
+    apis.run_tool(tool.main)
 
 
 def test_unknown_difficulty_is_named():

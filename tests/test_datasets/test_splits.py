@@ -108,6 +108,22 @@ def test_impossible_splits_are_refused(arguments, message):
         make_splits(make_scans({k: 2 for k in range(10)}), **arguments)
 
 
+def test_scans_without_annotations_are_the_first_unlabeled_ones():
+    scans = [dict(scan, annotated=int(scan['scan_id'][-1]) % 2 == 0)  # three of each five
+             for scan in make_scans({0: 5, 1: 5, 2: 5})]
+    lists = make_splits(scans, [0, 1], labeled=[2, 3], unlabeled=[2, 4, 7])
+    annotated = {scan['scan_id'] for scan in scans if scan['annotated']}
+    assert lists['train'] == ['0.0', '0.2', '0.4', '1.0', '1.2', '1.4']
+    assert set(lists['labeled_3']) <= annotated and lists['labeled_2'] == lists['labeled_3'][:2]
+    assert set(lists['unlabeled_4']) == {'0.1', '0.3', '1.1', '1.3'}
+    assert lists['unlabeled_2'] == lists['unlabeled_7'][:2]
+    assert set(lists['unlabeled_7']) | set(lists['labeled_3']) == {
+        f'{subset}.{k}' for subset in (0, 1) for k in range(5)}
+    assert len(lists['test']) == 5
+    with pytest.raises(ValueError, match='7 labeled .* only 6 scans and 4 without annotations'):
+        make_splits(scans, [0, 1], labeled=[7])
+
+
 def test_partly_missing_subsets_are_refused():
     with pytest.raises(ValueError, match="1 of 2 scans have no subset, the first is 'b'"):
         group_subsets([dict(scan_id='a', subset=0), dict(scan_id='b', subset=None)], seed=0)

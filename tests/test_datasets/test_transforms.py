@@ -161,6 +161,14 @@ class TestRandomCrop3D:
         assert results['gt_ignore_flags'].tolist() == [False, False, True, True]
         np.testing.assert_array_equal(results['gt_bboxes'], boxes[[0, 1, 2, 4]])
 
+    def test_lesions_larger_than_twice_the_patch_count(self):
+        # 18 high, patches of 8: all 8 that could show do in the first, 3 in the second
+        boxes = np.array([[-4, 2, 2, 14, 6, 6], [5, 2, 2, 23, 6, 6]], np.float32)
+        transform = RandomCrop3D((8, 24, 24), min_visible=0.5)
+        transform.draw_start = lambda results, size: np.array([0, 0, 0])
+        results = transform.transform(make_results(boxes=boxes, ignored=[False] * 2))
+        assert results['gt_ignore_flags'].tolist() == [False, True]
+
     def test_ignored_lesions_and_those_outside_are_not_aimed_at(self):
         boxes = np.array([[4, 4, 4, 6, 6, 6], [-9, 4, 4, -5, 8, 8]], np.float32)
         results = crop_of(make_results(boxes=boxes, ignored=[True, False]), size=(8, 8, 8),

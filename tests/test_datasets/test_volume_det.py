@@ -1,5 +1,6 @@
 """The data set: selection, items, randomness by draw, the runner's data loader."""
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -49,6 +50,8 @@ def test_selection_by_split_and_subset(data_root, tmp_path):
 def test_wrong_selections_are_refused(data_root):
     with pytest.raises(ValueError, match="1 scans of the split.*the first is 'lost'"):
         VolumeDetDataset(data_root, split=['turned', 'lost'])
+    with pytest.raises(ValueError, match="1 scans are repeated in the split.*is 'turned'"):
+        VolumeDetDataset(data_root, split=['turned', 'flipped', 'turned'])
     with pytest.raises(FileNotFoundError, match='make_splits'):
         VolumeDetDataset(data_root, split='lost.txt')
     with pytest.raises(ValueError, match=r'no scan is selected by subsets=\[7\]'):
@@ -68,6 +71,19 @@ def test_augmentation_depends_on_seed_and_draw_only(data_root):
     assert not torch.equal(first, inputs(Draw(2, 6)))
     assert not torch.equal(first, inputs(Draw(2, 5), seed=1))
     assert torch.equal(inputs(3), inputs(Draw(3, 3)))
+
+
+def test_training_without_draws_warns_once(data_root):
+    def warned(indices, **kwargs):
+        dataset = VolumeDetDataset(data_root, **kwargs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            for index in indices:
+                dataset[index]
+        return [str(one.message) for one in caught if 'InfiniteDrawSampler' in str(one.message)]
+
+    assert len(warned([0, 1, 0])) == 1
+    assert warned([Draw(0, 0), Draw(1, 1)]) == warned([0, 1], test_mode=True) == []
 
 
 def test_lesions_stay_in_place_through_the_pipeline(data_root):

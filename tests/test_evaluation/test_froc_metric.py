@@ -139,6 +139,11 @@ def test_classes_are_scored_apart_and_averaged(tmp_path):
     assert read_marks(tmp_path / 'marks.csv').classes == ('cyst', 'cyst')
 
 
+def test_a_class_the_data_do_not_have_is_refused():
+    with pytest.raises(ValueError, match='scan a: the model found class number 2'):
+        evaluate([make_sample('a', [(LESION, 0.9, 2)], [(LESION, 0)])], ('cyst', 'stone'))
+
+
 def test_bootstraps_add_the_interval():
     samples = [
         make_sample(str(i), [(LESION, 0.5, 0)] if i % 2 else [], [(LESION, 0)]) for i in range(20)

@@ -104,6 +104,13 @@ def test_ignored_boxes_silence_background_but_not_lesions():
     assert targets.cls.max() == 0 and targets.cls_weight[0, inside].max() == 0
 
 
+def test_a_class_the_head_does_not_have_is_refused():
+    head = make_head(num_classes=1)
+    second = instances([[0.0, 0, 4, 4, 4, 8]], [1])
+    with pytest.raises(ValueError, match='scan 007 has a lesion of class number 1'):
+        head.get_targets(head.priors(SHAPE), [second], [{**META[0], 'scan_id': '007'}])
+
+
 def test_no_lesions():
     head = make_head()
     feats = make_feats(head)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmdet3d_medical import apis
 from mmdet3d_medical.datasets.phantom import PhantomWriter, phantom_settings
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/contact_sheet.py'
@@ -18,7 +19,7 @@ def run_tool(monkeypatch, *arguments):
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     monkeypatch.setattr(sys, 'argv', ['contact_sheet.py', *map(str, arguments)])
-    tool.main()
+    apis.run_tool(tool.main)
 
 
 @pytest.mark.parametrize('healthy', [0.0, 1.0])
@@ -32,7 +33,8 @@ def test_sheet_circles_the_nodules_in_red(healthy, tmp_path, monkeypatch):
     assert sheet[..., 1].std() > 20, 'slices are drawn'
 
 
-def test_folder_without_tables_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match='no annotations.csv: expected LUNA16 layout'):
+def test_folder_without_tables_is_refused(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match='2'):
         run_tool(monkeypatch, tmp_path, tmp_path / 'sheet.png')
+    assert 'no annotations.csv: expected LUNA16 layout' in capsys.readouterr().err
     assert not (tmp_path / 'sheet.png').exists()

@@ -17,9 +17,12 @@ def run(monkeypatch, capsys):
     def run_tool(tool, *arguments):
         path = str(TOOLS / tool)
         monkeypatch.setattr(sys, 'argv', [path, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
+        code = 0
+        try:
             runpy.run_path(path, run_name='__main__')
-        return stopped.value.code, *capsys.readouterr()
+        except SystemExit as stopped:
+            code = stopped.code
+        return code, *capsys.readouterr()
 
     return run_tool
 
@@ -83,13 +86,6 @@ def test_volumes_without_annotations(run, luna16_dir, tmp_path):
     assert [scan['annotated'] for scan in index['scans']] == [False, False]
 
 
-def test_too_few_scans_for_the_split(run, convert, tmp_path):
-    convert()
-    code, _, errors = run('dataset_converters/make_splits.py', tmp_path / 'data/index.json')
-    assert code == 2 and '100 labeled and 400 unlabeled scans were asked for' in errors
-    assert not (tmp_path / 'data/splits').exists()
-
-
 def test_check_fails_on_errors_and_without_an_index(run, convert, tmp_path):
     convert()
     np.save(tmp_path / 'data/volumes/turned.npy', np.zeros((2, 2, 2), np.int16))
@@ -97,3 +93,17 @@ def test_check_fails_on_errors_and_without_an_index(run, convert, tmp_path):
     assert code == 1 and '1 errors' in printed and 'turned' in printed
     code, _, errors = run('analysis_tools/check_dataset.py', tmp_path / 'nowhere.json')
     assert code == 2 and 'no index at' in errors
+    (tmp_path / 'broken.json').write_text('{"scans": [')
+    code, _, errors = run('analysis_tools/check_dataset.py', tmp_path / 'broken.json')
+    assert code == 2 and 'broken.json is not valid JSON' in errors
+
+
+def test_browsing_what_is_missing(run, tmp_path):
+    config = tmp_path / 'config.py'
+    code, _, errors = run('analysis_tools/browse_dataset.py', config)
+    assert code == 2 and f'There is no config {config}' in errors
+    config.write_text("""train_dataloader = dict(dataset=dict(
+        type='LUNA16Dataset', data_root='nowhere', pipeline=[dict(type='LoadVolume')]))""")
+    code, _, errors = run('analysis_tools/browse_dataset.py', config, '--output-dir',
+                          tmp_path / 'pictures')
+    assert code == 2 and 'no index at nowhere' in errors

@@ -66,6 +66,14 @@ def test_draws_a_picture(options, data_root, geometry, tmp_path, monkeypatch, ca
     assert ('scan9' if options else 'scan3') in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('arguments', [('out.png', '--rows', '0'), ('out.foo',)])
+def test_wrong_options_are_refused(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [str(PATH), 'marks.csv', 'index.json', *arguments])
+    with pytest.raises(SystemExit, match='2'):
+        run_path(str(PATH), run_name='__main__')
+    assert 'expected' in capsys.readouterr().err
+
+
 def test_an_index_of_other_scans_is_refused(data_root, geometry, tmp_path, monkeypatch, capsys):
     marks = tmp_path / 'marks.csv'
     marks.write_text('seriesuid,coordX,coordY,coordZ,probability\nother,0,0,0,0.9\n')

@@ -73,13 +73,30 @@ def test_rows_of_scans_that_are_not_listed_are_reported(evaluate, capsys):
             ['marks.csv', '--annotations', 'annotations.csv', '--seriesuids', 'other.csv'],
             'has no lesion in any of the 1 scans',
         ),
+        (['picture.csv', '--annotations', 'annotations.csv'], 'picture.csv: expected a CSV file'),
         (['marks.csv', '--annotations', 'two.csv'], 'choose one with --class'),
         (['marks.csv', '--annotations', 'two.csv', '--class', 'mass'], '--class mass'),
     ],
 )
 def test_errors_are_messages(evaluate, capsys, args, message):
     Path('other.csv').write_text('783\n')
+    Path('picture.csv').write_bytes(b'\x89PNG\r\n\x1a\n')
     header, first, second = ANNOTATIONS.splitlines()
     Path('two.csv').write_text(f'{header},class\n{first},cyst\n{second},stone\n')
     assert evaluate(*args) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('option', 'value', 'message'),
+    [
+        ('--max-marks', '0', 'an integer of at least 1, found 0'),
+        ('--bootstrap', '-1', 'an integer of at least 0, found -1'),
+        ('--seed', 'x', "invalid integer value: 'x'"),
+        ('--plot', 'curve.foo', 'found curve.foo'),
+    ],
+)
+def test_wrong_options_are_refused_before_scoring(evaluate, capsys, option, value, message):
+    assert evaluate('marks.csv', '--annotations', 'annotations.csv', option, value) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and not printed.out

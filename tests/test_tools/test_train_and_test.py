@@ -45,14 +45,31 @@ def test_train_resume_and_test(config, run_tool, tmp_path, capfd):
     assert {row['seriesuid'] for row in rows} == {'scan7', 'scan8', 'scan9'}
 
 
-def test_test_refuses_weights_of_another_width(config, run_tool, tmp_path, capfd):
+def test_weights_of_another_width_are_refused(config, run_tool, tmp_path, capfd):
     options = ('--cfg-options', 'train_cfg.max_iters=1')
-    assert run_tool('train', config, '--work-dir', tmp_path / 'run', '--shrink', *options) == 0
-    capfd.readouterr()
-    assert run_tool('test', config, tmp_path / 'run' / 'iter_1.pth') == 2
+    work_dir = tmp_path / 'run'
+    assert run_tool('train', config, '--work-dir', work_dir, '--shrink', *options) == 0
+    for command in (('test', config, work_dir / 'iter_1.pth'),
+                    ('train', config, '--work-dir', work_dir, '--resume')):
+        capfd.readouterr()
+        assert run_tool(*command) == 2
+        error = capfd.readouterr().err
+        assert error.startswith('error: The weights in')
+        assert '--shrink' in error
+
+
+@pytest.mark.parametrize('content', [b'', b'no weights', b'PK\x03\x04 cut off'])
+def test_what_is_no_checkpoint_is_refused(content, config, run_tool, tmp_path, capfd):
+    path = tmp_path / 'weights.pth'
+    path.write_bytes(content)
+    assert run_tool('test', config, path, '--shrink') == 2
+    assert f'error: {path} is no checkpoint, or a damaged one' in capfd.readouterr().err
+
+
+def test_work_dir_that_is_a_file_is_refused(config, run_tool, capfd):
+    assert run_tool('train', config, '--shrink', '--work-dir', config) == 2
     error = capfd.readouterr().err
-    assert error.startswith('error: The weights in')
-    assert '--shrink' in error
+    assert error.startswith('error: ') and str(config) in error
 
 
 def test_amp_and_seed(config, run_tool, tmp_path):

@@ -8,13 +8,13 @@ Example:
         --output-dir browse --number 8
 """
 import argparse
-import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
+from mmdet3d_medical.apis import at_least, load_config, run_tool
 from mmdet3d_medical.datasets import Draw
 from mmdet3d_medical.registry import DATASETS
 from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_figure
@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--output-dir', default='browse', metavar='D', help='default: browse')
-    parser.add_argument('--number', type=int, default=8, metavar='N', help='patches (default: 8)')
+    parser.add_argument('--number', type=at_least(1), default=8, metavar='N',
+                        help='patches (default: 8)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='overrides settings of the config')
     return parser.parse_args()
@@ -43,10 +44,9 @@ def draw_item(item: dict, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
+    config = load_config(args.config, options=args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
     dataset = DATASETS.build(config.train_dataloader.dataset)
     folder = Path(args.output_dir)
@@ -55,8 +55,7 @@ def main() -> int:
         item = dataset[Draw(number % len(dataset), number)]
         draw_item(item, folder / f'{number:04d}_{item["data_samples"].scan_id}.png')
     print(f'{args.number} pictures in {folder}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

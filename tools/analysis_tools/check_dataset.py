@@ -1,6 +1,6 @@
 """Find what is wrong with a converted data set.
 
-Exit code: 0 without errors, 1 with errors, 2 without an index.
+Exit code: 0 without errors, 1 with errors, 2 without a valid index.
 
 Example:
     python tools/analysis_tools/check_dataset.py data/mine/index.json
@@ -36,7 +36,7 @@ def main() -> int:
         scans = read_index(args.index)['scans']
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
-        return 1 if Path(args.index).is_file() else 2
+        return 2
     problems = check_scans(scans, Path(args.index).parent)
     console = Console(highlight=False)
     if problems:

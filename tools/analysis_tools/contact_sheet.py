@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from PIL import Image
 
+from mmdet3d_medical.apis import UsageError, at_least, run_tool
 from mmdet3d_medical.structures import VolumeGeometry
 
 matplotlib.use('Agg')
@@ -27,7 +28,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('data', type=Path, metavar='LUNA16_DIR')
     parser.add_argument('out', type=Path, metavar='SHEET.png')
-    parser.add_argument('--scans', type=int, default=4, help='scans to show whole (default 4)')
+    parser.add_argument('--scans', type=at_least(1), default=4,
+                        help='scans to show whole (default 4)')
     parser.add_argument('--lesions', type=int, default=24, help='close-ups of nodules (default 24)')
     parser.add_argument(
         '--findings', type=int, default=12, help='and of excluded findings (default 12)'
@@ -132,7 +134,7 @@ def few_greys(count: int = 48) -> Image.Image:
 def main() -> None:
     args = parse_args()
     if not (args.data / 'annotations.csv').exists():
-        raise SystemExit(f'error: {args.data} has no annotations.csv: expected LUNA16 layout')
+        raise UsageError(f'{args.data} has no annotations.csv: expected LUNA16 layout')
     figure = draw_sheet(args.data, args.scans, args.lesions, args.findings)
     figure.set_dpi(100)
     figure.canvas.draw()
@@ -143,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

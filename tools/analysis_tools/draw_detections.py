@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.apis import UsageError, at_least, picture, run_tool
 from mmdet3d_medical.datasets import read_index
 from mmdet3d_medical.evaluation.marks import Marks, read_marks
 from mmdet3d_medical.structures import VolumeGeometry
@@ -24,12 +24,12 @@ def parse_args() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('marks', metavar='MARKS.csv', help='what tools/test.py --out wrote')
     parser.add_argument('index', metavar='INDEX', help='index.json of the converted data')
-    parser.add_argument('out', metavar='OUT.png')
+    parser.add_argument('out', type=picture, metavar='OUT.png')
     parser.add_argument('--scan', metavar='ID',
                         help='default: of the scans with marks the one with most lesions')
     parser.add_argument('--min-score', type=float, default=0.2, metavar='P',
                         help='lowest score to draw (default: 0.2)')
-    parser.add_argument('--rows', type=int, default=6, metavar='N',
+    parser.add_argument('--rows', type=at_least(1), default=6, metavar='N',
                         help='most rows of slices (default: 6)')
     return parser.parse_args()
 

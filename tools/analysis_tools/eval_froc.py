@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.apis import UsageError, at_least, picture, run_tool
 from mmdet3d_medical.evaluation.functional import FROCResult, froc
 from mmdet3d_medical.evaluation.marks import Findings, read_findings, read_marks, read_scan_ids
 from mmdet3d_medical.evaluation.table import froc_table
@@ -29,15 +29,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seriesuids', metavar='S.csv',
                         help='all scans that were searched, one id a line (default: those in '
                         'the annotations and the marks)')
-    parser.add_argument('--bootstrap', type=int, default=1000, metavar='N',
+    parser.add_argument('--bootstrap', type=at_least(0), default=1000, metavar='N',
                         help='resamplings over scans for the 95 %% intervals (default: 1000)')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the resampling')
-    parser.add_argument('--max-marks', type=int, default=100, metavar='N',
+    parser.add_argument('--seed', type=at_least(0), default=0, help='seed of the resampling')
+    parser.add_argument('--max-marks', type=at_least(1), default=100, metavar='N',
                         help='most marks that count in one scan (default: 100)')
     parser.add_argument('--class', dest='class_name', metavar='NAME',
                         help='score this class only; needed where files name several')
     parser.add_argument('--json', metavar='OUT.json', help='write the scores to this file')
-    parser.add_argument('--plot', metavar='OUT.png', help='draw the FROC curve to this file')
+    parser.add_argument('--plot', type=picture, metavar='OUT.png',
+                        help='draw the FROC curve to this file')
     return parser.parse_args()
 
 

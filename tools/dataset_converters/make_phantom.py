@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmdet3d_medical.apis import run_tool
 from mmdet3d_medical.datasets.phantom import DIFFICULTIES, PhantomWriter, phantom_settings
 
 
@@ -41,19 +42,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
-        settings = phantom_settings(
-            args.difficulty, shape=tuple(args.shape), spacing=tuple(args.spacing)
-        )
-        writer = PhantomWriter(args.out, settings, args.seed)
-        columns = TextColumn('phantom'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns) as progress:
-            task = progress.add_task('scans', total=args.scans)
-            done = writer.write(
-                args.scans, args.workers, lambda count: progress.advance(task, count)
-            )
-    except ValueError as error:
-        raise SystemExit(f'error: {error}') from None
+    settings = phantom_settings(
+        args.difficulty, shape=tuple(args.shape), spacing=tuple(args.spacing)
+    )
+    writer = PhantomWriter(args.out, settings, args.seed)
+    columns = TextColumn('phantom'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns) as progress:
+        task = progress.add_task('scans', total=args.scans)
+        done = writer.write(args.scans, args.workers, lambda count: progress.advance(task, count))
     print(
         f'{args.out}: {done["scans"]} scans ({done["made"]} new, {done["healthy"]} without a '
         f'nodule), {done["nodules"]} nodules, {done["findings"]} excluded findings'
@@ -61,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

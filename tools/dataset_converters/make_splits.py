@@ -1,20 +1,26 @@
 """Write lists of scans for training, testing and semi-supervision, from a converted data set.
 
-The defaults are for LUNA16: 533 training scans (six subsets) and 355 test scans (four), of the
-training scans 25, 50, 100 labeled and 100, 200, 300, 400 unlabeled. The same index and seed always
-give the same files.
+LUNA16, known by the sizes of its subsets, gives 533 training scans (six subsets) and 355 test scans
+(four), of the training scans 25, 50, 100 labeled and 100, 200, 300, 400 unlabeled. Other data give
+six subsets in ten for training, the rest for testing, and the labeled and unlabeled lists that are
+asked for. The same index and seed always give the same files.
 
 Examples:
     python tools/dataset_converters/make_splits.py data/luna16/index.json
+    python tools/dataset_converters/make_splits.py data/mine/index.json
     python tools/dataset_converters/make_splits.py data/mine/index.json --labeled 10 20 \
         --unlabeled 50 --test-subsets 8 9
 """
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet3d_medical.datasets.index import read_index
-from mmdet3d_medical.datasets.splits import make_splits, write_splits
+from mmdet3d_medical.datasets.splits import default_sizes, make_splits, write_splits
+
+EMPTY = dict(train=', no annotated scan is left to train on',
+             test=', no scan is left to test on')
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,25 +32,38 @@ def parse_args() -> argparse.Namespace:
                         help='default: as LUNA16, or six in ten')
     parser.add_argument('--test-subsets', type=int, nargs='+', metavar='K',
                         help='default: those that are not for training')
-    parser.add_argument('--labeled', type=int, nargs='*', default=[25, 50, 100], metavar='N')
-    parser.add_argument('--unlabeled', type=int, nargs='*', default=[100, 200, 300, 400],
-                        metavar='N')
+    parser.add_argument('--labeled', type=int, nargs='*', metavar='N',
+                        help='sizes (default: 25 50 100 for LUNA16, none for other data)')
+    parser.add_argument('--unlabeled', type=int, nargs='*', metavar='N',
+                        help='sizes (default: 100 200 300 400 for LUNA16, none for other data)')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
+
+
+def choose_sizes(args: argparse.Namespace,
+                 scans: list[dict]) -> tuple[Sequence[int], Sequence[int]]:
+    """Sizes of the labeled and unlabeled lists, as given or as is usual for the data."""
+    labeled, unlabeled = default_sizes(scans)
+    return (labeled if args.labeled is None else args.labeled,
+            unlabeled if args.unlabeled is None else args.unlabeled)
 
 
 def main() -> int:
     args = parse_args()
     folder = Path(args.out) if args.out else Path(args.index).parent / 'splits'
     try:
-        lists = make_splits(read_index(args.index)['scans'], args.train_subsets, args.test_subsets,
-                            args.labeled, args.unlabeled, args.seed)
+        scans = read_index(args.index)['scans']
+        labeled, unlabeled = choose_sizes(args, scans)
+        lists = make_splits(scans, args.train_subsets, args.test_subsets, labeled, unlabeled,
+                            args.seed)
     except (ValueError, OSError) as error:
         print(f'error: {args.index}: {error}', file=sys.stderr)
         return 2
     write_splits(folder, lists)
     for name, scan_ids in lists.items():
-        print(f'{folder / name}.txt: {len(scan_ids)} scans')
+        print(f'{folder / name}.txt: {len(scan_ids)} scans{"" if scan_ids else EMPTY[name]}')
+    if not (labeled or unlabeled):
+        print('no labeled and unlabeled lists: --labeled and --unlabeled make them')
     return 0
 
 

@@ -1,6 +1,6 @@
 # Phantom scans at 2 mm, cut to the lungs: subsets 0 to 6 for training, 7 to 9 for testing.
 data_root = 'data/phantom/'
-patch_size = (48, 48, 48)
+patch_size = (32, 32, 32)
 
 train_pipeline = [
     dict(type='LoadVolume'),
@@ -14,7 +14,7 @@ train_pipeline = [
 test_pipeline = [dict(type='LoadVolume'), dict(type='PackVolumeInputs', meta_keys=('instances',))]
 
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=8,
     num_workers=0,
     sampler=dict(type='InfiniteDrawSampler', seed=0),
     dataset=dict(

@@ -1,5 +1,5 @@
-# AdamW, linear warm-up, cosine to zero. A config that changes max_iters changes it here only:
-#   max_iters = 2000  and  train_cfg / param_scheduler below, by inheritance.
+# AdamW, linear warm-up, cosine to zero. `--cfg-options train_cfg.max_iters=N` scales the schedule
+# too; a config that trains for another time states its own max_iters and param_scheduler.
 max_iters = 40000
 
 optim_wrapper = dict(

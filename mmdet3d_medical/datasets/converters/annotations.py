@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from mmdet3d_medical.evaluation.functional.froc import UNKNOWN_DIAMETER
 from mmdet3d_medical.structures import VolumeGeometry
 
 from .image_io import as_labels, label_boxes, read_image
 
 CENTER = ('coordX', 'coordY', 'coordZ')
-SIZE = ('sizeZ', 'sizeY', 'sizeX')
-UNKNOWN_DIAMETER_MM = 10.0  # LUNA16's scoring takes a negative diameter as this
+SIZE = ('sizeZ', 'sizeY', 'sizeX')  # in the order of the axes of a volume turned to LPS
 
 
 def read_annotations(path: str | Path,
@@ -22,8 +22,10 @@ def read_annotations(path: str | Path,
     """Read lesions from a CSV file in LUNA16's columns.
 
     Columns: ``seriesuid``, ``coordX``, ``coordY``, ``coordZ`` in world mm (LPS), then
-    ``diameter_mm`` or the extents ``sizeX``, ``sizeY``, ``sizeZ`` in mm along the scan's own axes;
-    optionally ``class`` (a name out of ``classes``) and ``ignore`` (0 or 1).
+    ``diameter_mm`` or the extents ``sizeX``, ``sizeY``, ``sizeZ`` in mm along the world's axes to
+    the left, to the back and to the head, in whatever order the scan's file stores them;
+    optionally ``class`` (a name out of ``classes``) and ``ignore`` (0 or 1). In a rotated scan, an
+    extent is that along the scan axis nearest to the world's.
 
     Args:
         path: The CSV file.
@@ -73,7 +75,7 @@ def _parse_row(row: dict, classes: Sequence[str], ignore: bool) -> dict:
     center = [_number(row[name], name) for name in CENTER]
     if row.get('diameter_mm'):
         diameter = _number(row['diameter_mm'], 'diameter_mm')
-        diameter = UNKNOWN_DIAMETER_MM if ignore and diameter < 0 else diameter
+        diameter = UNKNOWN_DIAMETER if ignore and diameter < 0 else diameter
         size = [diameter] * 3
     else:
         size = [_number(row.get(name), name) for name in SIZE]

@@ -1,6 +1,6 @@
 """Any CT volumes that SimpleITK reads, annotated by a CSV file, by masks or not at all."""
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .annotations import csv_classes, read_annotations
@@ -36,17 +36,24 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     return sorted(found)
 
 
-def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
+def find_scans(paths: Iterable[str | Path],
+               annotations: Iterable[str | Path] = ()) -> list[ScanSource]:
     """One scan for each image that does not end like a mask, sorted by scan id.
+
+    Args:
+        paths: Image files and folders.
+        annotations: Files and folders of annotations. Where they lie inside one of the folders,
+            they are left out; the same folder may hold both images and masks.
 
     Raises:
         ValueError: If there is none, or two files would get the same scan id.
     """
     paths = list(paths)
     sources: dict[str, ScanSource] = {}
+    inner = _inside(annotations, paths)
     for image in find_images(paths):
         scan_id = stem(image)
-        if scan_id.lower().endswith(MASK_ENDINGS):
+        if scan_id.lower().endswith(MASK_ENDINGS) or not inner.isdisjoint(_with_parents(image)):
             continue
         if scan_id in sources:
             raise ValueError(f'{image} and {sources[scan_id].image} would both be the scan '
@@ -57,6 +64,17 @@ def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
                          f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_ENDINGS)} are '
                          'taken for masks')
     return [sources[scan_id] for scan_id in sorted(sources)]
+
+
+def _inside(annotations: Iterable[str | Path], paths: Iterable[str | Path]) -> set[Path]:
+    """Annotation paths, resolved, that are neither one of the paths nor a folder around one."""
+    around = {outer for path in paths for outer in _with_parents(path)}
+    return {Path(path).resolve() for path in annotations} - around
+
+
+def _with_parents(path: str | Path) -> set[Path]:
+    path = Path(path).resolve()
+    return {path, *path.parents}
 
 
 def pair_masks(sources: Sequence[ScanSource],
@@ -92,6 +110,29 @@ def pair_masks(sources: Sequence[ScanSource],
     return paired, sorted(stem(mask) for mask in by_key.values() if mask not in used)
 
 
+def pair_rows(sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]],
+              path: str | Path) -> list[str]:
+    """Check that the rows of a CSV file are about the scans.
+
+    Args:
+        sources: Scans.
+        lesions: Instances by scan id.
+        path: The CSV file, for the message.
+
+    Returns:
+        Ids in the file that are no scan's, sorted.
+
+    Raises:
+        ValueError: If there are rows, but none belongs to a scan.
+    """
+    missing = sorted(set(lesions) - {source.scan_id for source in sources})
+    if lesions and len(missing) == len(lesions):
+        raise ValueError(f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
+                         f'first is {missing[0]!r}, but volumes have ids like '
+                         f'{sources[0].scan_id!r}; seriesuid must be the file name without suffix')
+    return missing
+
+
 def _find_mask(source: ScanSource, by_key: dict[str, Path]) -> Path | None:
     return by_key.get(source.scan_id) or by_key.get(_strip(source.scan_id, IMAGE_ENDINGS))
 
@@ -117,13 +158,17 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
         out: Folder of the cache.
         settings: How to convert.
         workers: Processes. Defaults to 1.
+
+    Raises:
+        ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
-    sources, lesions, classes, missing = find_scans(paths), None, [DEFAULT_CLASS], []
+    sources = find_scans(paths, annotations)
+    lesions, classes, missing = None, [DEFAULT_CLASS], []
     if len(annotations) == 1 and Path(annotations[0]).suffix.lower() == '.csv':
         if Path(annotations[0]).is_file():
             classes = csv_classes(annotations[0]) or classes
         lesions = read_annotations(annotations[0], classes)
-        missing = sorted(set(lesions) - {source.scan_id for source in sources})
+        missing = pair_rows(sources, lesions, annotations[0])
     elif annotations:
         sources, missing = pair_masks(sources, annotations)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -76,7 +77,8 @@ class PhantomWriter:
         return {**self._write_tables(), 'made': len(missing)}
 
     def _write_parallel(self, missing, workers, on_scan) -> None:
-        with ProcessPoolExecutor(workers) as pool:
+        # ITK's threads do not survive a fork.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn')) as pool:
             for done in as_completed([pool.submit(self.write_scan, i) for i in missing]):
                 done.result()
                 on_scan(1)

@@ -15,7 +15,8 @@ class RandomCrop3D(BaseTransform):
 
     A patch on a lesion holds the whole lesion (if it fits), displaced from the middle at random.
     Lesions of which less than ``min_visible`` lies in the patch become ignored, those wholly
-    outside are dropped. Boxes are not clipped: a lesion keeps its size and place in the world.
+    outside are dropped. Of a lesion larger than the patch, the most that the patch could show
+    counts as the whole. Boxes are not clipped: a lesion keeps its size and place in the world.
 
     Required and changed keys: ``volume``, ``geometry``, ``gt_bboxes``, ``gt_bboxes_labels``,
     ``gt_ignore_flags``. Required too: ``rng``.
@@ -26,8 +27,9 @@ class RandomCrop3D(BaseTransform):
             Defaults to 0.5.
         jitter: How far the lesion may lie from the middle: 0 is the middle, 1 is touching the
             border of the patch. Defaults to 0.8.
-        min_visible: Fraction of a box's volume that must lie inside for the lesion to count. From
-            0.5 on, its centre is then inside too. Defaults to 0.5.
+        min_visible: Fraction of a box's volume, of the largest part of it that fits into the patch,
+            that must lie inside for the lesion to count. From 0.5 on, the centre of a box no
+            larger than the patch is then inside too. Defaults to 0.5.
         pad_value: HU outside the volume. Defaults to -1024, air.
     """
 
@@ -138,10 +140,14 @@ def read_region(volume: np.ndarray, start: np.ndarray, size: np.ndarray,
 
 
 def select_visible(results: dict, min_visible: float) -> dict:
-    """Drop boxes outside the volume and mark those as ignored that are mostly outside."""
+    """Drop boxes outside the volume and mark those as ignored that are mostly outside.
+
+    The visible part is measured against the largest that the volume could show of the box, or a
+    lesion more than twice as large as a patch would never count.
+    """
     boxes, shape = results['gt_bboxes'], results['volume'].shape[1:]
     extents = np.maximum(np.minimum(boxes[:, 3:], shape) - np.maximum(boxes[:, :3], 0), 0)
-    visible = extents.prod(axis=1) / (boxes[:, 3:] - boxes[:, :3]).prod(axis=1)
+    visible = extents.prod(axis=1) / np.minimum(boxes[:, 3:] - boxes[:, :3], shape).prod(axis=1)
     keep = visible > 0
     results['gt_ignore_flags'] = (results['gt_ignore_flags'] | (visible < min_visible))[keep]
     results['gt_bboxes'] = boxes[keep]

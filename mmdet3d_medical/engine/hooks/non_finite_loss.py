@@ -11,21 +11,25 @@ from mmdet3d_medical.registry import HOOKS
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """Stops training when the loss is NaN or infinite, and names the scans of that batch.
+    """Stops training when a loss or the gradient is NaN or infinite, and names that batch's scans.
 
-    It looks at every iteration: one such loss spoils all weights, and no checkpoint may be saved
+    It looks at every iteration: one such batch spoils all weights, and no checkpoint may be saved
     after it. The runner reads the loss in every iteration anyway, so looking costs nothing.
+
+    The gradient's norm is known where ``optim_wrapper.clip_grad`` is set; elsewhere a gradient that
+    spoils the weights shows in the next loss. With loss scaling (``AmpOptimWrapper``) an infinite
+    norm is normal: that step is skipped and the scale lowered.
     """
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Check the losses of this iteration.
+        """Check the losses and the gradient of this iteration.
 
         Raises:
             FloatingPointError: If one of them is not finite.
         """
-        losses = {name: value for name, value in outputs.items() if 'loss' in name}
-        wrong = [name for name, value in losses.items()
+        values = {name: value for name, value in outputs.items() if 'loss' in name}
+        wrong = [name for name, value in (values | _grad_norm(runner)).items()
                  if not torch.isfinite(torch.as_tensor(value)).all()]
         if wrong:
             scans = ', '.join(sorted(set(_scan_ids(data_batch['data_samples']))))
@@ -35,6 +39,14 @@ class NonFiniteLossHook(Hook):
                 'sound, lower `optim_wrapper.optimizer.lr`, clip gradients with '
                 '`optim_wrapper.clip_grad=dict(max_norm=10)`, or train without --amp. '
                 f'Checkpoints in {runner.work_dir} are from before.')
+
+
+def _grad_norm(runner: Runner) -> dict[str, float]:
+    """The norm of the latest gradient, where it is known and no loss scaler looks after it."""
+    norms = runner.message_hub.log_scalars.get('train/grad_norm')
+    if norms is None or hasattr(runner.optim_wrapper, 'loss_scaler'):
+        return {}
+    return {'grad_norm': norms.current()}
 
 
 def _scan_ids(samples: Mapping | Sequence | object | None) -> Iterator[str]:

@@ -197,6 +197,13 @@ def _instances_of_boxes(lesions: dict, geometry) -> Iterator[dict]:
 
 def _mark_rows(result: dict, names: list[str]) -> Iterator[tuple]:
     found = result['found']
+    highest = int(found['labels'].max(initial=0))
+    if highest >= len(names):
+        raise ValueError(
+            f'scan {result["scan_id"]}: the model found class number {highest} (counted from 0), '
+            f'but the data set has {len(names)}: set model.bbox_head.num_classes to '
+            f'{len(names)}, or name all classes in FROCMetric(classes=...)'
+        )
     classes = (names[int(label)] for label in found['labels'])
     columns = (result['centers'], found['scores'], result['diameters'], classes)
     for row in zip(*columns, strict=True):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmdet3d_medical.registry import MODELS, TASK_UTILS
 
 from ..task_modules import BboxOverlaps3D
-from .targets import DenseTargets, split_ignored
+from .targets import DenseTargets, check_labels, split_ignored
 
 Outs = tuple[list[Tensor], list[Tensor]]
 
@@ -121,6 +121,7 @@ class Retina3DHead(BaseModule):
         self, priors: Tensor, instances: InstanceData, meta: dict
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         lesions, ignored = split_ignored(instances)
+        check_labels(lesions.labels, self.num_classes, meta.get('scan_id'))
         lesion = self._assign(priors, lesions, meta)
         cls = priors.new_zeros(len(priors), self.num_classes)
         cls_weight = (lesion >= 0).to(priors.dtype)

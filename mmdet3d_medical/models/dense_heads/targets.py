@@ -99,6 +99,16 @@ def rows_of(outs: Any, rows: slice) -> Any:
     return outs
 
 
+def check_labels(labels: Tensor, num_classes: int, scan_id: str | None) -> None:
+    """Raise a ``ValueError`` that names the scan where a label (K,) is no class of the head."""
+    if len(labels) and int(labels.max()) >= num_classes:
+        raise ValueError(
+            f'scan {scan_id} has a lesion of class number {int(labels.max())} (counted from 0), '
+            f'but the head has num_classes={num_classes}: set model.bbox_head.num_classes to the '
+            'number of classes in the index'
+        )
+
+
 def split_ignored(instances: InstanceData) -> tuple[InstanceData, Tensor]:
     """Lesions and the (K, 6) boxes to ignore, told apart by the optional field ``ignored``."""
     if 'ignored' not in instances:

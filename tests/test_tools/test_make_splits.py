@@ -1,0 +1,74 @@
+"""The command line of the splits: defaults by data set, what is said of empty lists."""
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmdet3d_medical.datasets import write_index
+from mmdet3d_medical.structures import VolumeGeometry
+
+TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_splits.py'
+GEOMETRY = VolumeGeometry((0, 0, 0), (1, 1, 1), (1, 0, 0, 0, 1, 0, 0, 0, 1), (4, 4, 4)).to_dict()
+
+
+def make_index(path, subsets, annotated=True):
+    scans = [dict(scan_id=f'scan{number:03d}', subset=subset, volume='a.npy', geometry=GEOMETRY,
+                  annotated=annotated, instances=[]) for number, subset in enumerate(subsets)]
+    write_index(path, dict(classes=['nodule'], spacing=None, settings={}, scans=scans))
+
+
+@pytest.fixture
+def make_splits(tmp_path, monkeypatch, capsys):
+    """Index scans of these subsets and split them: lists by name and what was printed."""
+
+    def run(subsets, *arguments, **kwargs):
+        make_index(tmp_path / 'index.json', subsets, **kwargs)
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), str(tmp_path / 'index.json'), *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        lists = {path.stem: path.read_text().split()
+                 for path in (tmp_path / 'splits').glob('*.txt')}
+        return stopped.value.code, lists, capsys.readouterr()
+
+    return run
+
+
+def test_small_data_sets_are_split_without_options(make_splits):
+    code, lists, printed = make_splits([None] * 20)
+    assert code == 0 and len(lists['train']) == 12 and len(lists['test']) == 8
+    assert sorted(lists) == sorted(['train', 'test', *(f'subset{k}' for k in range(10))])
+    assert printed.out.count('--labeled and --unlabeled make them') == 1
+
+
+def test_lists_that_are_asked_for(make_splits):
+    _, lists, printed = make_splits([None] * 20, '--labeled', '2', '4')
+    assert [len(lists[f'labeled_{size}']) for size in (2, 4)] == [2, 4]
+    assert not [name for name in lists if name.startswith('un')]
+    assert '--labeled' not in printed.out
+
+
+def test_luna16_has_lists_of_its_own(make_splits):
+    subsets = [k for k in range(10) for _ in range(88 if k in (8, 9) else 89)]
+    _, lists, _ = make_splits(subsets)
+    assert len(lists['train']) == 533 and len(lists['test']) == 355
+    assert {name for name in lists if name.startswith(('labeled', 'unlabeled'))} == {
+        'labeled_25', 'labeled_50', 'labeled_100', 'unlabeled_100', 'unlabeled_200',
+        'unlabeled_300', 'unlabeled_400'}
+    _, lists, _ = make_splits(subsets, '--test-subsets', '8', '9')
+    assert len(lists['train']) == 712 and len(lists['unlabeled_400']) == 400
+
+
+def test_empty_lists_are_pointed_out(make_splits):
+    code, lists, printed = make_splits([None])
+    assert code == 0 and lists['train'] == ['scan000'] and lists['test'] == []
+    assert 'test.txt: 0 scans, no scan is left to test on' in printed.out
+    _, lists, printed = make_splits([0, 1], annotated=False)
+    assert lists['train'] == [] and len(lists['test']) == 1
+    assert 'train.txt: 0 scans, no annotated scan is left to train on' in printed.out
+
+
+def test_too_few_scans_for_the_lists(make_splits):
+    code, lists, printed = make_splits([None] * 4, '--labeled', '100', '--unlabeled', '400')
+    assert code == 2 and not lists
+    assert '100 labeled and 400 unlabeled scans were asked for' in printed.err
