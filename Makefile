@@ -38,9 +38,8 @@ demo: $(INSTALLED)
 	$(TOOL)/dataset_converters/make_phantom.py $(RAW) --scans $(SCANS) --workers $(WORKERS)
 	$(TOOL)/dataset_converters/luna16.py $(RAW) --out $(DATA) --spacing 2 2 2 --crop lungs \
 		--workers $(WORKERS)
-	$(TOOL)/dataset_converters/make_splits.py $(DATA)/index.json --test-subsets 7 8 9 --labeled \
-		--unlabeled
-	$(TOOL)/train.py $(CONFIG) --work-dir $(DEMO)
+	$(TOOL)/dataset_converters/make_splits.py $(DATA)/index.json --test-subsets 7 8 9
+	$(TOOL)/train.py $(CONFIG) --work-dir $(DEMO) --cfg-options train_cfg.val_interval=1000000
 	$(TOOL)/test.py $(CONFIG) $$(cat $(DEMO)/last_checkpoint) --work-dir $(DEMO) \
 		--out $(DEMO)/marks.csv
 	$(TOOL)/analysis_tools/eval_froc.py $(DEMO)/marks.csv --annotations $(RAW)/annotations.csv \
