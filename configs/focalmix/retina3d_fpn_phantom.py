@@ -14,4 +14,4 @@ _base_ = [
 ]
 model = dict(_delete_=True, type='FocalMixDetector', detector=_base_.model)
 custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=600)]
-default_hooks = dict(checkpoint=dict(interval=600))
+default_hooks = dict(checkpoint=dict(interval=500))

@@ -11,4 +11,4 @@ _base_ = [
     '../_base_/schedules/phantom.py',
     '../_base_/default_runtime.py',
 ]
-default_hooks = dict(checkpoint=dict(interval=600))
+default_hooks = dict(checkpoint=dict(interval=500))

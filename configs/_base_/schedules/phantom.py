@@ -1,6 +1,6 @@
 # A few minutes on two CPU cores.
 _base_ = './iterations.py'
-max_iters = 1800
+max_iters = 1500
 
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 param_scheduler = [
