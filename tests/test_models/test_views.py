@@ -77,7 +77,10 @@ def test_permutations_against_all_pairs(shape, strides, sizes):
         distance = torch.cdist(view.apply_to_boxes(priors, shape), priors, p=float('inf'))
         assert torch.equal(index, distance.argmin(dim=1))
         assert distance.amin(dim=1).max() < 1e-4
-    assert permutations.of(views[0], priors, shape) is permutations.of(views[0], priors, shape)
+    found = dict(permutations._found)
+    permutations.of(views[0], priors, shape)
+    assert all(permutations._found[key] is index for key, index in found.items())
+    assert len(permutations._found) == len(found) <= 6 + 3
 
 
 @pytest.mark.parametrize(

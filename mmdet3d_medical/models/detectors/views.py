@@ -56,10 +56,6 @@ class View:
         order = tuple(self.order.index(axis) for axis in AXES)
         return View(order, tuple(sorted(self.order[axis] for axis in self.flips)))
 
-    def geometry(self) -> View:
-        """This view without its change of intensity."""
-        return replace(self, scale=1.0, shift=0.0)
-
     def __str__(self) -> str:
         old, new = 'zyx', ''.join('zyx'[axis] for axis in self.order)
         exchanged = f'axes {old} -> {new}' if new != old else ''
@@ -174,7 +170,10 @@ def _axis_kinds(shape: Sequence[int], priors: Tensor) -> list[int]:
 
 
 class PriorPermutations:
-    """The permutations of priors that views induce, each found once for a patch size."""
+    """The permutations of priors that views induce.
+
+    Those of single flips and exchanges are found once for a patch size, all others follow.
+    """
 
     def __init__(self) -> None:
         self._found: dict[tuple, Tensor] = {}
@@ -194,15 +193,20 @@ class PriorPermutations:
         Raises:
             ValueError: If the view moves a prior to where there is none.
         """
-        view = view.geometry()
-        key = (view, tuple(shape), priors.device)
+        index = self._of_part(View(view.order), priors, tuple(shape))
+        for axis in view.flips:
+            index = self._of_part(View(flips=(axis,)), priors, tuple(shape))[index]
+        return index
+
+    def _of_part(self, part: View, priors: Tensor, shape: Triple) -> Tensor:
+        key = (part, shape, priors.device)
         if key not in self._found:
-            seen = view.apply_to_boxes(priors.double(), shape)
-            index = match_rows(seen.cpu().numpy(), priors.double().cpu().numpy())
+            exact = priors.double().cpu()
+            index = match_rows(part.apply_to_boxes(exact, shape).numpy(), exact.numpy())
             if index is None:
                 raise ValueError(
-                    f'the prior set is not closed under this view: {view}, on patches of '
-                    f'{tuple(shape)} voxels. Make the sides multiples of the largest stride, put '
+                    f'the prior set is not closed under this view: {part}, on patches of '
+                    f'{shape} voxels. Make the sides multiples of the largest stride, put '
                     'priors in the middle of cells (center_offset=0.5), and leave axes along '
                     'which priors differ out of flip_axes and permute_axes'
                 )
