@@ -1,9 +1,10 @@
 from .index import read_index, write_index
 from .luna16 import LUNA16Dataset
-from .multi_source import MultiSourceDataset
+from .multi_source import MultiSourceDataset, branch_in_use
 from .samplers import Draw, InfiniteDrawSampler, MultiSourceDrawSampler
 from .transforms import *  # noqa: F401,F403
 from .volume_det import VolumeDetDataset
 
 __all__ = ['Draw', 'InfiniteDrawSampler', 'LUNA16Dataset', 'MultiSourceDataset',
-           'MultiSourceDrawSampler', 'VolumeDetDataset', 'read_index', 'write_index']
+           'MultiSourceDrawSampler', 'VolumeDetDataset', 'branch_in_use', 'read_index',
+           'write_index']

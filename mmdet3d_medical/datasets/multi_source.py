@@ -61,3 +61,16 @@ class MultiSourceDataset(Dataset):
             if classes != first:
                 raise ValueError(f'source {number} has the classes {classes}, source 0 has '
                                  f'{first}: one detector cannot learn both')
+
+
+def branch_in_use(item: dict) -> dict:
+    """The branch of a packed sample that mmdet's ``MultiBranch`` has filled.
+
+    Args:
+        item: With a dict from branches to values, or None, under each key; or an ordinary sample,
+            which is returned as it is.
+    """
+    if not isinstance(item['inputs'], Mapping):
+        return item
+    branch = next(name for name, value in item['inputs'].items() if value is not None)
+    return {key: branches[branch] for key, branches in item.items()}

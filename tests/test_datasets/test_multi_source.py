@@ -19,6 +19,7 @@ from mmdet3d_medical.datasets import (
     MultiSourceDataset,
     MultiSourceDrawSampler,
     VolumeDetDataset,
+    branch_in_use,
     read_index,
     write_index,
 )
@@ -198,7 +199,7 @@ def positions(batch):
             for sample, volume in zip(samples, volumes, strict=True)]
 
 
-@pytest.mark.parametrize('name, number, side', [('phantom_semi', 4, 48), ('luna16_semi', 1, 64)])
+@pytest.mark.parametrize('name, number, side', [('phantom_semi', 4, 32), ('luna16_semi', 1, 64)])
 def test_batch_of_the_base_configs(name, number, side, loader_config):
     config = loader_config(name)
     if name == 'luna16_semi':
@@ -213,18 +214,26 @@ def test_batch_of_the_base_configs(name, number, side, loader_config):
     assert not any(sample.annotated for sample in batch['data_samples']['unsup'][number:])
 
 
+def test_branch_in_use(loader_config):
+    dataset = build_loader(loader_config()).dataset
+    for index, name in ((2, 'c'), (3, 'w')):
+        sample = branch_in_use(dataset[index])
+        assert sample['data_samples'].scan_id == name and sample['inputs'].ndim == 4
+    assert branch_in_use(sample) is sample
+
+
 @pytest.mark.parametrize('kind', ['BranchDataPreprocessor', 'mmdet.MultiBranchDataPreprocessor'])
 def test_preprocessed_batch(kind, loader_config):
     batch = next(iter(build_loader(loader_config())))
     preprocessor = MODELS.build(dict(
-        type=kind, data_preprocessor=dict(type='VolumeDataPreprocessor', pad_size_divisor=32)))
+        type=kind, data_preprocessor=dict(type='VolumeDataPreprocessor', pad_size_divisor=20)))
     batch = preprocessor(batch, training=True)
     for branch, scans in (('sup', 'abc'), ('unsup', 'wxyz')):
-        assert batch['inputs'][branch].shape == (4, 1, 64, 64, 64)
+        assert batch['inputs'][branch].shape == (4, 1, 40, 40, 40)
         assert batch['inputs'][branch].dtype == torch.float32
         samples = batch['data_samples'][branch]
         assert {sample.scan_id for sample in samples} <= set(scans)
-        assert samples[0].batch_input_shape == (64, 64, 64)
+        assert samples[0].batch_input_shape == (40, 40, 40)
     # Annotations of unlabeled scans are there, for diagnostics.
     assert sum(len(sample.gt_instances) for sample in batch['data_samples']['unsup']) > 0
 

@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmdet3d_medical.apis import at_least, load_config, run_tool
-from mmdet3d_medical.datasets import Draw
+from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.registry import DATASETS
 from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_figure
 
@@ -52,7 +52,7 @@ def main() -> None:
     folder = Path(args.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for number in track(range(args.number), 'Drawing'):
-        item = dataset[Draw(number % len(dataset), number)]
+        item = branch_in_use(dataset[Draw(number % len(dataset), number)])
         draw_item(item, folder / f'{number:04d}_{item["data_samples"].scan_id}.png')
     print(f'{args.number} pictures in {folder}')
 

@@ -16,7 +16,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmdet3d_medical.apis import UsageError, load_config, run_tool
-from mmdet3d_medical.datasets import Draw
+from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.datasets.transforms import ImageMixUp, ObjectMixUp
 from mmdet3d_medical.registry import DATASETS
 from mmdet3d_medical.visualization.slices import HU_WINDOW, BoxLayer, draw_slice, lesion_points
@@ -43,17 +43,9 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def plain(item: dict) -> dict:
-    """A sample of an ordinary pipeline, or the branch that holds one of several."""
-    if not isinstance(item['inputs'], dict):
-        return item
-    branch = next(name for name, volume in item['inputs'].items() if volume is not None)
-    return {key: branches[branch] for key, branches in item.items()}
-
-
 def draw_samples(dataset, number: int, rng: np.random.Generator) -> list[dict]:
     """Samples of random scans, of a few times as many those with the largest lesions."""
-    samples = [plain(dataset[Draw(int(rng.integers(len(dataset))), count)])
+    samples = [branch_in_use(dataset[Draw(int(rng.integers(len(dataset))), count)])
                for count in range(TRIES * number)]
     return sorted(samples, key=lambda sample: lesion_sizes(boxes_of(sample)).max(initial=0.0),
                   reverse=True)[:number]
