@@ -200,6 +200,16 @@ def test_branches_without_a_sample(focalmix, make_branches, sup, unsup, names):
     assert set(step(focalmix(views=dict(num=1)), batch)) == names
 
 
+def test_empty_branches(focalmix, make_batch):
+    model, batch = focalmix(), make_batch(2, SHAPE)
+    data = model.data_preprocessor(batch, True)
+    inputs, samples = data['inputs'], data['data_samples']
+    losses = model.loss(dict(sup=inputs, unsup=inputs[:0]), dict(sup=samples, unsup=[]))
+    assert set(losses) == {'loss_cls', 'loss_bbox'}
+    with pytest.raises(ValueError, match='branches \\[\\]'):
+        model.loss(dict(sup=inputs[:0]), dict(sup=[]))
+
+
 def test_patches_of_two_shapes_are_refused(focalmix, make_batch):
     parts = make_batch(1, SHAPE), make_batch(1, (16, 16, 24))
     batch = {key: dict(zip(('sup', 'unsup'), (part[key] for part in parts), strict=True))

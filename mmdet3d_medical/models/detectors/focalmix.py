@@ -32,8 +32,7 @@ class FocalMixDetector(BaseDetector):
     :class:`~mmdet3d_medical.models.dense_heads.DenseTargetHead`; object-level MixUp of unlabeled
     patches needs the head's ``decode`` too. In testing it is the wrapped detector.
 
-    Checkpoints of the plain detector can be loaded; the way back is
-    ``tools/model_converters/focalmix_to_plain.py``.
+    Loads plain checkpoints too; the way back is ``tools/model_converters/focalmix_to_plain.py``.
 
     Args:
         detector: Config of the detector. Its classification loss should be ``SoftFocalLoss``, and
@@ -83,10 +82,8 @@ class FocalMixDetector(BaseDetector):
     ):
         built = MODELS.build(detector)
         _check_protocol(built)
-        inner = data_preprocessor or getattr(
-            built, 'data_preprocessor', dict(type='VolumeDataPreprocessor')
-        )
-        super().__init__(BranchDataPreprocessor(inner), init_cfg)
+        default = getattr(built, 'data_preprocessor', dict(type='VolumeDataPreprocessor'))
+        super().__init__(BranchDataPreprocessor(data_preprocessor or default), init_cfg)
         self.detector = built
         self.guesser = TargetGuesser(views, temperature, center, statistics, confidence)
         self.image_mixup = TRANSFORMS.build(image_mixup) if image_mixup else None
@@ -108,7 +105,7 @@ class FocalMixDetector(BaseDetector):
 
         Args:
             batch_inputs: (B, C, D, H, W) labeled patches, or a dict with them under ``sup``
-                and unlabeled patches under ``unsup``, either of which may be missing.
+                and unlabeled patches under ``unsup``; either may be missing or empty.
             batch_data_samples: Of each patch; annotations of unlabeled ones are not looked at.
 
         Returns:
@@ -121,6 +118,7 @@ class FocalMixDetector(BaseDetector):
         """
         if not isinstance(batch_inputs, Mapping):
             batch_inputs, batch_data_samples = dict(sup=batch_inputs), dict(sup=batch_data_samples)
+        batch_inputs = {name: part for name, part in batch_inputs.items() if len(part)}
         inputs = _joined(batch_inputs)
         if self.teacher is not None and self.step == 0:
             self.update_teacher(momentum=1.0)  # weights were initialised or loaded meanwhile
@@ -183,8 +181,7 @@ class FocalMixDetector(BaseDetector):
     def update_teacher(self, momentum: float | None = None) -> None:
         """Move the teacher towards the detector; counters in buffers are copied."""
         momentum = self.momentum if momentum is None else momentum
-        pairs = zip(_state(self.teacher), _state(self.detector), strict=True)
-        for average, current in pairs:
+        for average, current in zip(_state(self.teacher), _state(self.detector), strict=True):
             if average.is_floating_point():
                 average.lerp_(current, momentum)
             else:
