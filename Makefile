@@ -17,7 +17,7 @@ DEMO := work_dirs/demo
 .PHONY: help demo test lint docs clean
 
 help:
-	@echo 'make demo   make phantom scans, train on them, test, score (about 15 minutes on 2 cores)'
+	@echo 'make demo   make phantom scans, train on them, test, score (about 13 minutes on 2 cores)'
 	@echo 'make test   check style and run the tests'
 	@echo 'make lint   check style'
 	@echo 'make docs   build the documentation into docs/_build'
