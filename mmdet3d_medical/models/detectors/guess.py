@@ -72,7 +72,9 @@ class TargetGuesser:
             training: its weights are fitted to the statistics of batches, while running ones lag
             behind them and are of mixed patches. ``'running'`` is right for an averaged teacher,
             which is fitted to no batch, and where batches are of one or two patches: a guess
-            then depends on its own patch alone. Neither changes the running statistics.
+            then depends on its own patch alone. Neither changes the running statistics. On one
+            supervised detector of phantoms both found as many lesions; running statistics were
+            more precise below a target of 0.5.
         confidence: Lowest target of an object of object-level MixUp. The paper names no value.
 
     Raises:
