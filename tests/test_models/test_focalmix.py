@@ -128,7 +128,8 @@ def test_labeled_and_unlabeled_rows_are_normalised_apart(focalmix, make_branches
     """By hand: each sum of losses is divided by the positives of its own rows."""
     model = focalmix(unsup_weight=0.25, temperature=0, center=0.0101, **OFF)
     calls, losses = recorded(model, 'loss_by_targets'), step(model, make_branches())
-    assert list(losses) == ['loss_cls', 'loss_bbox', 'unsup_loss_cls']
+    assert list(losses) == ['loss_cls', 'loss_bbox', 'unsup_loss_cls', 'unsup_loss_bbox']
+    assert losses['loss_bbox'] > 0 and losses['unsup_loss_bbox'] == 0
     (outs, labeled), (unsup_outs, unlabeled) = calls
     for name, weight, part, targets, rows in (
         ('loss_cls', 1.0, outs, labeled, 2), ('unsup_loss_cls', 0.25, unsup_outs, unlabeled, 3)
@@ -190,7 +191,7 @@ def test_supervised_with_mixup(focalmix, make_batch):
 
 
 @pytest.mark.parametrize('sup, unsup, names', [
-    (0, 2, {'unsup_loss_cls'}), (2, 0, {'loss_cls', 'loss_bbox'})
+    (0, 2, {'unsup_loss_cls', 'unsup_loss_bbox'}), (2, 0, {'loss_cls', 'loss_bbox'})
 ])
 def test_branches_without_a_sample(focalmix, make_branches, sup, unsup, names):
     batch = make_branches(sup, unsup)

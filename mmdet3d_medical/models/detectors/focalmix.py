@@ -47,7 +47,8 @@ class FocalMixDetector(BaseDetector):
         object_mixup: Config of ``ObjectMixUp``, or None.
         unsup_weight: Weight of the unlabeled patches' loss; ``SemiSupervisedHook`` ramps it up.
         unsup_loss: Config of a classification loss of the unlabeled patches, called as
-            ``SoftFocalLoss`` is. Default: the head's own.
+            ``SoftFocalLoss`` is, divided by the same count of positives. Default: the head's own
+            losses.
         teacher: ``dict(momentum=m)`` guesses with a moving average of the detector, parameters
             and buffers: teacher = (1 - m) * teacher + m * detector after each step, done by
             ``SemiSupervisedHook``. Default: the detector itself guesses, as in the paper.
@@ -109,8 +110,9 @@ class FocalMixDetector(BaseDetector):
             batch_data_samples: Of each patch; annotations of unlabeled ones are not looked at.
 
         Returns:
-            The head's losses of the labeled patches, and those of the unlabeled ones that do not
-            regress boxes, with the prefix ``unsup_`` and weighted.
+            The head's losses of the labeled patches, and of the unlabeled ones with the prefix
+            ``unsup_`` and weighted. Nothing is guessed about boxes, so the latter regress none,
+            but for annotated ones that ``ImageMixUp(box='both')`` mixes in.
 
         Raises:
             ValueError: If there is no patch, patches differ in shape, or a labeled one is of a
@@ -170,8 +172,7 @@ class FocalMixDetector(BaseDetector):
     def _unsup_losses(self, outs: Any, targets: DenseTargets) -> dict[str, Tensor]:
         head = self.detector.bbox_head
         if self.unsup_loss is None:
-            losses = head.loss_by_targets(outs, targets)
-            return {name: loss for name, loss in losses.items() if 'box' not in name}
+            return head.loss_by_targets(outs, targets)
         logits, _ = head.flatten(outs)
         number = targets.num_positives()
         loss = self.unsup_loss(logits, targets.cls, targets.cls_weight, avg_factor=number)
