@@ -83,6 +83,11 @@ class Retina3DHead(BaseModule):
         self.classify = nn.Conv3d(channels, per_cell * num_classes, 3, padding=1)
         self.regress = nn.Conv3d(channels, per_cell * 6, 3, padding=1)
 
+    @property
+    def max_stride(self) -> tuple[int, int, int]:
+        """Largest stride (z, y, x); tiles of a scan start at its multiples."""
+        return self.anchors.max_stride
+
     def forward(self, feats: Sequence[Tensor]) -> Outs:
         """Class logits [(B, A * C, d, h, w)] and box deltas [(B, A * 6, d, h, w)] of each level."""
         logits = [self.classify(self.cls_branch(x)) for x in feats]
@@ -122,7 +127,7 @@ class Retina3DHead(BaseModule):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         lesions, ignored = split_ignored(instances)
         check_labels(lesions.labels, self.num_classes, meta.get('scan_id'))
-        lesion = self._assign(priors, lesions, meta)
+        lesion = self._assign(priors, lesions, ignored, meta)
         cls = priors.new_zeros(len(priors), self.num_classes)
         cls_weight = (lesion >= 0).to(priors.dtype)
         box = torch.zeros_like(priors)
@@ -136,15 +141,17 @@ class Retina3DHead(BaseModule):
             cls_weight[(covered > self.ignore_iof) & ~positive] = 0
         return cls, cls_weight, box, positive.to(priors.dtype)
 
-    def _assign(self, priors: Tensor, lesions: InstanceData, meta: dict) -> Tensor:
+    def _assign(
+        self, priors: Tensor, lesions: InstanceData, ignored: Tensor, meta: dict
+    ) -> Tensor:
         """(N,): index of the lesion + 1, 0 for background, -1 for ignored."""
         sizes = self.anchors.featmap_sizes(meta['batch_input_shape'])
         levels = zip(sizes, self.anchors.num_base_priors, strict=True)
         counts = [d * h * w * per_cell for (d, h, w), per_cell in levels]
-        candidates = InstanceData(priors=priors)
+        candidates, ignored = InstanceData(priors=priors), InstanceData(bboxes=ignored)
         takes_levels = getattr(self.assigner, 'needs_levels', False)
         extra = dict(num_level_priors=counts) if takes_levels else {}
-        return self.assigner.assign(candidates, lesions, **extra).gt_inds
+        return self.assigner.assign(candidates, lesions, ignored, **extra).gt_inds
 
     def _encode(self, priors: Tensor, boxes: Tensor) -> Tensor:
         on_boxes = getattr(self.loss_bbox, 'on_boxes', False)

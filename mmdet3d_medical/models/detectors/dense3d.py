@@ -36,7 +36,8 @@ class DenseDetector3D(BaseDetector):
         backbone: Config of a network (B, C, D, H, W) -> feature maps.
         bbox_head: Config of a head that meets
             :class:`~mmdet3d_medical.models.dense_heads.DenseTargetHead` and has
-            ``decode(priors, deltas) -> boxes``.
+            ``decode(priors, deltas) -> boxes``. Its ``max_stride`` (z, y, x) is what tiles
+            start at multiples of; without it, the preprocessor's ``pad_size_divisor``.
         neck: Config of a network maps -> maps, or None.
         data_preprocessor: Config of the ``VolumeDataPreprocessor``.
         train_cfg: Not used; assignment and sampling are the head's.
@@ -132,8 +133,7 @@ class DenseDetector3D(BaseDetector):
         return self._merge(InstanceData.cat(found), shape)
 
     def _divisor(self) -> tuple[int, ...]:
-        anchors = getattr(self.bbox_head, 'anchors', None)
-        return anchors.max_stride if anchors else self.data_preprocessor.divisor
+        return getattr(self.bbox_head, 'max_stride', self.data_preprocessor.divisor)
 
     def _detect_in_tiles(self, volume: Tensor, tiles: Sequence[Tile]) -> list[InstanceData]:
         batch = torch.stack([volume[tile.slices] for tile in tiles])
