@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet3d_medical.models.losses import BoxIoU3DLoss, SoftFocalLoss
+from mmdet3d_medical.models.losses import BoxIoU3DLoss, SoftFocalLoss, SoftSquaredErrorLoss
 
 
 def equation_9(p: float, y: float, a0: float, a1: float, gamma: float) -> float:
@@ -102,6 +102,35 @@ def test_weights_and_reduction():
 def test_nonsense_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         SoftFocalLoss(**arguments)
+
+
+def test_without_alpha_and_gamma_it_is_cross_entropy():
+    logits = torch.tensor([-80.0, -3, 0, 0, 0.4, 50], requires_grad=True)
+    targets = torch.tensor([0.0, 0.2, 0.5, 1, 0.7, 0])  # the third is at p = y
+    ours = SoftFocalLoss(alpha=(1, 1), gamma=0)(logits, targets)
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    assert torch.equal(ours, theirs)
+    grads = [torch.autograd.grad(loss, logits)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*grads)
+
+
+def test_squared_error_by_hand():
+    # p = 0.8, 0.5 and targets 0.3, 1: (0.5)^2 = 0.25 twice; gradient 2 (p - y) p (1 - p).
+    logits = torch.tensor([[[math.log(4.0)], [0.0]]], requires_grad=True)
+    targets, loss = torch.tensor([[[0.3], [1.0]]]), SoftSquaredErrorLoss(loss_weight=2.0)
+    total = loss(logits, targets, torch.tensor([[1.0, 0.5]]), avg_factor=5)
+    assert float(total) == pytest.approx(2 * 0.25 * 1.5 / 5)
+    total.backward()
+    expected = [2 * 2 * 0.5 * 0.16 / 5, 2 * 2 * -0.5 * 0.25 * 0.5 / 5]
+    assert logits.grad.flatten().tolist() == pytest.approx(expected)
+    assert float(loss(logits, targets)) == pytest.approx(2 * 0.25)
+    assert loss(logits, targets, reduction_override='none').shape == (1, 2, 1)
+
+
+def test_squared_error_of_half_precision_logits():
+    logits = torch.tensor([-80.0, 80.0], dtype=torch.float16)
+    loss = SoftSquaredErrorLoss(reduction='sum')(logits, torch.tensor([1.0, 1.0]))
+    assert loss.dtype == torch.float32 and float(loss) == 1
 
 
 def test_iou_loss_by_hand():

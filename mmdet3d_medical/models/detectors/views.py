@@ -73,8 +73,9 @@ class RandomViews:
         num: Number of views K; the paper's tables have K = 4.
         flip_axes: Axes of (z, y, x) that may be mirrored.
         permute_axes: Axes that may be exchanged, where they are alike.
-        scale_range: Smallest and largest factor of the intensity, in the network's range.
-        shift_range: Smallest and largest addition to it.
+        scale_range: Smallest and largest factor of the intensity as the network gets it, about its
+            0, which by default is the middle of the HU window.
+        shift_range: Smallest and largest addition to it; by default the window is 2 wide.
         per_forward: Views that go through the network together; bounds the memory.
         num_channels: Channels that are image and change intensity, from the first on; the others,
             say coordinates, are only mirrored and exchanged together with it. Default: all.

@@ -86,9 +86,7 @@ class SoftFocalLoss(nn.Module):
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         targets = targets.to(logits.dtype)
-        if weight is not None:
-            weight = weight if weight.dim() == logits.dim() else weight[..., None]
-            weight = weight.expand_as(logits)
+        weight = expand_weight(weight, logits)
         loss = self._elementwise(logits, targets)
         reduction = reduction_override or self.reduction
         return self.loss_weight * weight_reduce_loss(loss, weight, reduction, avg_factor)
@@ -108,6 +106,14 @@ class SoftFocalLoss(nn.Module):
         distance = (y - logits.sigmoid()).abs()
         entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction='none')
         return alpha * distance.pow(self.gamma) * entropy
+
+
+def expand_weight(weight: Tensor | None, logits: Tensor) -> Tensor | None:
+    """The weight in the shape of the logits, whether or not it has their last (class) axis."""
+    if weight is None:
+        return None
+    weight = weight if weight.dim() == logits.dim() else weight[..., None]
+    return weight.expand_as(logits)
 
 
 def _check_switches(soft_alpha: bool | str, soft_beta: bool | str) -> None:
