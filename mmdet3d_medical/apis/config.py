@@ -21,7 +21,7 @@ def load_config(path: str, *, work_dir: str | None = None, options: dict | None 
         work_dir (str, optional): Where results go. Defaults to the config's ``work_dir``, and
             without one to ``work_dirs/<name of the config>``.
         options (dict, optional): Values by dotted key, set last. ``train_cfg.max_iters`` also
-            fits the learning rate schedule, see :func:`fit_schedule`.
+            fits the learning rate schedule and ramp-ups, see :func:`fit_schedule`.
         small (bool): Whether to make patches, batches and widths small, see :func:`shrink`.
         launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 

@@ -1,8 +1,10 @@
-"""Keeps learning rate schedules and the length of training together."""
+"""Keeps what is scheduled by iterations and the length of training together."""
 
 from mmengine.config import Config
 
 SHORTEST = 2  # iterations: a warm-up over fewer would leave the rate at its start for good
+OF_SCHEDULERS = ('begin', 'end')
+OF_HOOKS = ('rampup_begin', 'rampup_iters')
 
 
 def fit_schedule(cfg: Config, iters: int) -> None:
@@ -11,23 +13,31 @@ def fit_schedule(cfg: Config, iters: int) -> None:
     A config states the end of its learning rate schedule beside ``max_iters``. Changing only
     ``train_cfg.max_iters`` would leave the rate high at the end of a shorter training, or at zero
     for the rest of a longer one. ``begin`` and ``end`` of every scheduler are scaled; one that
-    shrinks below two iterations is dropped, and the next begins in its place.
+    shrinks below two iterations is dropped, and the next begins in its place. So are
+    ``rampup_begin`` and ``rampup_iters`` of hooks: the loss of unlabeled patches would otherwise
+    not reach its weight in a shorter training.
 
     Args:
-        cfg: Altered in place: ``param_scheduler`` and ``train_cfg.max_iters``.
+        cfg: Altered in place: ``param_scheduler``, ``custom_hooks`` and ``train_cfg.max_iters``.
         iters: Iterations to train.
     """
     scale = iters / cfg.train_cfg.max_iters
-    cfg.train_cfg.max_iters = iters
-    schedulers = cfg.get('param_scheduler') or []
-    if scale == 1 or not schedulers:
+    if scale == 1:
         return
-    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
-    for scheduler in schedulers:
-        for key in ('begin', 'end'):
-            if key in scheduler:
-                scheduler[key] = round(scheduler[key] * scale)
-    cfg.param_scheduler = _without_short_ones(schedulers)
+    cfg.train_cfg.max_iters = iters
+    _scale(cfg.get('custom_hooks') or [], OF_HOOKS, scale)
+    schedulers = cfg.get('param_scheduler') or []
+    if schedulers:
+        schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
+        _scale(schedulers, OF_SCHEDULERS, scale)
+        cfg.param_scheduler = _without_short_ones(schedulers)
+
+
+def _scale(parts: list[dict], keys: tuple[str, ...], scale: float) -> None:
+    for part in parts:
+        for key in keys:
+            if key in part:
+                part[key] = round(part[key] * scale)
 
 
 def _without_short_ones(schedulers: list[dict]) -> list[dict]:

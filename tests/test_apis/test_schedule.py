@@ -1,4 +1,4 @@
-"""Schedules that follow the length of training."""
+"""Schedules and ramp-ups that follow the length of training."""
 
 import pytest
 import torch
@@ -54,6 +54,31 @@ def test_an_unchanged_training_keeps_it(config):
 def test_a_schedule_of_the_command_line_is_taken_as_it_is(config):
     options = {MAX_ITERS: 2000, 'param_scheduler.1.end': 1500}
     assert spans(load_config(config, options=options)) == [(0, 200), (200, 1500)]
+
+
+@pytest.fixture
+def ramped(tmp_path):
+    path = tmp_path / 'ramped.py'
+    path.write_text("""
+train_cfg = dict(max_iters=1000)
+custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=400, rampup_begin=100, interval=10),
+                dict(type='EmptyCacheHook')]
+""")
+    return str(path)
+
+
+def ramp(cfg):
+    hook = cfg.custom_hooks[0]
+    return hook.rampup_begin, hook.rampup_iters, hook.interval
+
+
+def test_ramp_ups_keep_their_share_of_the_training(ramped):
+    assert ramp(load_config(ramped)) == (100, 400, 10)
+    assert ramp(load_config(ramped, options={MAX_ITERS: 500})) == (50, 200, 10)
+    assert ramp(load_config(ramped, options={MAX_ITERS: 3000})) == (300, 1200, 10)
+    assert ramp(load_config(ramped, small=True)) == (2, 8, 10)
+    options = {MAX_ITERS: 500, 'custom_hooks.0.rampup_iters': 7}
+    assert ramp(load_config(ramped, options=options)) == (50, 7, 10)
 
 
 @pytest.mark.parametrize('iters', [2, 4, 12, 20, 40, 300])
