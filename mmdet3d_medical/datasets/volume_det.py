@@ -34,7 +34,8 @@ class VolumeDetDataset(BaseDataset):
         pipeline: Transforms, as configs or callables.
         test_mode: Whether the data set is for testing. Defaults to False.
         seed: Seed of the augmentations. Defaults to 0.
-        metainfo: Overrides meta information; ``classes`` must agree with the index.
+        metainfo: Overrides meta information; ``classes`` must agree with the index, unless none of
+            its scans is annotated.
         lazy_init: Whether to put off reading the index. Defaults to False.
 
     Raises:
@@ -69,7 +70,7 @@ class VolumeDetDataset(BaseDataset):
         index = read_index(self.ann_file)
         classes = tuple(index['classes'])
         wanted = tuple(self._metainfo.setdefault('classes', classes))
-        if wanted != classes:
+        if wanted != classes and any(scan['annotated'] for scan in index['scans']):
             raise ValueError(f'{self.ann_file} has the classes {classes}, but the metainfo of '
                              f'the data set says {wanted}: change one of the two')
         scans = self._select(index['scans'])

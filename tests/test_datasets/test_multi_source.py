@@ -167,6 +167,15 @@ class TestDataset:
         with pytest.raises(ValueError, match=r"source 1 has the classes \('mass',\), source 0"):
             MultiSourceDataset([source(roots[0]), source(other)])
 
+    def test_scans_without_annotations_take_any_classes(self, roots, tmp_path):
+        named = dict(metainfo=dict(classes=('nodule', )))
+        other = write_scans(tmp_path / 'c', 'z', annotated=False, classes=('lesion', ))
+        dataset = MultiSourceDataset([source(roots[0]), source(other, **named)])
+        assert [part.metainfo['classes'] for part in dataset.datasets] == [('nodule', )] * 2
+        other = write_scans(tmp_path / 'd', 'z', classes=('lesion', ))
+        with pytest.raises(ValueError, match='change one of the two'):
+            MultiSourceDataset([source(roots[0]), source(other, **named)])
+
 
 @pytest.fixture
 def loader_config(tmp_path):
