@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from .functional.difference import Difference
 from .functional.froc import FROCResult
 
 
@@ -27,6 +28,38 @@ def froc_table(results: Mapping[str, FROCResult]) -> str:
         if scores['ci95']:
             keys = [*scores['sensitivity'], 'cpm']
             table.add_row('95 % CI', *('{:.3f}\n{:.3f}'.format(*scores['ci95'][k]) for k in keys))
+    return _text(table)
+
+
+def comparison_table(
+    results: Mapping[str, FROCResult], differences: Mapping[str, Difference]
+) -> str:
+    """A table with one row for each result, side by side.
+
+    Args:
+        results: By name, all at the same rates; the first is the reference.
+        differences: From the reference, of the other names.
+    """
+    reference, rates = next((name, result.fp_rates) for name, result in results.items())
+    columns = ['FP/scan', *(f'{rate:g}' for rate in rates), 'CPM', f'minus {reference}']
+    table = Table(*columns)
+    for name, result in results.items():
+        scores = result.to_dict()
+        cells = [f'{value:.3f}' for value in scores['sensitivity'].values()]
+        cells.append(f'{scores["cpm"]:.3f}' + _ends(scores['ci95'].get('cpm'), '.3f'))
+        if name in differences:
+            difference = differences[name]
+            change = f'{difference.cpm:+.3f}' + _ends(difference.ci95, '+.3f')
+            cells.append(f'{change}\n{difference.verdict}'.rstrip())
+        table.add_row(name, *cells)
+    return _text(table)
+
+
+def _ends(ends: Sequence[float] | None, format_: str) -> str:
+    return f' [{ends[0]:{format_}}, {ends[1]:{format_}}]' if ends else ''
+
+
+def _text(table: Table) -> str:
     console = Console(width=120)
     with console.capture() as capture:
         console.print(table)

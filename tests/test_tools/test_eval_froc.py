@@ -64,6 +64,49 @@ def test_rows_of_scans_that_are_not_listed_are_reported(evaluate, capsys):
     assert '1 lesions lie in scans that are not listed' in printed
 
 
+def test_several_files_side_by_side(evaluate, capsys):
+    # The second file finds b's nodule too, ahead of both false positives.
+    found = f'{MARKS}b,0,0,0,0.99,5\n'
+    for name, text in (('plain', MARKS), ('mixed', found)):
+        Path(name).mkdir()
+        Path(f'{name}/marks.csv').write_text(text)
+    common = ('--annotations', 'annotations.csv', '--excluded', 'excluded.csv',
+              '--seriesuids', 'scans.csv', '--bootstrap', '50', '--json', 's.json')
+    assert evaluate('plain/marks.csv', 'mixed/marks.csv', *common, '--plot', 'curves.png') == 0
+    printed = capsys.readouterr().out
+    assert 'minus plain' in printed and '+0.500' in printed and 'mixed' in printed
+    plain, mixed = json.loads(Path('s.json').read_text())
+    assert (plain['name'], plain['cpm'], mixed['name'], mixed['cpm']) == ('plain', 0.5, 'mixed', 1)
+    assert 'difference' not in plain and mixed['difference']['cpm'] == 0.5
+    assert len(mixed['difference']['ci95']) == 2 and mixed['scans'] == 4
+    assert Path('curves.png').stat().st_size > 0
+
+    evaluate('plain/marks.csv', *common)  # each alone scores as it does beside others
+    alone = json.loads(Path('s.json').read_text())
+    assert {**alone, 'name': 'plain'} == plain
+    evaluate('plain/marks.csv', 'plain/marks.csv', *common, '--names', 'a', 'b')
+    assert 'not resolved' in capsys.readouterr().out
+    assert json.loads(Path('s.json').read_text())[1]['difference'] == {
+        'cpm': 0, 'ci95': [0, 0], 'verdict': 'not resolved'
+    }
+
+
+def test_scans_of_all_files_count_for_each(evaluate, capsys):
+    Path('other.csv').write_text(MARKS.replace('00783,50', 'c,50'))
+    evaluate('marks.csv', 'other.csv', '--annotations', 'annotations.csv', '--json', 's.json')
+    assert 'taking the 3 scans' in capsys.readouterr().out
+    assert [row['scans'] for row in json.loads(Path('s.json').read_text())] == [3, 3]
+
+
+@pytest.mark.parametrize('names, message', [
+    ([], "found ['marks.csv', 'marks.csv']"), (['--names', 'a'], "found ['a']"),
+    (['--names', 'a', 'a'], "found ['a', 'a']"),
+])
+def test_files_need_different_names(evaluate, capsys, names, message):
+    assert evaluate('marks.csv', 'marks.csv', '--annotations', 'annotations.csv', *names) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ('args', 'message'),
     [

@@ -1,6 +1,14 @@
 """Scores as plain functions."""
 
 from .average_precision import average_precision
+from .difference import Difference, cpm_difference
 from .froc import FP_RATES, FROCResult, froc
 
-__all__ = ['FP_RATES', 'FROCResult', 'average_precision', 'froc']
+__all__ = [
+    'FP_RATES',
+    'Difference',
+    'FROCResult',
+    'average_precision',
+    'cpm_difference',
+    'froc',
+]

@@ -58,7 +58,9 @@ class FROCResult:
         fn: Nodules that are not hit.
         scans: Listed scans.
         curve: (2, P) false positives per scan and sensitivity of each threshold, from (0, 0).
-        samples: (B, R) sensitivities of the bootstrap samples, B may be 0.
+        samples: (B, R) sensitivities of the bootstrap samples, B may be 0. Which scans are in
+            sample b depends on the number of scans, B and the seed only: results of the same
+            list of scans are paired by rows.
         band: (3, G) rates, lower and upper end of the confidence interval; G = 0 when B is.
     """
 
@@ -81,7 +83,7 @@ class FROCResult:
         """Plain numbers for JSON; ``ci95`` is empty without bootstraps."""
         names = [f'{rate:g}' for rate in self.fp_rates]
         columns = np.column_stack([self.samples.mean(1), self.samples])
-        ends = _interval(columns).T.tolist() if len(columns) else []
+        ends = interval(columns).T.tolist() if len(columns) else []
         return {
             'cpm': self.cpm,
             'sensitivity': dict(zip(names, self.sensitivity.tolist(), strict=True)),
@@ -136,7 +138,7 @@ def froc(
         scans=scans,
         curve=curve,
         samples=at_rates,
-        band=np.vstack([_BAND_RATES, _interval(at_band)]) if bootstraps else np.empty((3, 0)),
+        band=np.vstack([_BAND_RATES, interval(at_band)]) if bootstraps else np.empty((3, 0)),
     )
 
 
@@ -217,8 +219,8 @@ def bootstrap(matches: Matches, fp_rates: np.ndarray, samples: int, seed: int) -
     return np.reshape(rows, (samples, len(fp_rates)))
 
 
-def _interval(samples: np.ndarray) -> np.ndarray:
-    """(2, R) ends of the central confidence interval of (B, R) samples, NaN rows left out."""
+def interval(samples: np.ndarray) -> np.ndarray:
+    """(2, R) ends of the central 95 % interval of (B, R) samples, rows with NaN left out."""
     samples = samples[~np.isnan(samples).any(1)]
     if not len(samples):
         return np.full((2, samples.shape[1]), np.nan)
