@@ -37,12 +37,14 @@ def comparison_table(
     """A table with one row for each result, side by side.
 
     Args:
-        results: By name, all at the same rates; the first is the reference.
-        differences: From the reference, of the other names.
+        results: By name, all at the same rates.
+        differences: From the first result, of the others.
     """
-    reference, rates = next((name, result.fp_rates) for name, result in results.items())
-    columns = ['FP/scan', *(f'{rate:g}' for rate in rates), 'CPM', f'minus {reference}']
-    table = Table(*columns)
+    rates = next(iter(results.values())).fp_rates
+    table = Table()
+    table.add_column('FP/scan', overflow='fold')  # long names take lines, numbers stay whole
+    for column in (*(f'{rate:g}' for rate in rates), 'CPM', 'minus the first'):
+        table.add_column(column, no_wrap=True)
     for name, result in results.items():
         scores = result.to_dict()
         cells = [f'{value:.3f}' for value in scores['sensitivity'].values()]

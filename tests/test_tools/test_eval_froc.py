@@ -74,7 +74,7 @@ def test_several_files_side_by_side(evaluate, capsys):
               '--seriesuids', 'scans.csv', '--bootstrap', '50', '--json', 's.json')
     assert evaluate('plain/marks.csv', 'mixed/marks.csv', *common, '--plot', 'curves.png') == 0
     printed = capsys.readouterr().out
-    assert 'minus plain' in printed and '+0.500' in printed and 'mixed' in printed
+    assert 'minus the first' in printed and '+0.500' in printed and 'mixed' in printed
     plain, mixed = json.loads(Path('s.json').read_text())
     assert (plain['name'], plain['cpm'], mixed['name'], mixed['cpm']) == ('plain', 0.5, 'mixed', 1)
     assert 'difference' not in plain and mixed['difference']['cpm'] == 0.5
