@@ -1,12 +1,13 @@
 """FocalMix: what it must leave alone, and the step itself."""
 
 import copy
+import re
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.model import BaseModel
 from mmengine.runner import load_checkpoint
 
 from mmdet3d_medical.models.dense_heads import DenseTargets
@@ -14,6 +15,7 @@ from mmdet3d_medical.models.dense_heads.targets import rows_of
 from mmdet3d_medical.models.losses import SoftFocalLoss
 from mmdet3d_medical.registry import MODELS
 
+DOCS = Path(__file__).parents[2] / 'docs/focalmix.md'
 SHAPE = (16, 16, 16)
 OFF = dict(image_mixup=None, object_mixup=None)
 
@@ -331,49 +333,17 @@ def test_wrong_weights_are_still_refused(focalmix):
 # ---------------------------------------------------------------- the protocol
 
 
-def test_a_stub_detector_trains(make_sample):
-    """What a detector needs at least, and that FocalMix lowers both losses."""
+def register_the_documented_detector():
+    blocks = re.findall(r'```python\n(.*?)```', DOCS.read_text(), flags=re.DOTALL)
+    code = next(block for block in blocks if '@MODELS.register_module()' in block)
+    exec(code.replace('register_module()', 'register_module(force=True)'), {})
 
-    class StubHead(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = torch.nn.Conv3d(1, 1, 1)
 
-        def forward(self, feats):
-            return self.conv(feats)
-
-        def priors(self, shape):
-            cells = torch.cartesian_prod(*(torch.arange(side) for side in shape))
-            return torch.cat([cells, cells + 1], dim=1).float()
-
-        def flatten(self, outs):
-            return outs.flatten(2).transpose(1, 2), outs.new_zeros(len(outs), outs[0].numel(), 0)
-
-        def get_targets(self, priors, gt_instances, metas):
-            boxes = torch.stack([instances.bboxes[0] for instances in gt_instances])[:, None]
-            inside = (priors[:, :3] >= boxes[..., :3]) & (priors[:, 3:] <= boxes[..., 3:])
-            cls = inside.all(-1, keepdim=True).float()
-            return DenseTargets(cls, cls[..., 0] * 0 + 1, cls[..., :0], cls[..., 0] * 0)
-
-        def loss_by_targets(self, outs, targets):
-            logits, _ = self.flatten(outs)
-            return dict(loss_cls=SoftFocalLoss()(logits, targets.cls, targets.cls_weight,
-                                                 targets.num_positives()))
-
-    @MODELS.register_module(force=True)
-    class Stub(BaseModel):
-        def __init__(self):
-            super().__init__()
-            self.bbox_head = StubHead()
-
-        def extract_feat(self, inputs):
-            return inputs
-
-        def forward(self, inputs, data_samples=None, mode='tensor'):
-            return self.bbox_head(inputs)
-
+def test_the_documented_detector_trains(make_sample):
+    """What a detector needs at least, and that FocalMix lowers its losses and guesses right."""
+    register_the_documented_detector()
     torch.manual_seed(0)
-    model = MODELS.build(dict(type='FocalMixDetector', detector=dict(type='Stub')))
+    model = MODELS.build(dict(type='FocalMixDetector', detector=dict(type='VoxelDetector')))
     volumes = torch.randn(4, 1, 4, 4, 4) * 0.1
     volumes[:, :, 1:3, 1:3, 1:3] += 2
     samples = [make_sample([[1.0, 1, 1, 3, 3, 3]]) for _ in range(4)]
@@ -385,7 +355,7 @@ def test_a_stub_detector_trains(make_sample):
         losses = model.loss(*batch)
         sum(losses.values()).backward()
         optimizer.step()
-        history.append(float(losses['loss_cls']))
+        history.append(losses['loss_cls'].item())
     assert set(losses) == {'loss_cls', 'unsup_loss_cls'}
     assert np.mean(history[-20:]) < 0.2 * np.mean(history[:20])
     right = model.last_guess.cls[..., 0] >= 0.5
