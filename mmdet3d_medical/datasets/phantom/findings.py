@@ -11,7 +11,10 @@ from .settings import PhantomSettings
 from .shapes import Shape, paint, random_direction
 from .vessels import Tree
 
-KINDS = {'bulb': 0.25, 'scar': 0.2, 'band': 0.15, 'plaque': 0.15, 'plug': 0.15, 'tiny': 0.1}
+KINDS = {
+    'bulb': 0.18, 'scar': 0.1, 'band': 0.08, 'plaque': 0.08, 'plug': 0.1, 'tiny': 0.06,
+    'node': 0.14, 'cluster': 0.08, 'patch': 0.09, 'cyst': 0.09,
+}  # fmt: skip
 UNMEASURED = -1.0  # the diameter LUNA16 gives to what readers only pointed at
 CLEARANCE = (
     12.0  # mm from a nodule's surface: twice what LUNA16 takes an unmeasured finding to reach
@@ -51,7 +54,8 @@ def add_findings(
         if place is None:
             continue
         centre, way = place
-        diameter = _DRAW[kind](chest, centre, way, rng.uniform(*settings.contrast), rng)
+        opacity = settings.ground_glass if kind == 'patch' else settings.contrast
+        diameter = _DRAW[kind](chest, centre, way, rng.uniform(*opacity), rng)
         listed = bool(rng.random() < settings.listed_fraction)
         findings.append(Finding(centre, diameter or UNMEASURED, kind, listed))
     return findings
@@ -128,6 +132,38 @@ def _tiny(chest, centre, way, opacity, rng) -> float:
     return diameter
 
 
+def _node(chest, centre, way, opacity, rng) -> None:
+    """A lymph node inside the lung: a lens as large as a nodule, a third as thick as wide."""
+    reach = rng.uniform(2.5, 5.5)
+    window, height, across = _disc(chest, centre, way, reach + 2)
+    level = np.sqrt((across / reach) ** 2 + (height / (0.35 * reach)) ** 2) - 1
+    share = opacity * coverage(level * 0.6 * reach, chest.grid.voxel)
+    brighten(chest.hu[window], share, SOFT_TISSUE)
+
+
+def _cluster(chest, centre, way, opacity, rng) -> None:
+    """Inflamed small airways: a group of dots, each like a small nodule."""
+    for _ in range(rng.integers(4, 9)):
+        dot = Shape.draw(rng.uniform(2.5, 4.5), 'smooth', 0.6, rng)
+        paint(chest, dot, centre + rng.normal(0, 5.0, 3), opacity, SOFT_TISSUE)
+
+
+def _patch(chest, centre, way, opacity, rng) -> None:
+    """A patch of inflammation: ground glass without a round outline, longer than wide."""
+    for step in np.linspace(-1, 1, 4):
+        blob = Shape.draw(rng.uniform(6, 11), 'lobulated', 2.0, rng)
+        spot = centre + step * rng.uniform(5, 9) * way + rng.normal(0, 1.5, 3)
+        paint(chest, blob, spot, opacity * rng.uniform(0.5, 1.0), SOFT_TISSUE)
+
+
+def _cyst(chest, centre, way, opacity, rng) -> None:
+    """A sac of air with a thin wall."""
+    radius = rng.uniform(3.5, 9.0)
+    window, height, across = _disc(chest, centre, way, radius + 3)
+    wall = np.abs(np.hypot(height, across) - radius) - rng.uniform(0.5, 0.9)
+    brighten(chest.hu[window], opacity * coverage(wall, chest.grid.voxel), SOFT_TISSUE)
+
+
 _DRAW = {
     'bulb': _bulb,
     'scar': _scar,
@@ -135,6 +171,10 @@ _DRAW = {
     'plaque': _plaque,
     'plug': _plug,
     'tiny': _tiny,
+    'node': _node,
+    'cluster': _cluster,
+    'patch': _patch,
+    'cyst': _cyst,
 }
 
 

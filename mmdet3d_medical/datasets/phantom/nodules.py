@@ -16,8 +16,9 @@ DIAMETERS = (3.25, 3.59, 4.09, 4.4, 4.9, 5.11, 5.31, 5.9, 6.43, 7.3, 8.72, 9.7, 
 # How many nodules LUNA16's 601 scans with nodules have: number of nodules -> scans.
 COUNTS = {1: 310, 2: 159, 3: 63, 4: 24, 5: 23, 6: 11, 7: 4, 8: 2, 9: 4, 12: 1}
 
-KINDS = {'solid': 0.68, 'part-solid': 0.1, 'ground-glass': 0.12, 'calcified': 0.1}
-MARGINS = {'smooth': 0.55, 'lobulated': 0.27, 'spiculated': 0.18}
+# More of the rare kinds than in patients: what few scans show of nodules must be far from all.
+KINDS = {'solid': 0.44, 'part-solid': 0.18, 'ground-glass': 0.26, 'calcified': 0.12}
+MARGINS = {'smooth': 0.4, 'lobulated': 0.35, 'spiculated': 0.25}
 SITES = {'isolated': 0.5, 'vessel': 0.25, 'pleura': 0.25}
 SOFT_TISSUE = 30.0
 

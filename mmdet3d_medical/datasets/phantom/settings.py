@@ -36,19 +36,19 @@ class PhantomSettings:
     spacing_factors: Range = (0.88, 1.14)
     thickness_factors: tuple[float, ...] = (0.75, 1.0, 1.0, 1.25)
     healthy_fraction: float = 287 / 888
-    lung_hu: Range = (-955.0, -900.0)
-    vessel_density: Range = (0.6, 1.4)
+    lung_hu: Range = (-955.0, -860.0)
+    vessel_density: Range = (0.4, 1.5)
     texture: Range = (5.0, 25.0)
-    noise: Range = (12.0, 50.0)
-    blur: Range = (0.4, 1.1)
-    sharpen: Range = (0.0, 0.6)
-    hu_offset: Range = (-20.0, 20.0)
-    hu_scale: Range = (0.95, 1.05)
-    contrast: Range = (0.55, 1.0)
-    ground_glass: Range = (0.25, 0.5)
+    noise: Range = (8.0, 50.0)
+    blur: Range = (0.3, 1.4)
+    sharpen: Range = (0.0, 1.5)
+    hu_offset: Range = (-100.0, 100.0)
+    hu_scale: Range = (0.75, 1.25)
+    contrast: Range = (0.7, 1.0)
+    ground_glass: Range = (0.35, 0.55)
     lookalikes: float = 8.0
     listed_fraction: float = 0.6
-    variety: float = 1.5
+    variety: float = 0.3
 
     def __post_init__(self):
         if any(n < 24 for n in self.shape):
@@ -65,22 +65,25 @@ class PhantomSettings:
 
 DIFFICULTIES = {
     'easy': PhantomSettings(
+        lung_hu=(-930.0, -890.0),
         texture=(4.0, 10.0),
-        noise=(8.0, 20.0),
+        noise=(6.0, 14.0),
         sharpen=(0.0, 0.2),
-        contrast=(0.8, 1.0),
-        ground_glass=(0.4, 0.6),
+        hu_offset=(-10.0, 10.0),
+        hu_scale=(0.98, 1.02),
+        contrast=(0.85, 1.0),
+        ground_glass=(0.45, 0.6),
         lookalikes=3.0,
         variety=10.0,
     ),
     'default': PhantomSettings(),
     'hard': PhantomSettings(
         texture=(8.0, 35.0),
-        noise=(20.0, 80.0),
-        contrast=(0.35, 1.0),
-        ground_glass=(0.18, 0.45),
+        noise=(20.0, 75.0),
+        vessel_density=(0.6, 1.6),
+        contrast=(0.4, 1.0),
+        ground_glass=(0.2, 0.45),
         lookalikes=14.0,
-        variety=1.0,
     ),
 }
 
