@@ -74,9 +74,12 @@ def set_resume(cfg: Config) -> bool:
 
 
 def set_seed(cfg: Config, seed: int) -> None:
-    """Seed the runner, and all samplers and data sets of the training that spell a seed out."""
+    """Seed the runner, FocalMix, and all samplers and data sets of the training that spell it out.
+    """
     cfg.merge_from_dict({'randomness.seed': seed})
     _replace(cfg.get('train_dataloader', {}), 'seed', seed)
+    if cfg.get('model', {}).get('type', '').rpartition('.')[-1] == 'FocalMixDetector':
+        cfg.model.seed = seed  # of its views and MixUps
 
 
 def _replace(node, key: str, value) -> None:

@@ -15,13 +15,14 @@ from mmdet3d_medical.apis import (
 )
 
 
-def test_seed_reaches_every_place_that_spells_one_out():
-    cfg = Config(dict(train_dataloader=dict(
+def test_seed_reaches_every_place_that_takes_one():
+    cfg = Config(dict(model=dict(type='FocalMixDetector', detector=dict()), train_dataloader=dict(
         sampler=dict(type='InfiniteDrawSampler', seed=0),
         dataset=dict(datasets=[dict(seed=0), dict(type='NoSeed')])),
         test_dataloader=dict(dataset=dict(seed=0))))
     set_seed(cfg, 5)
-    assert cfg.randomness.seed == 5
+    assert cfg.randomness.seed == cfg.model.seed == 5
+    assert 'seed' not in cfg.model.detector
     assert cfg.train_dataloader.sampler.seed == 5
     assert cfg.train_dataloader.dataset.datasets == [dict(seed=5), dict(type='NoSeed')]
     assert cfg.test_dataloader.dataset.seed == 0
