@@ -1,0 +1,1 @@
+"""Tables of results: what is trained, the runs, their statistics and the report."""

@@ -1,0 +1,41 @@
+"""A small data set and tables that use it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmdet3d_medical.benchmark.data import BenchmarkData, read_data
+
+DATA = dict(name='tiny', scans=10, seed=3, shape=[40, 40, 40], spacing=[2, 2, 2], draws=2,
+            subsets=dict(training=[0, 1, 2, 3], validation=[4], test=[5, 6, 7, 8, 9]),
+            labeled=[1, 2], unlabeled=[2])
+TABLE = dict(title='A table', data='data.yml', scored_on='test', seeds=[0, 1],
+             options={'train_cfg.max_iters': 4}, rows=[
+                 dict(name='plain', config='plain.py'),
+                 dict(name='mixed', label='with MixUp', config='mixed.py', baseline='plain',
+                      options={'model.seed': 1}, paper=0.5),
+                 dict(name='later', config='plain.py', start='plain', baseline='plain')])
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory) -> tuple[BenchmarkData, Path]:
+    """A data set that is made and recorded, and where it is."""
+    folder = tmp_path_factory.mktemp('benchmark')
+    (folder / 'data.yml').write_text(yaml.safe_dump(DATA))
+    definition = read_data(folder / 'data.yml')
+    definition.make(folder / 'made', workers=1)
+    definition.record(folder / 'made')
+    return definition, folder / 'made'
+
+
+@pytest.fixture
+def write_table(tmp_path):
+    """Function that writes a table, changed as asked for, and gives its path."""
+
+    def write(name='table', **changes) -> Path:
+        path = tmp_path / f'{name}.yml'
+        path.write_text(yaml.safe_dump({**TABLE, **changes}, sort_keys=False))
+        return path
+
+    return write
