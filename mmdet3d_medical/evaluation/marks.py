@@ -1,12 +1,16 @@
 """Marks, findings and scan lists: plain arrays, and the CSV files LUNA16 keeps them in.
 
 Positions are world millimetres (x, y, z) in LPS. Scan ids are strings and never become numbers.
+Files with names that end in ``.gz`` are compressed.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,18 +130,21 @@ def read_scan_ids(path: str | Path) -> list[str]:
 def write_marks(path: str | Path, marks: Marks) -> None:
     """Write marks in LUNA16's submission columns, then ``diameter_mm``, then ``class`` if any.
 
-    Scores keep the nine digits that tell any two float32 apart.
+    Scores keep the nine digits that tell any two float32 apart. Names that end in ``.gz`` are
+    compressed, equal marks to equal bytes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     named = any(marks.classes)
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow((*_MARK_COLUMNS, 'class') if named else _MARK_COLUMNS)
-        for scan, center, score, diameter, name in zip(*marks, strict=True):
-            size = '' if math.isnan(diameter) else f'{diameter:.4f}'
-            row = [scan, *(f'{value:.4f}' for value in center), f'{score:.9g}', size]
-            writer.writerow([*row, name] if named else row)
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow((*_MARK_COLUMNS, 'class') if named else _MARK_COLUMNS)
+    for scan, center, score, diameter, name in zip(*marks, strict=True):
+        size = '' if math.isnan(diameter) else f'{diameter:.4f}'
+        row = [scan, *(f'{value:.4f}' for value in center), f'{score:.9g}', size]
+        writer.writerow([*row, name] if named else row)
+    content = text.getvalue().encode()
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == '.gz' else content)
 
 
 @contextmanager
@@ -145,10 +152,11 @@ def _open(path: str | Path) -> Iterator[TextIO]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
-    with path.open(newline='', encoding='utf-8-sig') as file:
+    open_ = gzip.open if path.suffix == '.gz' else open
+    with open_(path, 'rt', newline='', encoding='utf-8-sig') as file:
         try:
             yield file
-        except (UnicodeDecodeError, csv.Error) as error:
+        except (UnicodeDecodeError, csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f'{path}: expected a CSV file in UTF-8, found other data ({error})'
                              ) from None
 

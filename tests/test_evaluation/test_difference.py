@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmdet3d_medical.evaluation.functional import cpm_difference, froc
+from mmdet3d_medical.evaluation.functional import cpm_difference, froc, mean_cpm_difference
 from mmdet3d_medical.evaluation.functional.difference import Difference
 from mmdet3d_medical.evaluation.marks import Findings, Marks
 
@@ -80,3 +80,45 @@ def test_results_that_cannot_be_paired_are_refused():
     for other in (fewer, found_in(3, bootstraps=400), found_in(3, fp_rates=(1.0, 2.0))):
         with pytest.raises(ValueError, match='of the same scans'):
             cpm_difference(other, reference)
+
+
+def test_seeds_that_agree_tell_no_more_than_one():
+    once = cpm_difference(found_in(20), found_in(10))
+    assert mean_cpm_difference([found_in(20)] * 3, [found_in(10)] * 3) == once
+
+
+def test_seeds_that_differ_widen_the_interval():
+    # All scans alike, so only seeds matter: differences of 1 and 0. Two draws of them have the mean
+    # 0, 1/2 or 1; widened by sqrt 2 the ends are 1/2 - sqrt 2 / 2 and 1/2 + sqrt 2 / 2.
+    difference = mean_cpm_difference([found_in(40), found_in(40)], [found_in(0), found_in(40)])
+    assert difference.cpm == pytest.approx(0.5)
+    assert difference.ci95 == pytest.approx((0.5 - 0.5**0.5, 0.5 + 0.5**0.5))
+    assert difference.verdict == 'not resolved'
+
+
+def test_pairs_of_a_seed_stay_together():
+    # Either method spreads widely over seeds, but their difference is the same for each.
+    good, bad = [found_in(35), found_in(15)], [found_in(30), found_in(10)]
+    assert mean_cpm_difference(good, bad).verdict == 'better'
+    assert mean_cpm_difference(good, bad[::-1]).verdict == 'not resolved'
+
+
+def test_seeds_and_scans_are_drawn_jointly():
+    found = [(25, 20), (31, 22), (18, 21)]
+    difference = mean_cpm_difference(*zip(*[map(found_in, pair) for pair in found], strict=True))
+    scans = np.random.default_rng(0).multinomial(40, [1 / 40] * 40, 500)
+    seeds = np.random.default_rng(0).integers(3, size=(3, 500))
+    expected = []
+    for number in range(500):
+        drawn = [(scans[number][:a].sum() - scans[number][:b].sum()) / 40 for a, b in found]
+        mean = sum(drawn) / 3
+        picked = sum(drawn[seed] for seed in seeds[:, number]) / 3
+        expected.append(mean + (3 / 2) ** 0.5 * (picked - mean))
+    assert difference.ci95 == pytest.approx(tuple(np.quantile(expected, [0.025, 0.975])))
+    assert difference.cpm == pytest.approx((5 + 9 - 3) / 3 / 40)
+
+
+def test_seeds_on_other_scans_are_refused():
+    fewer = froc(SCANS[:39], Marks.from_rows([]), NODULES, bootstraps=500)
+    with pytest.raises(ValueError, match='of the same scans'):
+        mean_cpm_difference([found_in(3), fewer], [found_in(3), fewer])

@@ -34,6 +34,20 @@ def test_marks_survive_writing_and_reading(tmp_path):
     assert again.diameters[0] == 4.5 and math.isnan(again.diameters[1])
 
 
+def test_compressed_marks(tmp_path):
+    marks = Marks.from_rows([('a', (1, 2, 3), 0.5, 4.0, '')] * 100)
+    plain, packed, again = (tmp_path / name for name in ('m.csv', 'm.csv.gz', 'n.csv.gz'))
+    for path in (plain, packed, again):
+        write_marks(path, marks)
+    assert packed.read_bytes() == again.read_bytes()
+    assert packed.stat().st_size < plain.stat().st_size / 10
+    assert read_marks(packed).centers.tolist() == marks.centers.tolist()
+    for damaged in (packed.read_bytes()[:50], plain.read_bytes()):
+        packed.write_bytes(damaged)
+        with pytest.raises(ValueError, match='m.csv.gz: expected a CSV file'):
+            read_marks(packed)
+
+
 def test_classes_are_written_and_select_rows(tmp_path):
     rows = [('a', (0, 0, 0), 0.5, 4.0, 'cyst'), ('b', (0, 0, 0), 0.6, 4.0, 'stone')]
     write_marks(tmp_path / 'marks.csv', Marks.from_rows(rows))

@@ -1,7 +1,7 @@
 """Scores as plain functions."""
 
 from .average_precision import average_precision
-from .difference import Difference, cpm_difference
+from .difference import Difference, cpm_difference, mean_cpm_difference
 from .froc import FP_RATES, FROCResult, froc
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     'average_precision',
     'cpm_difference',
     'froc',
+    'mean_cpm_difference',
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from .froc import FROCResult, interval
 
@@ -47,6 +50,51 @@ def cpm_difference(result: FROCResult, reference: FROCResult) -> Difference:
     Raises:
         ValueError: If the two are of different scans, lesions, rates or numbers of bootstraps.
     """
+    return mean_cpm_difference([result], [reference])
+
+
+def mean_cpm_difference(
+    results: Sequence[FROCResult], references: Sequence[FROCResult], seed: int = 0
+) -> Difference:
+    """Difference in mean CPM of two methods trained with the same seeds.
+
+    Its interval is that of a joint bootstrap over scans and seeds: each sample scores all results
+    on the same drawn scans and draws as many pairs of result and reference as there are, with
+    replacement. Drawing from S seeds shows (S - 1) / S of the variance over seeds, so the deviation
+    of what is drawn from the mean of all seeds is widened by sqrt(S / (S - 1)) (Rao and Wu, JASA
+    1988). With few seeds the interval is still too narrow: simulated with three, and a spread over
+    seeds of one or two times the standard error over scans, it holds the truth in 94 or 90 % of
+    cases. With one seed it tells of other scans only.
+
+    Args:
+        results: One for each seed.
+        references: Of the same seeds in the same order; otherwise as in :func:`cpm_difference`.
+        seed: Of the draws of seeds.
+
+    Raises:
+        ValueError: As :func:`cpm_difference`.
+    """
+    for result in (*results, *references):
+        _check_comparable(result, references[0])
+    pairs = list(zip(results, references, strict=True))
+    change = float(np.mean([result.cpm - reference.cpm for result, reference in pairs]))
+    samples = np.array([(a.samples - b.samples).mean(axis=1) for a, b in pairs])
+    ends = interval(_drawn_seeds(samples, seed)[:, None])[:, 0].tolist() if samples.size else None
+    return Difference(change, tuple(ends) if ends else None)
+
+
+def _drawn_seeds(samples: np.ndarray, seed: int) -> np.ndarray:
+    """(B,) mean over drawn seeds of (S, B) samples, with the spread that S seeds stand for."""
+    seeds, number = samples.shape
+    mean = samples.mean(axis=0)
+    if seeds == 1:
+        return mean
+    draws = np.random.default_rng(seed).integers(seeds, size=(seeds, number))
+    drawn = np.take_along_axis(samples, draws, axis=0).mean(axis=0)
+    return mean + np.sqrt(seeds / (seeds - 1)) * (drawn - mean)
+
+
+def _check_comparable(result: FROCResult, reference: FROCResult) -> None:
     described = [
         (one.scans, one.tp + one.fn, one.fp_rates, len(one.samples)) for one in (result, reference)
     ]
@@ -55,6 +103,3 @@ def cpm_difference(result: FROCResult, reference: FROCResult) -> Difference:
             'only results of the same scans can be compared: expected equal scans, lesions, rates '
             f'and bootstraps, found {described[0]} and {described[1]}'
         )
-    differences = (result.samples - reference.samples).mean(axis=1, keepdims=True)
-    ends = interval(differences)[:, 0].tolist() if len(differences) else None
-    return Difference(result.cpm - reference.cpm, tuple(ends) if ends else None)
