@@ -69,10 +69,11 @@ def test_ramps_by_hand():
     assert weights(linear, [4]) == [1]  # a resumed training
 
 
-def guess_of(targets) -> Guess:
+def guess_of(targets, metas=()) -> Guess:
     targets = torch.tensor(targets, dtype=torch.float32)[..., None]
     corner = 4.0 * torch.arange(targets.shape[1])[:, None]
-    return Guess(targets, torch.cat([corner.expand(-1, 3), corner.expand(-1, 3) + 4], 1), [], 0)
+    priors = torch.cat([corner.expand(-1, 3), corner.expand(-1, 3) + 4], 1)
+    return Guess(targets, priors, [], 0, metas)
 
 
 def test_mass_and_histogram_by_hand():
@@ -105,19 +106,17 @@ def index(tmp_path):
     return str(tmp_path / 'index.json')
 
 
-def test_precision_and_recall_over_a_window(index, make_sample):
+def test_precision_and_recall_over_a_window(index):
     hook, model = SemiSupervisedHook(ann_file=index, interval=2, window=1), Model()
     runner = make_runner(model)
     hook.before_train(runner)
-    known, unknown = make_sample([]), make_sample([])
-    known.set_metainfo(dict(scan_id='a', geometry=PATCH))
-    unknown.set_metainfo(dict(scan_id='b', geometry=PATCH))
-    batch = dict(data_samples=dict(sup=[known, None, None], unsup=[None, known, unknown]))
+    metas = [dict(scan_id=scan_id, geometry=PATCH) for scan_id in 'ab']
 
     def look(targets):
-        model.last_guess = guess_of([targets, [1.0] * 4])  # of the unknown scan nothing counts
+        # Of scan b nothing is known, so nothing counts.
+        model.last_guess = guess_of([targets, [1.0] * 4], metas)
         for runner.iter in (0, 1):  # every other iteration
-            hook.after_train_iter(runner, runner.iter, batch)
+            hook.after_train_iter(runner, runner.iter)
 
     look([0.9, 0.2, 0.0, 0.0])
     assert scalars(runner)['train/guess_recall'] == 0
@@ -130,14 +129,14 @@ def test_precision_and_recall_over_a_window(index, make_sample):
     assert scalars(runner)['train/guess_recall'] == scalars(runner)['train/guess_precision'] == 1
 
 
-def test_nothing_is_divided_by_zero(index, make_sample):
+def test_nothing_is_divided_by_zero(index):
     hook, model = SemiSupervisedHook(ann_file=index, interval=1), Model()
-    runner, sample = make_runner(model), make_sample([])
+    runner = make_runner(model)
     hook.before_train(runner)
     for scan_id in ('b', 'a'):
-        sample.set_metainfo(dict(scan_id=scan_id, geometry=PATCH.cropped((8, 8, 8), SHAPE)))
-        model.last_guess = guess_of([[0.0] * 4])
-        hook.after_train_iter(runner, 0, dict(data_samples=dict(unsup=[sample])))
+        meta = dict(scan_id=scan_id, geometry=PATCH.cropped((8, 8, 8), SHAPE))
+        model.last_guess = guess_of([[0.0] * 4], [meta])
+        hook.after_train_iter(runner, 0)
     assert 'train/guess_mass' in scalars(runner)
     assert not {'train/guess_recall', 'train/guess_precision'} & set(scalars(runner))
 

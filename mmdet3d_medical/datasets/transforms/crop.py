@@ -72,10 +72,7 @@ class RandomCrop3D(BaseTransform):
         if anywhere or len(boxes) == 0:
             return rng.integers(lowest, highest + 1)
         box = boxes[rng.integers(len(boxes))]
-        play = np.maximum(size - (box[3:] - box[:3]), 0) / 2 * self.jitter
-        middle = (box[:3] + box[3:] - size) / 2
-        start = np.rint(middle + rng.uniform(-play, play)).astype(int)
-        return np.clip(start, lowest, highest)
+        return np.clip(start_around(box, size, self.jitter, rng), lowest, highest)
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(size={self.size.tolist()}, '
@@ -116,6 +113,21 @@ class RandomResizedCrop3D(RandomCrop3D):
 
     def __repr__(self) -> str:
         return super().__repr__()[:-1] + f', scale_range={self.scale_range})'
+
+
+def start_around(box: np.ndarray, size: np.ndarray, jitter: float,
+                 rng: np.random.Generator) -> np.ndarray:
+    """First voxel (3,) of a patch with a box (6,) displaced from its middle.
+
+    Args:
+        box: Voxel edges.
+        size: Of the patch (D, H, W).
+        jitter: As in :class:`RandomCrop3D`; a box that does not fit stays in the middle.
+        rng: Draws the displacement.
+    """
+    play = np.maximum(size - (box[3:] - box[:3]), 0) / 2 * jitter
+    middle = (box[:3] + box[3:] - size) / 2
+    return np.rint(middle + rng.uniform(-play, play)).astype(int)
 
 
 def inner_boxes(results: dict, shape: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import nn
 from mmdet3d_medical.registry import HOOKS
 
 from .guess_quality import Counts, KnownLesions, count_guesses
+
+if TYPE_CHECKING:
+    from mmdet3d_medical.models.detectors.guess import Guess
 
 BINS = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)  # of the histogram of guessed targets
 RAMPS = {
@@ -134,7 +137,7 @@ class SemiSupervisedHook(Hook):
             return
         scalars = dict(unsup_weight=model.unsup_weight, **self._describe(model.last_guess.cls))
         if self._known is not None:
-            scalars.update(self._judge(model.last_guess, data_batch['data_samples']))
+            scalars.update(self._judge(model.last_guess))
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f'train/{name}', value)
         self._warn(runner)
@@ -153,11 +156,10 @@ class SemiSupervisedHook(Hook):
             **{f'guess_{low:g}-{high:g}': share for low, high, share in ranges},
         )
 
-    def _judge(self, guess, samples: Mapping) -> dict[str, float]:
+    def _judge(self, guess: Guess) -> dict[str, float]:
         """Precision and recall over the window, where there is something to divide by."""
-        samples = [sample for sample in samples['unsup'] if sample is not None]
-        for targets, sample in zip(guess.cls, samples, strict=True):
-            boxes = self._known.in_patch(sample.metainfo)
+        for targets, meta in zip(guess.cls, guess.metas, strict=True):
+            boxes = self._known.in_patch(meta)
             if boxes is not None:
                 self._counts.append(count_guesses(targets, guess.priors, *boxes))
         total = Counts(*np.sum(self._counts or [Counts(0, 0, 0, 0)], axis=0).tolist())

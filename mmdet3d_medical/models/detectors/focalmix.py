@@ -14,7 +14,7 @@ from mmdet.structures import DetDataSample
 from mmengine.dist import get_rank
 from torch import Tensor, nn
 
-from mmdet3d_medical.registry import MODELS, TRANSFORMS
+from mmdet3d_medical.registry import MODELS, TASK_UTILS, TRANSFORMS
 
 from ..data_preprocessors import BranchDataPreprocessor
 from ..dense_heads.targets import DenseTargets, missing_of_protocol, rows_of
@@ -52,8 +52,10 @@ class FocalMixDetector(BaseDetector):
         teacher: ``dict(momentum=m)`` guesses with a moving average of the detector, parameters
             and buffers: teacher = (1 - m) * teacher + m * detector after each step, done by
             ``SemiSupervisedHook``. Default: the detector itself guesses, as in the paper.
-        seed: Views and MixUp are drawn from (seed, number of the step, rank). The number is kept
-            in checkpoints, so a resumed training draws the same.
+        unlabeled_crop: Config of :class:`CandidateCrop`, which cuts larger unlabeled patches around
+            what the guessing model takes for lesions. Default: they are taken as they come.
+        seed: Crops, views and MixUp are drawn from (seed, number of the step, rank). The number is
+            kept in checkpoints, so a resumed training draws the same.
         data_preprocessor: Default: the detector's, for each branch.
         init_cfg: As in mmengine's ``BaseModule``.
 
@@ -77,6 +79,7 @@ class FocalMixDetector(BaseDetector):
         unsup_weight: float = 1.0,
         unsup_loss: dict | None = None,
         teacher: dict | None = None,
+        unlabeled_crop: dict | None = None,
         seed: int = 0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list | None = None,
@@ -93,6 +96,7 @@ class FocalMixDetector(BaseDetector):
         self.unsup_loss = MODELS.build(unsup_loss) if unsup_loss else None
         self.teacher = _teacher_of(built) if teacher else None
         self.momentum = teacher['momentum'] if teacher else 1.0
+        self.unlabeled_crop = TASK_UTILS.build(unlabeled_crop) if unlabeled_crop else None
         self.seed = seed
         self.register_buffer('step', torch.zeros((), dtype=torch.long))
         self.last_guess: Guess | None = None
@@ -121,11 +125,12 @@ class FocalMixDetector(BaseDetector):
         if not isinstance(batch_inputs, Mapping):
             batch_inputs, batch_data_samples = dict(sup=batch_inputs), dict(sup=batch_data_samples)
         batch_inputs = {name: part for name, part in batch_inputs.items() if len(part)}
-        inputs = _joined(batch_inputs)
         if self.teacher is not None and self.step == 0:
             self.update_teacher(momentum=1.0)  # weights were initialised or loaded meanwhile
         rng = np.random.default_rng([self.seed, int(self.step), get_rank()])
-        parts, self.last_guess = [], None
+        if self.unlabeled_crop is not None and 'unsup' in batch_inputs:
+            batch_inputs, batch_data_samples = self._cropped(batch_inputs, batch_data_samples, rng)
+        inputs, parts, self.last_guess = _joined(batch_inputs), [], None
         if 'sup' in batch_inputs:
             parts.append(self._labeled(batch_inputs['sup'], batch_data_samples['sup']))
         if 'unsup' in batch_inputs:
@@ -140,6 +145,20 @@ class FocalMixDetector(BaseDetector):
         outs = self.detector.bbox_head(self.extract_feat(inputs))
         return self._losses(outs, targets, len(batch_inputs.get('sup', ())))
 
+    def _cropped(
+        self, inputs: Mapping[str, Tensor], samples: Mapping[str, Samples], rng: np.random.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Samples]]:
+        """The batch with a part of each unlabeled patch."""
+        part, moved = self.unlabeled_crop(
+            self.guessing_model, inputs['unsup'], samples['unsup'], self.guesser.statistics, rng
+        )
+        return {**inputs, 'unsup': part}, {**samples, 'unsup': moved}
+
+    @property
+    def guessing_model(self) -> nn.Module:
+        """The teacher, where there is one, else the detector."""
+        return self.detector if self.teacher is None else self.teacher
+
     def _labeled(self, inputs: Tensor, samples: Samples) -> tuple[DenseTargets, list[Tensor]]:
         """Targets and objects from annotations."""
         targets = targets_of(self.detector.bbox_head, samples, tuple(inputs.shape[2:]))
@@ -149,8 +168,8 @@ class FocalMixDetector(BaseDetector):
         self, inputs: Tensor, samples: Samples, rng: np.random.Generator
     ) -> tuple[DenseTargets, list[Tensor]]:
         """Targets and objects that the model guesses; there are no boxes to regress."""
-        model = self.detector if self.teacher is None else self.teacher
-        self.last_guess = guess = self.guesser(model, inputs, rng, _spacings(samples))
+        metas = [sample.metainfo for sample in samples]
+        self.last_guess = guess = self.guesser(self.guessing_model, inputs, rng, metas)
         weight = guess.cls.new_ones(guess.cls.shape[:2])
         box = guess.cls.new_zeros(*guess.cls.shape[:2], guess.box_width)
         return DenseTargets(guess.cls, weight, box, torch.zeros_like(weight)), guess.boxes
@@ -233,12 +252,6 @@ def _joined(batches: Mapping[str, Tensor]) -> Tensor:
             f'branches {sorted(batches)}'
         )
     return torch.cat(patches)
-
-
-def _spacings(samples: Samples) -> list[np.ndarray]:
-    """Voxel sizes (z, y, x) in mm of those samples that tell them."""
-    geometries = [sample.metainfo.get('geometry') for sample in samples]
-    return [geometry.spacing_zyx for geometry in geometries if geometry is not None]
 
 
 def _teacher_of(detector: nn.Module) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -29,12 +29,14 @@ class Guess:
         priors: (N, 6).
         boxes: For each patch (K, 6), the objects found with confidence.
         box_width: Regression outputs R of a prior.
+        metas: Meta information of each patch, which tells where it lies.
     """
 
     cls: Tensor
     priors: Tensor
     boxes: list[Tensor]
     box_width: int
+    metas: Sequence[Mapping] = ()
 
 
 def sharpen(p: Tensor, temperature: float, center: float = 0.5) -> Tensor:
@@ -108,7 +110,7 @@ class TargetGuesser:
         detector: nn.Module,
         inputs: Tensor,
         rng: np.random.Generator,
-        spacings: Sequence[Sequence[float]] = (),
+        metas: Sequence[Mapping] = (),
     ) -> Guess:
         """Guess the targets of patches.
 
@@ -116,14 +118,14 @@ class TargetGuesser:
             detector: With ``extract_feat`` and a ``bbox_head`` that meets the protocol.
             inputs: (B, C, D, H, W).
             rng: Draws the views.
-            spacings: Of each patch (z, y, x) in mm.
+            metas: Of each patch; the ``geometry`` of those that have one tells the spacing.
 
         Raises:
             ValueError: If the prior set is not closed under a view.
         """
         head, shape = detector.bbox_head, tuple(inputs.shape[2:])
         priors = head.priors(shape)
-        views = self.views.draw(rng, shape, priors, spacings)
+        views = self.views.draw(rng, shape, priors, _spacings(metas))
         indices = [self.permutations.of(view, priors, shape) for view in views]
         total, first_deltas = 0.0, None
         with guessing(detector, self.statistics):
@@ -135,7 +137,7 @@ class TargetGuesser:
         boxes = [priors.new_zeros(0, 6)] * len(inputs)
         if hasattr(head, 'decode') and first_deltas.shape[-1]:
             boxes = self._objects(head, cls, priors, first_deltas, views[0], indices[0], shape)
-        return Guess(cls, priors, boxes, first_deltas.shape[-1])
+        return Guess(cls, priors, boxes, first_deltas.shape[-1], metas)
 
     def _predict(
         self, detector: nn.Module, inputs: Tensor, views: Sequence[View]
@@ -156,12 +158,27 @@ class TargetGuesser:
         """
         found = []
         for scores, row in zip(cls.amax(dim=-1), deltas, strict=True):
-            best = scores.topk(min(_MAX_OBJECTS, len(scores)))
-            best = best.indices[best.values >= self.confidence]
+            best = _best(scores, self.confidence)
             boxes = head.decode(priors[index[best]], row[index[best]])
             boxes = view.inverse().apply_to_boxes(boxes, [shape[axis] for axis in view.order])
             found.append(boxes[nms3d(boxes, scores[best], _OBJECT_IOU)])
         return found
+
+
+def distinct(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+    """Indices of the boxes (N, 6) that score at least the threshold and that NMS leaves."""
+    best = _best(scores, threshold)
+    return best[nms3d(boxes[best], scores[best], _OBJECT_IOU)]
+
+
+def _best(scores: Tensor, threshold: float) -> Tensor:
+    best = scores.topk(min(_MAX_OBJECTS, len(scores)))
+    return best.indices[best.values >= threshold]
+
+
+def _spacings(metas: Sequence[Mapping]) -> list[np.ndarray]:
+    """Voxel sizes (z, y, x) in mm of those patches that tell them."""
+    return [meta['geometry'].spacing_zyx for meta in metas if meta.get('geometry') is not None]
 
 
 @contextmanager
