@@ -6,16 +6,20 @@ import pytest
 import yaml
 
 from mmdet3d_medical.benchmark.data import BenchmarkData, read_data
+from mmdet3d_medical.benchmark.runs import Bench
 
+TOOLS = Path(__file__).parents[2] / 'tools'
+PLAIN = 'configs/focalmix/retina3d_fpn_phantom_10l-0u.py'
+MIXED = 'configs/focalmix/retina3d_fpn_phantom_10l-100u.py'
 DATA = dict(name='tiny', scans=10, seed=3, shape=[40, 40, 40], spacing=[2, 2, 2], draws=2,
             subsets=dict(training=[0, 1, 2, 3], validation=[4], test=[5, 6, 7, 8, 9]),
             labeled=[1, 2], unlabeled=[2])
 TABLE = dict(title='A table', data='data.yml', scored_on='test', seeds=[0, 1],
              options={'train_cfg.max_iters': 4}, rows=[
-                 dict(name='plain', config='plain.py'),
-                 dict(name='mixed', label='with MixUp', config='mixed.py', baseline='plain',
+                 dict(name='plain', config=PLAIN),
+                 dict(name='mixed', label='with MixUp', config=MIXED, baseline='plain',
                       options={'model.seed': 1}, paper=0.5),
-                 dict(name='later', config='plain.py', start='plain', baseline='plain')])
+                 dict(name='later', config=PLAIN, start='plain', baseline='plain')])
 
 
 @pytest.fixture(scope='session')
@@ -39,3 +43,9 @@ def write_table(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def bench(data, tmp_path) -> Bench:
+    return Bench(TOOLS, *data, scored_on='test', work=tmp_path / 'work',
+                 results=tmp_path / 'results')

@@ -1,0 +1,77 @@
+"""The commands of a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .runs import Bench, Run
+
+
+def train_command(bench: Bench, run: Run) -> list[str]:
+    """Train on the benchmark's data without validation, or go on from the last checkpoint."""
+    setting = run.setting
+    options = {
+        **setting.options,
+        **_training_data(bench, run),
+        **dict(val_cfg=None, val_dataloader=None, val_evaluator=None),
+    }
+    if run.start:
+        options['load_from'] = bench.checkpoint(run.start)
+    return [
+        *(sys.executable, str(bench.tools / 'train.py'), bench.config_path(setting)),
+        *('--work-dir', str(bench.folder(run)), '--resume', '--seed', str(run.seed)),
+        *['--amp'] * setting.amp,
+        *('--cfg-options', *_spell_options(options)),
+    ]
+
+
+def test_command(bench: Bench, run: Run) -> list[str]:
+    """Find marks in the scans that are scored, in ``marks.csv`` of the run's folder."""
+    folder = bench.folder(run)
+    split = bench.data.split(f'{bench.scored_on}.txt', run.seed)
+    options = {**run.setting.options, **_source('test_dataloader.dataset', bench.root, split)}
+    return [
+        *(sys.executable, str(bench.tools / 'test.py'), bench.config_path(run.setting)),
+        *(str(bench.checkpoint(run)), '--work-dir', str(folder)),
+        *('--out', str(folder / 'marks.csv'), '--cfg-options', *_spell_options(options)),
+    ]
+
+
+def _training_data(bench: Bench, run: Run) -> dict[str, Any]:
+    """Options that let a config train on the benchmark's lists of the names that it has."""
+    cfg, options = bench.config(run.setting), {}
+    for key, dataset in _datasets(cfg.train_dataloader.dataset, 'train_dataloader.dataset'):
+        name = Path(dataset.get('split') or 'train.txt').name
+        options |= _source(key, bench.root, bench.data.split(name, run.seed))
+    for number, hook in enumerate(cfg.get('custom_hooks') or []):
+        if hook.get('ann_file'):
+            options[f'custom_hooks.{number}.ann_file'] = bench.root / 'index.json'
+    return options
+
+
+def _datasets(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
+    """Dotted key and config of each data set in a config."""
+    if isinstance(node, Mapping) and 'data_root' in node:
+        yield key, node
+    elif isinstance(node, (Mapping, list, tuple)):
+        parts = node.items() if isinstance(node, Mapping) else enumerate(node)
+        for name, part in parts:
+            yield from _datasets(part, f'{key}.{name}')
+
+
+def _source(key: str, root: Path, split: str) -> dict[str, Any]:
+    return {f'{key}.data_root': root, f'{key}.split': split, f'{key}.subsets': None}
+
+
+def _spell_options(options: Mapping[str, Any]) -> list[str]:
+    """Options as ``--cfg-options`` takes them."""
+    return [f'{key}={_spell(value)}' for key, value in options.items()]
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f'[{",".join(map(_spell, value))}]'
+    return str(value)

@@ -1,0 +1,240 @@
+"""Runs of a benchmark: one training and its test, with a folder and a result of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.datasets.index import write_json
+from mmdet3d_medical.evaluation.marks import read_marks, write_marks
+
+from .data import BenchmarkData
+from .scores import influential_marks, score_marks
+from .table import Setting, Table
+
+TRAINING = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'custom_hooks')
+
+
+@dataclass(frozen=True)
+class Run:
+    """A setting with one seed."""
+
+    setting: Setting
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Where its files lie, below a folder."""
+        return f'{self.row}_seed{self.seed}'
+
+    @property
+    def row(self) -> str:
+        """What all seeds of a row have in common."""
+        return f'{self.setting.table}/{self.setting.name}'
+
+    @property
+    def start(self) -> Run | None:
+        """The run from whose last checkpoint this one starts."""
+        return Run(self.setting.start, self.seed) if self.setting.start else None
+
+
+def runs_of(table: Table, only: Iterable[str] = ()) -> list[Run]:
+    """The runs that a table shows, one seed of all rows after the other.
+
+    Args:
+        table: The table.
+        only: Names of rows; none means all.
+
+    Raises:
+        ValueError: If the table has no such row.
+    """
+    unknown = sorted(set(only) - set(table.rows))
+    if unknown:
+        raise ValueError(f'{table.path} has no rows {unknown}, it has {list(table.rows)}')
+    rows = [table.rows[name] for name in only] or table.rows.values()
+    return [Run(row.setting, seed) for seed in table.seeds for row in rows]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where runs find what they need, and leave what they give.
+
+    Attributes:
+        tools: Folder of ``train.py`` and ``test.py``; configs are named from its parent.
+        data: The data set.
+        root: Where it is.
+        scored_on: The part of it that is scored.
+        work: Folder of logs and checkpoints.
+        results: Folder of what is kept of finished runs.
+    """
+
+    tools: Path
+    data: BenchmarkData
+    root: Path
+    scored_on: str
+    work: Path
+    results: Path
+
+    def folder(self, run: Run) -> Path:
+        return self.work / run.name
+
+    def log(self, run: Run, what: str) -> Path:
+        """What the last 'train' or 'test' printed, and those before."""
+        return self.folder(run) / f'{what}.log'
+
+    def result(self, run: Run) -> Path:
+        """The file that a finished run has."""
+        return self.results / f'{run.name}.json'
+
+    def marks(self, run: Run) -> Path:
+        return self.results / f'{run.name}.csv.gz'
+
+    def config(self, setting: Setting) -> Config:
+        return load_config(self.config_path(setting), options=dict(setting.options))
+
+    def config_path(self, setting: Setting) -> str:
+        return str(self.tools.parent / setting.config)
+
+    def steps(self, run: Run) -> int:
+        return self.config(run.setting).train_cfg.max_iters
+
+    def checkpoint(self, run: Run) -> Path | None:
+        """The last checkpoint of a run that is trained to its end."""
+        path = self.folder(run) / f'iter_{self.steps(run)}.pth'
+        latest = path.with_name('last_checkpoint')  # written when a checkpoint is complete
+        complete = latest.is_file() and Path(latest.read_text()).name == path.name
+        return path if complete and path.is_file() else None
+
+    def plan(self, runs: Iterable[Run]) -> list[Run]:
+        """What is to be run for results of all these, each after what it starts from."""
+        planned: dict[str, Run] = {}
+
+        def add(run: Run, has: Callable[[Run], Any]) -> None:
+            if run.name not in planned and not has(run):
+                if run.start and not self.checkpoint(run):
+                    add(run.start, self.checkpoint)
+                planned[run.name] = run
+
+        for run in runs:
+            add(run, lambda run: self.result(run).is_file())
+        return list(planned.values())
+
+    def describe(self, run: Run) -> dict:
+        """What decides a training, as plain values. ``settings`` is a hash of the whole config."""
+        setting, start = run.setting, run.start
+        return dict(
+            row=setting.name,
+            seed=run.seed,
+            config=setting.config,
+            options=dict(setting.options),
+            amp=setting.amp,
+            start=start.name if start else None,
+            data=self.data.name,
+            settings=self._settings_hash(setting),
+        )
+
+    def _settings_hash(self, setting: Setting | None) -> str:
+        if setting is None:
+            return ''
+        cfg = self.config(setting).to_dict()
+        parts = {name: cfg.get(name) for name in TRAINING}
+        parts |= dict(steps=cfg['train_cfg']['max_iters'], start=self._settings_hash(setting.start))
+        text = json.dumps(parts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def check(self, runs: Iterable[Run]) -> list[str]:
+        """Refuse results of other rows than the table has now.
+
+        Returns:
+            list[str]: Names of runs that were made when their config had other values.
+
+        Raises:
+            ValueError: Naming the result and what differs.
+        """
+        outdated = []
+        for run in runs:
+            asked = self.describe(run) | dict(scored_on=self.scored_on)
+            differ = _differences(self.result(run), asked)
+            if set(differ) == {'settings'}:
+                outdated.append(run.name)
+            elif differ:
+                raise ValueError(_made_otherwise(self.result(run), differ, 'it'))
+        return outdated
+
+    def claim(self, run: Run) -> None:
+        """Note what a run's folder is for, or refuse the folder of a run that was another.
+
+        Raises:
+            ValueError: Naming the folder and what differs.
+        """
+        note, asked = self._note(run), self.describe(run)
+        differ = _differences(note, asked)
+        if differ:
+            raise ValueError(_made_otherwise(note, differ, f'the folder {note.parent}'))
+        write_json(note, asked)
+
+    def _note(self, run: Run) -> Path:
+        return self.folder(run) / 'run.json'
+
+    def record(self, run: Run) -> None:
+        """Keep what a tested run found; the result is written last, and whole or not at all."""
+        truth = self.data.truth(self.scored_on)
+        marks = influential_marks(read_marks(self.folder(run) / 'marks.csv'), truth)
+        scratch = self.marks(run).with_name(f'.{self.marks(run).name}')
+        write_marks(scratch, marks)
+        scratch.replace(self.marks(run))
+        score = score_marks(read_marks(self.marks(run)), truth).to_dict()
+        self._write_result(
+            run,
+            steps=self.steps(run),
+            seconds=round(training_seconds(self.checkpoint(run)), 1),
+            cpm=score['cpm'],
+            sensitivity=score['sensitivity'],
+        )
+
+    def record_failure(self, run: Run, reason: str) -> None:
+        """Keep why a training cannot come to an end."""
+        self._write_result(run, failure=reason)
+
+    def _write_result(self, run: Run, **found: Any) -> None:
+        path = self.result(run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = json.loads(self._note(run).read_text())
+        write_json(path, {**made, 'scored_on': self.scored_on, **found})
+
+    def summary(self, run: Run) -> str:
+        """A finished run in a line."""
+        result = json.loads(self.result(run).read_text())
+        if 'failure' in result:
+            return f'failed: {result["failure"]}'
+        minutes = result['seconds'] / 60
+        return f'CPM {result["cpm"]:.3f}, {result["steps"]} steps in {minutes:.1f} min'
+
+
+def training_seconds(checkpoint: Path) -> float:
+    """Wall time of the steps that led to a checkpoint, those lost to interruptions left out."""
+    content = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    times, _ = content['message_hub']['log_scalars']['train/time'].data
+    return float(times.sum())
+
+
+def _differences(path: Path, asked: Mapping[str, Any]) -> dict[str, tuple]:
+    """By name what a file says and what is asked for, where they differ; {} without a file."""
+    if not path.is_file():
+        return {}
+    made = json.loads(path.read_text())
+    return {key: (made.get(key), value) for key, value in asked.items() if made.get(key) != value}
+
+
+def _made_otherwise(path: Path, differ: Mapping[str, tuple], what: str) -> str:
+    values = '; '.join(f'{key} {made!r}, now {asked!r}' for key, (made, asked) in differ.items())
+    return (f'{path} is of another run: {values}. Restore the table or the config, or delete '
+            f'{what} to run it again')

@@ -1,0 +1,79 @@
+"""Reproduce a table of the benchmark: run what is missing, then write the table and its plot.
+
+It can be stopped at any moment; the same command goes on where it was.
+
+Example:
+    python tools/analysis_tools/reproduce.py docs/benchmark/table1.yml --workers 2
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from mmdet3d_medical.apis import UsageError, at_least, run_tool
+from mmdet3d_medical.benchmark.data import read_data
+from mmdet3d_medical.benchmark.runner import Runner
+from mmdet3d_medical.benchmark.runs import Bench, runs_of
+from mmdet3d_medical.benchmark.table import read_table
+
+TOOLS = Path(__file__).parents[1]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('table', type=Path, metavar='TABLE.yml', help='what to run and to show')
+    parser.add_argument('--workers', type=at_least(1), default=2,
+                        help='runs at once, with one thread each (default: 2)')
+    parser.add_argument('--data', type=Path, metavar='DIR', help='the data set, made if it is not '
+                        'there (default: data/phantom_<name of the data set>)')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/benchmark'),
+                        metavar='DIR', help='logs and checkpoints (default: work_dirs/benchmark)')
+    parser.add_argument('--only', nargs='+', default=[], metavar='ROW',
+                        help='run these rows and what they start from')
+    parser.add_argument('--report-only', action='store_true',
+                        help='run nothing, write the table from the results that are there')
+    return parser.parse_args()
+
+
+def run_missing(args: argparse.Namespace, bench: Bench, runs: list) -> dict[str, str]:
+    """Run what has no result; what went wrong, by the names of runs."""
+    for name in bench.check(runs):
+        print(f'{name}: its config had other values when it was run. Delete '
+              f'{bench.results / name}.json to run it again.')
+    missing = bench.plan(runs)
+    print(f'{len(missing)} of {len(runs)} runs are to be done')
+    if not missing:
+        return {}
+    bench.data.make(bench.root, args.workers)
+    bench.data.check(bench.root)
+    runner = Runner(bench, missing, args.workers)
+    runner.run()
+    return runner.errors
+
+
+def main() -> None:
+    args = parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))  # so that processes are ended
+    table = read_table(args.table)
+    data = read_data(table.data)
+    bench = Bench(
+        tools=TOOLS,
+        data=data,
+        root=args.data or data.default_root,
+        scored_on=table.scored_on,
+        work=args.work_dir,
+        results=table.path.parent / 'results',
+    )
+    errors = {}
+    if not args.report_only:
+        errors = run_missing(args, bench, runs_of(table, args.only))
+    if errors:
+        raise UsageError(f'{len(errors)} runs ended with an error: '
+                         + '; '.join(f'{name}: {text}' for name, text in errors.items()))
+
+
+if __name__ == '__main__':
+    run_tool(main)
