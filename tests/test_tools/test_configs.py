@@ -46,7 +46,7 @@ def whole(path: Path):
 
 def puts_parts_together(path: Path) -> bool:
     text = path.read_text()
-    return '_base_ = [' in text or '_delete_' in text
+    return any(sign in text for sign in ('_base_ = [', '_delete_', "dict(type='"))
 
 
 def scans_of(cfg) -> list[tuple]:

@@ -45,7 +45,7 @@ class CandidateCrop:
         self,
         size: Sequence[int],
         prob: float = 0.5,
-        score_thr: float = 0.1,
+        score_thr: float = 0.3,
         jitter: float = 0.8,
         per_forward: int = 1,
     ):
