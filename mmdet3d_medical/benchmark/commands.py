@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .runs import Bench, Run
+from .runs import Bench
+from .table import Run
 
 
 def train_command(bench: Bench, run: Run) -> list[str]:

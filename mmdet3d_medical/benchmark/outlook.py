@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from .runs import Bench, Run
+from .runs import Bench
+from .table import Run
 
 STEP = re.compile(r'Iter\(train\) *\[ *(\d+)/\d+\].*? time: ([0-9.]+)')
 

@@ -17,7 +17,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from .commands import test_command, train_command
 from .outlook import Outlook, tail
-from .runs import Bench, Run
+from .runs import Bench
+from .table import Run
 
 POLL_SECONDS = 1.0
 DIVERGED = 'is not finite in iteration'  # what NonFiniteLossHook says

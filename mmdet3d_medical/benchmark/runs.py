@@ -17,50 +17,10 @@ from mmdet3d_medical.datasets.index import write_json
 from mmdet3d_medical.evaluation.marks import read_marks, write_marks
 
 from .data import BenchmarkData
-from .scores import influential_marks, score_marks
-from .table import Setting, Table
+from .scores import influential_marks, marks_file, result_file, score_marks
+from .table import Run, Setting
 
 TRAINING = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'custom_hooks')
-
-
-@dataclass(frozen=True)
-class Run:
-    """A setting with one seed."""
-
-    setting: Setting
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Where its files lie, below a folder."""
-        return f'{self.row}_seed{self.seed}'
-
-    @property
-    def row(self) -> str:
-        """What all seeds of a row have in common."""
-        return f'{self.setting.table}/{self.setting.name}'
-
-    @property
-    def start(self) -> Run | None:
-        """The run from whose last checkpoint this one starts."""
-        return Run(self.setting.start, self.seed) if self.setting.start else None
-
-
-def runs_of(table: Table, only: Iterable[str] = ()) -> list[Run]:
-    """The runs that a table shows, one seed of all rows after the other.
-
-    Args:
-        table: The table.
-        only: Names of rows; none means all.
-
-    Raises:
-        ValueError: If the table has no such row.
-    """
-    unknown = sorted(set(only) - set(table.rows))
-    if unknown:
-        raise ValueError(f'{table.path} has no rows {unknown}, it has {list(table.rows)}')
-    rows = [table.rows[name] for name in only] or table.rows.values()
-    return [Run(row.setting, seed) for seed in table.seeds for row in rows]
 
 
 @dataclass(frozen=True)
@@ -91,11 +51,7 @@ class Bench:
         return self.folder(run) / f'{what}.log'
 
     def result(self, run: Run) -> Path:
-        """The file that a finished run has."""
-        return self.results / f'{run.name}.json'
-
-    def marks(self, run: Run) -> Path:
-        return self.results / f'{run.name}.csv.gz'
+        return result_file(self.results, run)
 
     def config(self, setting: Setting) -> Config:
         return load_config(self.config_path(setting), options=dict(setting.options))
@@ -188,10 +144,11 @@ class Bench:
         """Keep what a tested run found; the result is written last, and whole or not at all."""
         truth = self.data.truth(self.scored_on)
         marks = influential_marks(read_marks(self.folder(run) / 'marks.csv'), truth)
-        scratch = self.marks(run).with_name(f'.{self.marks(run).name}')
+        path = marks_file(self.results, run)
+        scratch = path.with_name(f'.{path.name}')
         write_marks(scratch, marks)
-        scratch.replace(self.marks(run))
-        score = score_marks(read_marks(self.marks(run)), truth).to_dict()
+        scratch.replace(path)
+        score = score_marks(read_marks(path), truth).to_dict()
         self._write_result(
             run,
             steps=self.steps(run),

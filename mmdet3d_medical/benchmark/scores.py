@@ -1,6 +1,8 @@
-"""Scores of a benchmark's runs, from the marks that are kept of them."""
+"""Marks of a benchmark's runs, and their scores."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
@@ -9,8 +11,19 @@ from mmdet3d_medical.evaluation.functional.froc import match_marks
 from mmdet3d_medical.evaluation.marks import Marks
 
 from .data import Truth
+from .table import Run
 
 KEPT_FP_RATE = 2 * max(FP_RATES)  # false positives per scan; twice, for scans that are resampled
+
+
+def result_file(results: Path, run: Run) -> Path:
+    """The file that a finished run has in the folder of results."""
+    return results / f'{run.name}.json'
+
+
+def marks_file(results: Path, run: Run) -> Path:
+    """Its marks."""
+    return results / f'{run.name}.csv.gz'
 
 
 def influential_marks(marks: Marks, truth: Truth) -> Marks:

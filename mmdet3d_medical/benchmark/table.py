@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,46 @@ class Table:
         return self.path.stem
 
 
+@dataclass(frozen=True)
+class Run:
+    """A setting with one seed."""
+
+    setting: Setting
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Where its files lie, below a folder."""
+        return f'{self.row}_seed{self.seed}'
+
+    @property
+    def row(self) -> str:
+        """What all seeds of a row have in common."""
+        return f'{self.setting.table}/{self.setting.name}'
+
+    @property
+    def start(self) -> Run | None:
+        """The run from whose last checkpoint this one starts."""
+        return Run(self.setting.start, self.seed) if self.setting.start else None
+
+
+def runs_of(table: Table, only: Iterable[str] = ()) -> list[Run]:
+    """The runs that a table shows, one seed of all rows after the other.
+
+    Args:
+        table: The table.
+        only: Names of rows; none means all.
+
+    Raises:
+        ValueError: If the table has no such row.
+    """
+    unknown = sorted(set(only) - set(table.rows))
+    if unknown:
+        raise ValueError(f'{table.path} has no rows {unknown}, it has {list(table.rows)}')
+    rows = [table.rows[name] for name in only] or table.rows.values()
+    return [Run(row.setting, seed) for seed in table.seeds for row in rows]
+
+
 def read_table(path: str | Path) -> Table:
     """Read a table file; ``docs/benchmark/README.md`` describes what is in it.
 
@@ -114,6 +154,8 @@ def _read(path: Path, readers: tuple[Path, ...]) -> Table:
         if row.baseline is not None and row.baseline not in rows:
             raise ValueError(f'{path}: row {name} has the baseline {row.baseline!r}, but the rows '
                              f'are {list(rows)}')
+        if table.x_label and row.x is None:
+            raise ValueError(f'{path} has an x_label, so row {name} needs an x')
     return table
 
 

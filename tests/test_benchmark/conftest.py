@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from mmdet3d_medical.benchmark.data import BenchmarkData, read_data
 from mmdet3d_medical.benchmark.runs import Bench
+from mmdet3d_medical.benchmark.scores import marks_file, result_file, score_marks
+from mmdet3d_medical.datasets.index import write_json
+from mmdet3d_medical.evaluation.marks import Marks, write_marks
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 PLAIN = 'configs/focalmix/retina3d_fpn_phantom_10l-0u.py'
@@ -49,3 +53,26 @@ def write_table(tmp_path):
 def bench(data, tmp_path) -> Bench:
     return Bench(TOOLS, *data, scored_on='test', work=tmp_path / 'work',
                  results=tmp_path / 'results')
+
+
+@pytest.fixture
+def write_result(bench):
+    """Function that writes the result of a run that found some nodules and was wrong elsewhere."""
+
+    def write(run, found, false=3, **changes) -> None:
+        truth = bench.data.truth('test')
+        rng = np.random.default_rng(run.seed)
+        nodules = [number for number, scan in enumerate(truth.nodules.scan_ids)
+                   if scan in truth.scan_ids]
+        rows = [(truth.nodules.scan_ids[number], truth.nodules.centers[number])
+                for number in nodules[:found]]
+        rows += [(scan, (1000, 0, 0)) for scan in truth.scan_ids[:false]]
+        marks = Marks.from_rows((*row, score, np.nan, '')
+                                for row, score in zip(rows, rng.random(len(rows)), strict=True))
+        write_marks(marks_file(bench.results, run), marks)
+        score = score_marks(marks, truth).to_dict()
+        result = dict(cpm=score['cpm'], sensitivity=score['sensitivity'], steps=4, seconds=90.0)
+        write_json(result_file(bench.results, run),
+                   {**bench.describe(run), 'scored_on': 'test', **result, **changes})
+
+    return write

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from mmdet3d_medical.benchmark import outlook, runner, runs
-from mmdet3d_medical.benchmark.runs import runs_of
-from mmdet3d_medical.benchmark.table import read_table
+from mmdet3d_medical.benchmark.scores import marks_file
+from mmdet3d_medical.benchmark.table import read_table, runs_of
 
 TRAIN = """
 import pathlib, sys, time
@@ -63,7 +63,7 @@ def test_each_run_is_trained_tested_and_recorded(bench, missing, scripts, capsys
         result = json.loads(bench.result(run).read_text())
         assert (result['steps'], result['seconds'], result['cpm']) == (4, 2.0, 0.0)
         assert list(result['sensitivity'].values()) == [0.0] * 7
-        assert bench.marks(run).is_file()
+        assert marks_file(bench.results, run).is_file()
         assert bench.log(run, 'train').read_text().startswith(f'$ {sys.executable} -S -c')
     assert 'table/mixed_seed0: CPM 0.000, 4 steps in 0.0 min' in capsys.readouterr().out
     _, commands = scripts

@@ -8,8 +8,7 @@ from mmengine.config import DictAction
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.benchmark.commands import test_command as command_of_test
 from mmdet3d_medical.benchmark.commands import train_command
-from mmdet3d_medical.benchmark.runs import runs_of
-from mmdet3d_medical.benchmark.table import read_table
+from mmdet3d_medical.benchmark.table import read_table, runs_of
 
 from .conftest import MIXED, PLAIN
 

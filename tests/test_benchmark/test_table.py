@@ -60,6 +60,7 @@ def row(**changes):
     (row(same_as='b'), r"has no \['config'\] of its own"),
     (row(options={'model': {'views': 1}}), 'option model must be one value .* write model.views'),
     (row(paper='66.6'), "paper must be a number, found '66.6'"),
+    (dict(x_label='scans'), 'has an x_label, so row plain needs an x'),
     (row(baseline='b'), r"row a has the baseline 'b', but the rows are \['a'\]"),
     (row(start='b'), r"start names 'b', expected one of the rows above, \[\]"),
     (row(start='a'), "start names 'a', expected one of the rows above"),

@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 
 from mmdet3d_medical.apis import UsageError, at_least, run_tool
-from mmdet3d_medical.benchmark.data import read_data
+from mmdet3d_medical.benchmark.data import BenchmarkData, read_data
+from mmdet3d_medical.benchmark.report import fill, markdown, plot
+from mmdet3d_medical.benchmark.rows import score_rows
 from mmdet3d_medical.benchmark.runner import Runner
-from mmdet3d_medical.benchmark.runs import Bench, runs_of
-from mmdet3d_medical.benchmark.table import read_table
+from mmdet3d_medical.benchmark.runs import Bench
+from mmdet3d_medical.benchmark.table import Table, read_table, runs_of
 
 TOOLS = Path(__file__).parents[1]
 
@@ -54,6 +56,18 @@ def run_missing(args: argparse.Namespace, bench: Bench, runs: list) -> dict[str,
     return runner.errors
 
 
+def report(table: Table, data: BenchmarkData, results: Path) -> None:
+    """Print the table, put it on the page beside its file, and draw it."""
+    scores = score_rows(table, data, results)
+    text, page = markdown(table, scores), table.path.with_name('README.md')
+    print(f'\n{text}')
+    if not fill(page, table.name, text):
+        print(f'{page} has no lines <!-- {table.name} --> and <!-- end of {table.name} -->, '
+              'between which the table would go.')
+    if any(score.scored for score in scores.values()):
+        plot(table, scores, table.path.with_suffix('.png'))
+
+
 def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))  # so that processes are ended
@@ -70,6 +84,7 @@ def main() -> None:
     errors = {}
     if not args.report_only:
         errors = run_missing(args, bench, runs_of(table, args.only))
+    report(table, data, bench.results)
     if errors:
         raise UsageError(f'{len(errors)} runs ended with an error: '
                          + '; '.join(f'{name}: {text}' for name, text in errors.items()))

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from mmdet3d_medical.benchmark.rows import score_rows
+from mmdet3d_medical.benchmark.table import read_table, runs_of
+from mmdet3d_medical.evaluation.functional import mean_cpm_difference
+
+from .conftest import PLAIN
+
+
+@pytest.fixture
+def table(write_table):
+    return read_table(write_table())
+
+
+@pytest.fixture
+def score(bench):
+    return lambda table: score_rows(table, bench.data, bench.results)
+
+
+def test_means_differences_and_cost(table, bench, score, write_result):
+    for run in runs_of(table):
+        found = {'plain': 1, 'mixed': 3, 'later': 2 + run.seed}[run.setting.name]
+        write_result(run, found, false=0, steps=5 if run.setting.name == 'later' else 4)
+    plain, mixed, later = score(table).values()
+    nodules = plain.scored[0].tp + plain.scored[0].fn
+    assert nodules >= 4  # else the numbers above say nothing
+    assert plain.cpm == pytest.approx(1 / nodules) and plain.difference is None
+    assert plain.sensitivity == pytest.approx([1 / nodules] * 7)
+    assert mixed.difference.cpm == pytest.approx(2 / nodules)
+    assert mixed.gain == pytest.approx(2.0)
+    assert later.cpm == pytest.approx(2.5 / nodules)
+    assert later.gain == pytest.approx(1.5)
+    expected = mean_cpm_difference([later.scored[0], later.scored[1]],
+                                   [plain.scored[0], plain.scored[1]])
+    assert later.difference == expected
+    # With what it started from.
+    assert [(run.steps, run.seconds) for run in later.runs.values()] == [(9, 180.0)] * 2
+
+
+def test_only_seeds_that_both_have_are_compared(table, score, write_result):
+    runs = {run.name: run for run in runs_of(table)}
+    write_result(runs['table/plain_seed0'], 2)
+    write_result(runs['table/plain_seed1'], 4)
+    write_result(runs['table/mixed_seed1'], 4)
+    plain, mixed, later = score(table).values()
+    assert list(mixed.runs) == [1] and later.runs == {} and np.isnan(later.cpm)
+    assert mixed.difference.cpm == 0 and mixed.gain == 0 and later.difference is None
+    assert plain.cpm == pytest.approx(np.mean([plain.scored[0].cpm, plain.scored[1].cpm]))
+
+
+def test_a_row_with_a_failed_seed_has_no_mean(table, bench, score, write_result):
+    plain, mixed = runs_of(table)[:2]
+    write_result(plain, 3)
+    write_result(mixed, 3, failure='diverged')
+    row = score(table)['mixed']
+    assert np.isnan(row.cpm) and row.scored == {} and row.difference is None
+    assert row.runs[0].froc is None
+
+
+def test_a_row_that_finds_nothing_has_no_gain_over_it(write_table, score, write_result):
+    table = read_table(write_table(seeds=[0], rows=[
+        dict(name='a', config=PLAIN), dict(name='b', config=PLAIN, baseline='a')]))
+    for run, found in zip(runs_of(table), (0, 2), strict=True):
+        write_result(run, found)
+    assert score(table)['b'].gain is None
+
+
+def test_results_that_their_marks_do_not_give_are_refused(table, score, write_result):
+    write_result(runs_of(table)[0], 3, cpm=0.9)
+    with pytest.raises(ValueError, match='plain_seed0.json has CPM 0.9, but its marks give'):
+        score(table)
