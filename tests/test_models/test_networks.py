@@ -3,13 +3,16 @@
 import pytest
 import torch
 
-from mmdet3d_medical.models.backbones import ResNet3D
+from mmdet3d_medical.models.backbones import PlainConvEncoder3D, ResNet3D
 from mmdet3d_medical.models.detectors import DenseDetector3D
 from mmdet3d_medical.models.necks import FPN3D
 from mmdet3d_medical.registry import MODELS
 
 GN = dict(type='GN', num_groups=2)
-BACKBONES = {'ResNet3D': dict(depth=18, base_channels=4, strides=(1, 2, 2), out_indices=(0, 1, 2))}
+BACKBONES = {
+    'PlainConvEncoder3D': dict(base_channels=2, strides=(1, 2, 2, 2), out_indices=(1, 2, 3)),
+    'ResNet3D': dict(depth=18, base_channels=4, strides=(1, 2, 2), out_indices=(0, 1, 2)),
+}
 
 
 def registered_backbones() -> list[str]:
@@ -92,6 +95,57 @@ def test_recomputing_gives_the_same_gradients():
 def test_impossible_backbones_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ResNet3D(**arguments)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(strides=()), 'at least one stage'),
+        (dict(num_blocks=(2, 2)), 'num_blocks'),
+        (dict(num_blocks=0), 'at least one block'),
+        (dict(out_indices=(5,)), 'out_indices must lie in 0 .. 4'),
+        (dict(strides=((1, 2), 2), out_indices=(0,)), 'one number or three'),
+    ],
+)
+def test_impossible_plain_encoders_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PlainConvEncoder3D(**arguments)
+
+
+def test_plain_encoder_by_hand():
+    net = PlainConvEncoder3D(
+        in_channels=2,
+        base_channels=4,
+        max_channels=10,
+        strides=(1, (1, 2, 2), 2),
+        num_blocks=(1, 3, 2),
+        out_indices=(2, 0),
+    ).eval()
+    # Widths 4, 8 and 10, the cap in the place of 16; two numbers per channel of normalisation.
+    convolutions = 27 * (2 * 4 + (4 * 8 + 2 * 8 * 8) + (8 * 10 + 10 * 10))
+    assert count(net) == convolutions + 2 * (4 + 3 * 8 + 2 * 10)
+    maps = net(torch.zeros(1, 2, 5, 9, 8))
+    assert [tuple(x.shape) for x in maps] == [(1, 10, 3, 3, 2), (1, 4, 5, 9, 8)]
+    assert net.out_channels == [10, 4]
+
+
+def test_a_plain_stage_is_convolution_normalisation_and_leaky_relu():
+    torch.manual_seed(0)
+    net = PlainConvEncoder3D(base_channels=3, strides=(2,), num_blocks=1, out_indices=(0,))
+    x = 5 + torch.randn(2, 1, 6, 6, 6)
+    conv = net.stages[0][0].conv
+    assert conv.bias is None
+    y = torch.nn.functional.conv3d(x, conv.weight, stride=2, padding=1)
+    variance, mean = torch.var_mean(y, (2, 3, 4), correction=0, keepdim=True)
+    y = (y - mean) / (variance + 1e-5) ** 0.5
+    torch.testing.assert_close(net(x)[0], torch.where(y > 0, y, 0.01 * y))
+    # Statistics are of one patch: another one beside it changes nothing.
+    torch.testing.assert_close(net(x[:1])[0], net(x)[0][:1])
+
+
+def test_default_plain_encoder_is_as_wide_as_nnunet():
+    net = PlainConvEncoder3D(strides=(1, 2, 2, 2, 2, 2), out_indices=range(6))
+    assert net.out_channels == [32, 64, 128, 256, 320, 320]
 
 
 def test_pyramid_adds_coarse_to_fine():

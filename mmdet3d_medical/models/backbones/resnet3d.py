@@ -32,7 +32,7 @@ class BasicBlock3D(BaseModule):
         super().__init__()
         part = dict(conv_cfg=CONV, norm_cfg=norm_cfg, padding=1)
         self.body = nn.Sequential(
-            ConvModule(in_channels, channels, 3, stride=_triple(stride), **part),
+            ConvModule(in_channels, channels, 3, stride=triple(stride), **part),
             ConvModule(channels, channels, 3, act_cfg=None, **part),
         )
         self.shortcut = _shortcut(in_channels, channels, stride, norm_cfg)
@@ -53,7 +53,7 @@ class Bottleneck3D(BaseModule):
         out_channels = channels * self.expansion
         self.body = nn.Sequential(
             ConvModule(in_channels, channels, 1, **part),
-            ConvModule(channels, channels, 3, stride=_triple(stride), padding=1, **part),
+            ConvModule(channels, channels, 3, stride=triple(stride), padding=1, **part),
             ConvModule(channels, out_channels, 1, act_cfg=None, **part),
         )
         self.shortcut = _shortcut(in_channels, out_channels, stride, norm_cfg)
@@ -165,7 +165,8 @@ _KAIMING = [
 ]
 
 
-def _triple(value: Stride) -> tuple[int, int, int]:
+def triple(value: Stride) -> tuple[int, int, int]:
+    """A number, or one for each of (z, y, x), as three."""
     triple = (value,) * 3 if isinstance(value, int) else tuple(value)
     if len(triple) != 3:
         raise ValueError(f'expected one number or three (z, y, x), found {value}')
@@ -175,13 +176,13 @@ def _triple(value: Stride) -> tuple[int, int, int]:
 def _shortcut(
     in_channels: int, out_channels: int, stride: Stride, norm_cfg: dict | None
 ) -> nn.Module:
-    if in_channels == out_channels and set(_triple(stride)) == {1}:
+    if in_channels == out_channels and set(triple(stride)) == {1}:
         return nn.Identity()
     return ConvModule(
         in_channels,
         out_channels,
         1,
-        stride=_triple(stride),
+        stride=triple(stride),
         conv_cfg=CONV,
         norm_cfg=norm_cfg,
         act_cfg=None,
@@ -191,7 +192,7 @@ def _shortcut(
 def _stem(
     in_channels: int, channels: int, kernel: Stride, stride: Stride, norm_cfg: dict | None
 ) -> nn.Sequential:
-    kernel = _triple(kernel)
+    kernel = triple(kernel)
     if any(size % 2 == 0 for size in kernel):
         raise ValueError(f'stem_kernel must be odd, to keep voxels centred, found {kernel}')
     padding = tuple(size // 2 for size in kernel)
@@ -200,7 +201,7 @@ def _stem(
             in_channels,
             channels,
             kernel,
-            stride=_triple(stride),
+            stride=triple(stride),
             padding=padding,
             conv_cfg=CONV,
             norm_cfg=norm_cfg,
