@@ -1,5 +1,5 @@
-# The base model with another backbone on LUNA16: the plain encoder of nnU-Net, at full resolution in
-# its first stage.
+# The base model with another backbone on LUNA16: the plain encoder of nnU-Net, at full resolution
+# in its first stage.
 #
 # Data:  as configs/retina3d/retina3d_fpn_luna16.py says
 # Train: python tools/train.py configs/retina3d/retina3d_plainconv_fpn_luna16.py --amp

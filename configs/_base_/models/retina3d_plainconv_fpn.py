@@ -1,5 +1,5 @@
-# retina3d_r18_fpn.py with the plain encoder of nnU-Net in the place of the ResNet: the same channels
-# at strides 4, 8 and 16, and two stages below, the first at full resolution.
+# retina3d_r18_fpn.py with the plain encoder of nnU-Net in the place of the ResNet: the same
+# channels at strides 4, 8 and 16, and two stages below, the first at full resolution.
 _base_ = './retina3d_r18_fpn.py'
 
 model = dict(
