@@ -19,7 +19,7 @@ ABSENT = '-'
 
 
 def markdown(table: Table, scores: Scores) -> str:
-    """A table of CPM, differences and cost, and one of sensitivities."""
+    """A table of CPM, differences and cost, one of sensitivities, and the plot."""
     if not any(score.runs for score in scores.values()):
         return f'**{table.title}**\n\nNot run yet.\n'
     return '\n\n'.join([
@@ -28,6 +28,7 @@ def markdown(table: Table, scores: Scores) -> str:
         _explanation(table, scores),
         'Sensitivity at rates of false positives per scan, mean over seeds:',
         _grid(_sensitivities(table, scores)),
+        f'![CPM of each seed]({table.name}.png)',
     ]) + '\n'
 
 

@@ -53,6 +53,8 @@ Sensitivity at rates of false positives per scan, mean over seeds:
 | plain | 0.450 | 0.450 | 0.450 | 0.450 | 0.450 | 0.450 | 0.450 |
 | with MixUp | 0.600 | 0.600 | 0.600 | 0.600 | 0.600 | 0.600 | 0.600 |
 | later | - | - | - | - | - | - | - |
+
+![CPM of each seed](table.png)
 """  # noqa: E501
 
 
