@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,6 +98,16 @@ def _sensitivities(table: Table, scores: Scores) -> Iterator[list[str]]:
 
 def _number(value: float) -> str:
     return ABSENT if math.isnan(value) else f'{value:.3f}'
+
+
+def compute(results: Path) -> str:
+    """How long all runs with a result were trained."""
+    found = [json.loads(path.read_text()) for path in results.glob('*/*.json')]
+    seconds = [result['seconds'] for result in found if 'failure' not in result]
+    if not seconds:
+        return 'Not run yet.\n'
+    return (f'{len(seconds)} runs, {sum(seconds) / 3600:.1f} hours of training in all, each on one '
+            'thread.\n')
 
 
 def plot(table: Table, scores: Scores, path: Path) -> None:

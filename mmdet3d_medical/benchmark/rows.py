@@ -39,8 +39,8 @@ class RowScore:
 
     Attributes:
         runs: By seed, those that are finished.
-        difference: In mean CPM from the baseline, over the seeds that are scored of both; None
-            if there are none or there is no baseline.
+        difference: In mean CPM from the baseline, over the seeds that are finished of both; None
+            if there are none, a training of either failed or there is no baseline.
         gain: The difference as a share of the baseline's mean CPM over the same seeds.
     """
 
@@ -54,9 +54,14 @@ class RowScore:
         return {seed: run.froc for seed, run in self.runs.items() if run.froc is not None}
 
     @property
+    def failed(self) -> bool:
+        """Whether any training failed: a mean over the others would be one of lucky seeds."""
+        return len(self.scored) < len(self.runs)
+
+    @property
     def cpm(self) -> float:
         """Mean over seeds; NaN if any failed or none is finished."""
-        if not self.runs or len(self.scored) < len(self.runs):
+        if self.failed or not self.runs:
             return float('nan')
         return float(np.mean([result.cpm for result in self.scored.values()]))
 
@@ -110,7 +115,7 @@ def _cost(run: Run, results: Path) -> tuple[int, float]:
 
 def _compare(score: RowScore, baseline: RowScore | None) -> RowScore:
     seeds = [seed for seed in score.scored if baseline and seed in baseline.scored]
-    if not seeds:
+    if not seeds or score.failed or baseline.failed:
         return score
     references = [baseline.scored[seed] for seed in seeds]
     difference = mean_cpm_difference([score.scored[seed] for seed in seeds], references)

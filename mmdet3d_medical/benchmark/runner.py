@@ -103,6 +103,7 @@ class Runner:
         self.waiting.remove(run)
         if process is not None:
             self.jobs.append(Job(run, steps, process))
+            self._say(run, 'begins, or goes on')
 
     def _goes_on(self, job: Job) -> bool:
         """Whether there is more to do of a job; starts that where a process has ended."""

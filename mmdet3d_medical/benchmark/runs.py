@@ -116,7 +116,7 @@ class Bench:
             ValueError: Naming the result and what differs.
         """
         outdated = []
-        for run in runs:
+        for run in (run for run in runs if self.result(run).is_file()):
             asked = self.describe(run) | dict(scored_on=self.scored_on)
             differ = _differences(self.result(run), asked)
             if set(differ) == {'settings'}:

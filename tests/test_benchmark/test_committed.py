@@ -6,7 +6,7 @@ import pytest
 
 from mmdet3d_medical.benchmark.commands import train_command
 from mmdet3d_medical.benchmark.data import read_data
-from mmdet3d_medical.benchmark.report import fill, markdown
+from mmdet3d_medical.benchmark.report import compute, fill, markdown
 from mmdet3d_medical.benchmark.rows import score_rows
 from mmdet3d_medical.benchmark.runs import Bench
 from mmdet3d_medical.benchmark.table import read_table, runs_of
@@ -27,6 +27,7 @@ def test_the_page_shows_what_the_results_give(path, tmp_path):
     page.write_text((FOLDER / 'README.md').read_text())
     before = page.read_text()
     assert fill(page, table.name, text)
+    assert fill(page, 'compute', compute(FOLDER / 'results'))
     assert page.read_text() == before, f'run tools/analysis_tools/reproduce.py {path} --report-only'
 
 

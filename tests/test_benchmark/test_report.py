@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from mmdet3d_medical.benchmark.report import fill, markdown, plot
+from mmdet3d_medical.benchmark.report import compute, fill, markdown, plot
 from mmdet3d_medical.benchmark.rows import RowScore, RunScore
 from mmdet3d_medical.benchmark.table import read_table
 from mmdet3d_medical.evaluation.functional import Difference, froc
@@ -67,6 +69,16 @@ def test_columns_without_an_entry_are_left_out(write_table, scores):
 def test_nothing_is_claimed_before_the_first_run(table):
     scores = {name: RowScore({}) for name in table.rows}
     assert markdown(table, scores) == '**A table**\n\nNot run yet.\n'
+
+
+def test_compute_is_that_of_runs_that_came_to_an_end(tmp_path):
+    assert compute(tmp_path) == 'Not run yet.\n'
+    results = dict(seconds=5400.0), dict(seconds=1800.0), dict(failure='diverged')
+    for number, result in enumerate(results):
+        path = tmp_path / f'table{number}' / 'a_seed0.json'
+        path.parent.mkdir()
+        path.write_text(json.dumps(result))
+    assert compute(tmp_path) == '2 runs, 2.0 hours of training in all, each on one thread.\n'
 
 
 @pytest.mark.parametrize('options', [{}, dict(x_label='unlabeled scans')])

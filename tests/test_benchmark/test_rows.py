@@ -49,13 +49,20 @@ def test_only_seeds_that_both_have_are_compared(table, score, write_result):
     assert plain.cpm == pytest.approx(np.mean([plain.scored[0].cpm, plain.scored[1].cpm]))
 
 
-def test_a_row_with_a_failed_seed_has_no_mean(table, bench, score, write_result):
-    plain, mixed = runs_of(table)[:2]
-    write_result(plain, 3)
-    write_result(mixed, 3, failure='diverged')
-    row = score(table)['mixed']
-    assert np.isnan(row.cpm) and row.scored == {} and row.difference is None
-    assert row.runs[0].froc is None
+def test_a_failed_seed_leaves_no_mean_of_the_lucky_ones(table, score, write_result):
+    for run in runs_of(table):
+        failed = run.name == 'table/mixed_seed0'
+        write_result(run, 3, **dict(failure='diverged') if failed else {})
+    plain, mixed, later = score(table).values()
+    assert mixed.failed and mixed.runs[0].froc is None and list(mixed.scored) == [1]
+    assert np.isnan(mixed.cpm) and mixed.difference is None
+    assert later.difference is not None and not np.isnan(plain.cpm)
+
+
+def test_nothing_is_compared_with_a_row_that_failed(table, score, write_result):
+    for run in runs_of(table):
+        write_result(run, 3, **dict(failure='') if run.name == 'table/plain_seed1' else {})
+    assert score(table)['mixed'].difference is None
 
 
 def test_a_row_that_finds_nothing_has_no_gain_over_it(write_table, score, write_result):

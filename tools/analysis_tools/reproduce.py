@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmdet3d_medical.apis import UsageError, at_least, run_tool
 from mmdet3d_medical.benchmark.data import BenchmarkData, read_data
-from mmdet3d_medical.benchmark.report import fill, markdown, plot
+from mmdet3d_medical.benchmark.report import compute, fill, markdown, plot
 from mmdet3d_medical.benchmark.rows import score_rows
 from mmdet3d_medical.benchmark.runner import Runner
 from mmdet3d_medical.benchmark.runs import Bench
@@ -46,7 +46,7 @@ def run_missing(args: argparse.Namespace, bench: Bench, runs: list) -> dict[str,
         print(f'{name}: its config had other values when it was run. Delete '
               f'{bench.results / name}.json to run it again.')
     missing = bench.plan(runs)
-    print(f'{len(missing)} of {len(runs)} runs are to be done')
+    print(f'{len(runs)} runs, {len(missing)} to do')
     if not missing:
         return {}
     bench.data.make(bench.root, args.workers)
@@ -64,6 +64,7 @@ def report(table: Table, data: BenchmarkData, results: Path) -> None:
     if not fill(page, table.name, text):
         print(f'{page} has no lines <!-- {table.name} --> and <!-- end of {table.name} -->, '
               'between which the table would go.')
+    fill(page, 'compute', compute(results))
     if any(score.scored for score in scores.values()):
         plot(table, scores, table.path.with_suffix('.png'))
 
