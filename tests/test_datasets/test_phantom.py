@@ -26,7 +26,7 @@ TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_phantom.py'
 SMALL = phantom_settings(shape=(48, 64, 64))
 # Nothing but clear nodules in front of a quiet background, to see where they are.
 PLAIN = replace(SMALL, healthy_fraction=0.0, contrast=(1.0, 1.0), ground_glass=(0.9, 0.9),
-                noise=(1.0, 2.0), hu_offset=(0.0, 0.0), hu_scale=(1.0, 1.0), lookalikes=0.0)  # fmt: skip
+                noise=(1.0, 2.0), hu_offset=(0.0, 0.0), hu_scale=(1.0, 1.0), lookalikes=0.0)
 
 
 def files(folder: Path) -> dict[str, bytes]:

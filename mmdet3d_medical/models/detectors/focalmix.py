@@ -110,7 +110,8 @@ class FocalMixDetector(BaseDetector):
 
         Args:
             batch_inputs: (B, C, D, H, W) labeled patches, or a dict with them under ``sup``
-                and unlabeled patches under ``unsup``; either may be missing or empty.
+                and unlabeled patches under ``unsup``, larger ones with ``unlabeled_crop``; either
+                may be missing or empty.
             batch_data_samples: Of each patch; annotations of unlabeled ones are not looked at.
 
         Returns:
