@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+import ctypes
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
@@ -37,7 +39,7 @@ from mmdet3d_medical.structures import (
 )
 from mmdet3d_medical.utils import register_all_modules
 
-CONFIG = Path(__file__).parents[2] / 'configs/retina3d/retina3d_fpn_phantom.py'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 ENOUGH_SECONDS = 5.0  # no more repetitions after so long
 
 
@@ -50,6 +52,7 @@ class Row(NamedTuple):
         baseline: What it is compared with.
         baseline_seconds: Median time of that.
         peak_mb: Memory the package took beyond what was in use before; None if unknown.
+        baseline_peak_mb: Memory the baseline took.
     """
 
     name: str
@@ -57,22 +60,30 @@ class Row(NamedTuple):
     baseline: str
     baseline_seconds: float
     peak_mb: float | None
+    baseline_peak_mb: float | None
 
 
 def compare(name: str, ours: Callable, baseline_name: str, baseline: Callable, repeat: int) -> Row:
     """Time two functions without arguments that do the same work."""
-    memory = peak_mb(ours)  # also warms up
-    return Row(name, seconds(ours, repeat), baseline_name, seconds(baseline, repeat), memory)
+    ours()  # what is kept from the first call on is no call's peak
+    memory, baseline_memory = peak_mb(ours), peak_mb(baseline)
+    times = seconds((ours, baseline), repeat)
+    return Row(name, times[0], baseline_name, times[1], memory, baseline_memory)
 
 
-def seconds(function: Callable, repeat: int) -> float:
-    """Median wall time of up to ``repeat`` calls, fewer when they take long."""
-    times: list[float] = []
-    while len(times) < repeat and sum(times) < ENOUGH_SECONDS:
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def seconds(functions: Sequence[Callable], repeat: int) -> list[float]:
+    """Median wall time of up to ``repeat`` calls of each function, fewer when they take long.
+
+    They take turns, so that other work on the machine slows all of them down.
+    """
+    times: list[list[float]] = [[] for _ in functions]
+    for _ in range(repeat):
+        for function, mine in zip(functions, times, strict=True):
+            if sum(mine) < ENOUGH_SECONDS:
+                start = time.perf_counter()
+                function()
+                mine.append(time.perf_counter() - start)
+    return [statistics.median(mine) for mine in times]
 
 
 def peak_mb(function: Callable) -> float | None:
@@ -81,6 +92,7 @@ def peak_mb(function: Callable) -> float | None:
     if not reset.exists():
         function()
         return None
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used again, uncounted
     reset.write_text('5')  # the peak starts again from what is in use now
     before = _status_kb('VmRSS')
     function()
@@ -210,10 +222,8 @@ def bench_crop(repeat: int) -> list[Row]:
 
 def bench_train(repeat: int) -> list[Row]:
     """What targets and losses cost on top of the network."""
-    model, batch = detector().train(), torch.randn(2, 1, 48, 48, 48)
-    lesions = InstanceData(bboxes=random_boxes(3, 1, seed=0)[0] % 40, labels=torch.zeros(3).long())
-    lesions.bboxes[:, 3:] = lesions.bboxes[:, :3] + 5
-    samples = [DetDataSample(gt_instances=lesions) for _ in batch]
+    model = build('retina3d/retina3d_fpn_phantom.py').train()
+    batch, samples = patches(2, 48)
     ours = lambda: sum(model.loss(batch, samples).values()).backward()  # noqa: E731
 
     def network_alone():
@@ -224,10 +234,29 @@ def bench_train(repeat: int) -> list[Row]:
     return [compare(name, ours, 'forward and backward of the network alone', network_alone, repeat)]
 
 
+def bench_focalmix(repeat: int) -> list[Row]:
+    """What guessing, MixUp and losses cost on top of the passes through the network."""
+    model = build('focalmix/retina3d_fpn_phantom.py').train()
+    half, views = 4, model.guesser.views.num
+    batch, samples = patches(2 * half, 32)
+    parts = [dict(sup=part[:half], unsup=part[half:]) for part in (batch, samples)]
+    ours = lambda: sum(model.loss(*parts).values()).backward()  # noqa: E731
+
+    def passes():
+        with torch.no_grad():
+            for _ in range(views):
+                model.detector(batch[half:])
+        sum(model.detector.loss(batch, samples).values()).backward()
+
+    name = f'FocalMix step, {half} labeled + {half} unlabeled patches of 32^3'
+    baseline = f'{views} forward passes of the unlabeled patches, a supervised step of all'
+    return [compare(name, ours, baseline, passes, repeat)]
+
+
 @torch.no_grad()
 def bench_inference(repeat: int) -> list[Row]:
     """A scan in one tile against the usual small ones at half overlap."""
-    model, scan = detector().eval(), torch.randn(1, 96, 96, 120)
+    model, scan = build('retina3d/retina3d_fpn_phantom.py').eval(), torch.randn(1, 96, 96, 120)
     windows = copy.deepcopy(model)
     windows.test_cfg.update(tile_size=48, tile_overlap=24)
     name = 'scan of 96 x 96 x 120 voxels, in one tile'
@@ -235,13 +264,23 @@ def bench_inference(repeat: int) -> list[Row]:
     return [compare(name, ours, 'tiles of 48 at half overlap', naive, repeat)]
 
 
-def detector() -> torch.nn.Module:
-    """The detector for phantoms, untrained, with scores as low as a trained one's."""
+def build(config: str) -> torch.nn.Module:
+    """The untrained model of a config, with scores as low as a trained one's."""
     register_all_modules(init_default_scope=False)
+    MMLogger.get_instance('mmengine').setLevel('WARNING')  # no line for each weight
     torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(CONFIG).model)
+    model = MODELS.build(Config.fromfile(CONFIGS / config).model)
     model.init_weights()
     return model
+
+
+def patches(number: int, side: int) -> tuple[torch.Tensor, list[DetDataSample]]:
+    """Patches of noise (number, 1, side, side, side) with three lesions of 5 voxels each."""
+    corners = random_boxes(3, 1, seed=0)[0][:, :3] % (side - 8)
+    boxes = torch.cat([corners, corners + 5], dim=1)
+    lesions = InstanceData(bboxes=boxes, labels=torch.zeros(3).long())
+    samples = [DetDataSample(gt_instances=lesions) for _ in range(number)]
+    return torch.randn(number, 1, side, side, side), samples
 
 
 BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
@@ -250,18 +289,23 @@ BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
     'froc': bench_froc,
     'crop': bench_crop,
     'train': bench_train,
+    'focalmix': bench_focalmix,
     'inference': bench_inference,
 }
 
 
 def print_rows(rows: list[Row]) -> None:
-    table = Table('work', 'seconds', 'peak MB', 'baseline', 'seconds', 'times faster')
+    table = Table('work, and what it is compared with', 'seconds', 'peak MB', 'times faster')
     for row in rows:
-        memory = '-' if row.peak_mb is None else f'{row.peak_mb:.0f}'
-        ratio = f'{row.baseline_seconds / row.seconds:.1f}'
-        table.add_row(row.name, f'{row.seconds:.4f}', memory, row.baseline,
-                      f'{row.baseline_seconds:.4f}', ratio)  # fmt: skip
+        ratio = f'{row.baseline_seconds / row.seconds:.3g}'
+        table.add_row(row.name, *_cells(row.seconds, row.peak_mb), ratio)
+        baseline = _cells(row.baseline_seconds, row.baseline_peak_mb)
+        table.add_row(f'  {row.baseline}', *baseline, end_section=True)
     Console().print(table)
+
+
+def _cells(seconds: float, peak_mb: float | None) -> tuple[str, str]:
+    return f'{seconds:.4f}', '-' if peak_mb is None else f'{peak_mb:.0f}'
 
 
 def parse_args() -> argparse.Namespace:
