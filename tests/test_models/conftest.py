@@ -1,4 +1,4 @@
-"""A detector small enough to reason about: what a box contains is its score."""
+"""FocalMix around a small detector, and a detector small enough to reason about."""
 
 import pytest
 import torch
@@ -61,7 +61,7 @@ class BlockHead(nn.Module):
 
 @MODELS.register_module(force=True)
 class BlockDetector(BaseModel):
-    """Only what FocalMix asks of a detector."""
+    """Only what FocalMix asks of a detector; what a box contains is its score."""
 
     def __init__(self, stride=2, sizes=(2,), offset=0.5, norm=False):
         super().__init__()
@@ -79,3 +79,32 @@ class BlockDetector(BaseModel):
 def block_detector():
     """Class of a detector that commutes with all views that its priors allow."""
     return BlockDetector
+
+
+@pytest.fixture
+def focalmix(small_detector):
+    """Function that builds a FocalMix detector around the small one."""
+
+    def build(detector=None, **cfg):
+        torch.manual_seed(0)
+        cfg = {'type': 'FocalMixDetector', 'detector': detector or small_detector(), **cfg}
+        model = MODELS.build(cfg)
+        model.init_weights()
+        return model
+
+    return build
+
+
+@pytest.fixture
+def make_branches(make_batch):
+    """Function that gives a batch of labeled and unlabeled patches, as a data loader does."""
+
+    def make(sup=2, unsup=3, shape=(16, 16, 16)):
+        parts = dict(sup=make_batch(sup, shape), unsup=make_batch(unsup, shape, (), seed=1))
+        parts = {name: part for name, part in parts.items() if part['inputs']}
+        return {
+            key: {name: part[key] for name, part in parts.items()}
+            for key in ('inputs', 'data_samples')
+        }
+
+    return make

@@ -20,35 +20,6 @@ SHAPE = (16, 16, 16)
 OFF = dict(image_mixup=None, object_mixup=None)
 
 
-@pytest.fixture
-def focalmix(small_detector):
-    """Function that builds a FocalMix detector around the small one."""
-
-    def build(detector=None, **cfg):
-        torch.manual_seed(0)
-        cfg = {'type': 'FocalMixDetector', 'detector': detector or small_detector(), **cfg}
-        model = MODELS.build(cfg)
-        model.init_weights()
-        return model
-
-    return build
-
-
-@pytest.fixture
-def make_branches(make_batch):
-    """Function that gives a batch of labeled and unlabeled patches, as a data loader does."""
-
-    def make(sup=2, unsup=3, shape=SHAPE):
-        parts = dict(sup=make_batch(sup, shape), unsup=make_batch(unsup, shape, (), seed=1))
-        parts = {name: part for name, part in parts.items() if part['inputs']}
-        return {
-            key: {name: part[key] for name, part in parts.items()}
-            for key in ('inputs', 'data_samples')
-        }
-
-    return make
-
-
 def step(model, batch) -> dict:
     """Losses of a batch, with gradients left in the model."""
     model.zero_grad()
@@ -254,6 +225,13 @@ def test_steps_are_drawn_from_seed_and_number(focalmix, make_branches):
     assert step(resumed, batch) == losses[1] and step(resumed, batch) == losses[2]
     assert int(model.state_dict()['step']) == 3
     assert step(focalmix(seed=4, views=dict(num=1)), batch) != losses[0]
+
+
+def test_processes_draw_differently(focalmix, make_branches, monkeypatch):
+    batch = make_branches()
+    first = step(focalmix(), batch)
+    monkeypatch.setattr('mmdet3d_medical.models.detectors.focalmix.get_rank', lambda: 1)
+    assert step(focalmix(), batch) != first
 
 
 # ----------------------------------------------------------------- the teacher
