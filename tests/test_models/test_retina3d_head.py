@@ -172,8 +172,10 @@ def test_levels_with_different_numbers_of_anchors_are_refused():
         Retina3DHead(
             1,
             3,
-            dict(type='Anchor3DGenerator', strides=[2, 4], sizes=[[1], [2, 3]]),
-            dict(type='SoftFocalLoss'),
-            dict(type='mmdet.L1Loss'),
-            dict(type='ATSS3DAssigner'),
+            anchor_generator=dict(
+                type='Anchor3DGenerator', strides=[2, 4], sizes=[[1], [2, 3]]
+            ),
+            loss_cls=dict(type='SoftFocalLoss'),
+            loss_bbox=dict(type='mmdet.L1Loss'),
+            assigner=dict(type='ATSS3DAssigner'),
         )

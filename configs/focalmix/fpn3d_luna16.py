@@ -1,0 +1,22 @@
+# FocalMix around 3D FPN on LUNA16: 25 labeled and 400 unlabeled scans.
+#
+# Data:  as configs/retina3d/retina3d_fpn_luna16.py says
+# Train: python tools/train.py configs/focalmix/fpn3d_luna16.py --amp
+# Test:  python tools/test.py configs/focalmix/fpn3d_luna16.py CHECKPOINT --out marks.csv
+# Not trained yet: that needs LUNA16 and a GPU.
+_base_ = [
+    '../_base_/models/fpn3d_r18.py',
+    '../_base_/datasets/luna16_semi.py',
+    '../_base_/schedules/iterations.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='FocalMixDetector',
+    detector=_base_.model,
+    views=dict(num=4),
+    temperature=0.7,
+    image_mixup=dict(type='ImageMixUp', eta=0.2),
+    object_mixup=dict(type='ObjectMixUp', eta=0.2),
+)
+custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]

@@ -1,0 +1,23 @@
+# FocalMix around 3D FPN on synthetic chest CTs at 2 mm: 10 labeled and 100 unlabeled scans.
+#
+# Data:  as retina3d_fpn_phantom.py says
+# Train: python tools/train.py configs/focalmix/fpn3d_phantom.py
+# Test:  python tools/test.py configs/focalmix/fpn3d_phantom.py CHECKPOINT --out marks.csv
+# Not compared with supervised training yet.
+_base_ = [
+    '../_base_/models/fpn3d_r18_small.py',
+    '../_base_/datasets/phantom_semi.py',
+    '../_base_/schedules/phantom.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='FocalMixDetector',
+    detector=_base_.model,
+    views=dict(num=4),
+    temperature=0.7,
+    image_mixup=dict(type='ImageMixUp', eta=0.2),
+    object_mixup=dict(type='ObjectMixUp', eta=0.2),
+)
+custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=600)]
+default_hooks = dict(checkpoint=dict(interval=500))
