@@ -10,9 +10,11 @@ import csv
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -20,6 +22,7 @@ import numpy as np
 
 _CENTER = ('coordX', 'coordY', 'coordZ')
 _MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
+_NUMBER = re.compile(r'[+-]?(\d+\.?\d*)([eE][+-]?\d+)?')
 
 
 class Findings(NamedTuple):
@@ -89,11 +92,12 @@ def read_marks(path: str | Path) -> Marks:
 
     Args:
         path: CSV with the columns ``seriesuid, coordX, coordY, coordZ, probability`` and, where
-            known, ``diameter_mm`` and ``class``, in any order.
+            known, ``diameter_mm`` and ``class``, in any order; other columns are ignored. Tabs or
+            semicolons may stand between them.
 
     Raises:
-        ValueError: Naming file and line, for a missing file or column or a value that is not a
-            finite number.
+        ValueError: Naming file and line, for a missing file or column, a value that is not a
+            finite number or a row with more values than there are columns.
     """
     rows = _read_table(path, (*_CENTER, 'probability'), optional=('diameter_mm',))
     return Marks.from_rows((scan, xyz[:3], xyz[3], xyz[4], name) for scan, xyz, name in rows)
@@ -120,11 +124,38 @@ def read_scan_ids(path: str | Path) -> list[str]:
         ValueError: If the file is missing or lists no scan.
     """
     with _open(path) as file:
-        ids = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+        lines = (line for line in file if line.strip())
+        rows = (next(csv.reader([line], delimiter=_delimiter(line))) for line in lines)
+        ids = [row[0].strip() for row in rows if row[0].strip()]
     ids = ids[1:] if ids[:1] == ['seriesuid'] else ids
     if not ids:
         raise ValueError(f'{path} lists no scan, expected one scan id a line')
     return ids
+
+
+def respelt_id(scan_ids: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
+    """The first id that is a known one as a spreadsheet writes it, and the known one.
+
+    Spreadsheets take ids for numbers where they can: 00783 becomes 783, 126000001 1.26E+08.
+    """
+    numbers = [scan for scan in known if _NUMBER.fullmatch(scan)]
+    spelt: dict[int | None, dict] = {}
+    for scan in dict.fromkeys(scan_ids):
+        parts = _NUMBER.fullmatch(scan)
+        if not parts:
+            continue
+        digits = len(parts[1].replace('.', '')) - 1 if parts[2] else None
+        if digits not in spelt:
+            spelt[digits] = {_rounded(number, digits): number for number in numbers}
+        if _rounded(scan, digits) in spelt[digits]:
+            return scan, spelt[digits][_rounded(scan, digits)]
+    return None
+
+
+def _rounded(number: str, digits: int | None) -> Decimal | str:
+    """A number as such, or with so many digits after the first."""
+    exact = Decimal(number)
+    return exact if digits is None else f'{exact:.{digits}e}'
 
 
 def write_marks(path: str | Path, marks: Marks) -> None:
@@ -164,18 +195,34 @@ def _open(path: str | Path) -> Iterator[TextIO]:
 def _read_table(path: str | Path, numbers: Sequence[str], optional: Sequence[str] = ()):
     """Rows (scan id, values of ``numbers`` and ``optional``, class name) of a CSV file."""
     with _open(path) as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        found = reader.fieldnames or []
+        reader = _dict_reader(file)
+        found = reader.fieldnames
         missing = [name for name in ('seriesuid', *numbers) if name not in found]
         if missing:
             raise ValueError(
                 f'{path}, line 1: expected a header with the columns seriesuid, '
                 f'{", ".join(numbers)}; {", ".join(missing)} not among {found}'
             )
-        return [_parse(row, numbers, optional, f'{path}, line {reader.line_num}') for row in reader]
+        return [_parse(row, numbers, optional, f'{path}, line {1 + reader.line_num}')
+                for row in reader]
+
+
+def _dict_reader(file: TextIO) -> csv.DictReader:
+    """Reader of a table whose header tells what stands between the columns."""
+    header = file.readline()
+    delimiter = _delimiter(header)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    return csv.DictReader(file, names, delimiter=delimiter, skipinitialspace=True)
+
+
+def _delimiter(line: str) -> str:
+    return next((mark for mark in ',\t;' if mark in line), ',')
 
 
 def _parse(row: dict, numbers: Sequence[str], optional: Sequence[str], where: str):
+    if any(row.get(None, ())):
+        raise ValueError(f'{where}: expected {len(row) - 1} values as in line 1, found more: '
+                         f'{row[None]} (a comma in place of a decimal point?)')
     try:
         values = [float(row[name]) for name in numbers]
         extra = [float(row.get(name) or 'nan') for name in optional]
@@ -184,7 +231,7 @@ def _parse(row: dict, numbers: Sequence[str], optional: Sequence[str], where: st
     if not all(map(math.isfinite, values)):
         found = {name: row.get(name) for name in (*numbers, *optional)}
         raise ValueError(f'{where}: expected finite numbers, found {found}')
-    if not row['seriesuid']:
+    if not (row['seriesuid'] or '').strip():
         raise ValueError(f'{where}: expected a scan id in column seriesuid, found none')
     return row['seriesuid'].strip(), values + extra, row.get('class') or ''
 

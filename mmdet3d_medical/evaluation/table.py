@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .functional.difference import Difference
+from .functional.errors import SizeScore
 from .functional.froc import FROCResult
 
 
@@ -54,6 +55,24 @@ def comparison_table(
             change = f'{difference.cpm:+.3f}' + _ends(difference.ci95, '+.3f')
             cells.append(f'{change}\n{difference.verdict}'.rstrip())
         table.add_row(name, *cells)
+    return _text(table)
+
+
+def size_table(scores: Mapping[str, Mapping[str, SizeScore]], fp_rates: Sequence[float]) -> str:
+    """A table with one row for each nodule size of each result.
+
+    Args:
+        scores: By name of the result, then by size in mm.
+        fp_rates: Rates of the sensitivities.
+    """
+    columns = ['nodule size, mm', *(f'{rate:g}' for rate in fp_rates), 'CPM', 'tp', 'nodules']
+    table = Table(*columns)
+    for name, groups in scores.items():
+        for group, score in groups.items():
+            label = f'{name} {group}' if len(scores) > 1 else group
+            values = (f'{value:.3f}' for value in (*score.sensitivity, score.cpm))
+            table.add_row(label, *values, str(score.tp), str(score.nodules))
+        table.add_section()
     return _text(table)
 
 

@@ -201,6 +201,34 @@ def test_equals_the_literal_program(seed, max_marks):
     np.testing.assert_allclose(result.sensitivity, values)
 
 
+def test_equals_the_literal_program_on_a_data_set_of_many_scans():
+    # 200 scans, 1 to 150 marks in each, so that the limit of 100 acts; every fourth mark is near
+    # the surface of a nodule or of an excluded finding, which lie in each other.
+    rng = np.random.default_rng(0)
+    scans = [f'{number:05}' for number in range(200)]
+    nodules = [(s, rng.uniform(-150, 150, 3), rng.uniform(3, 32), '') for s in
+               rng.choice(scans, 260)]
+    excluded = [(s, c + rng.normal(0, 2, 3), d, '') for s, c, d, _ in nodules for d in (-1, 12.0)]
+    excluded += [(s, rng.uniform(-150, 150, 3), -1, '') for s in rng.choice(scans, 4000)]
+    findings = {s: [f for f in (*nodules, *excluded) if f[0] == s] for s in scans}
+    marks = []
+    for scan in scans:
+        for _ in range(rng.integers(1, 150)):
+            center = rng.uniform(-150, 150, 3)
+            if findings[scan] and rng.random() < 0.25:
+                _, middle, diameter, _ = findings[scan][rng.integers(len(findings[scan]))]
+                step = rng.normal(size=3)
+                radius = (10 if diameter < 0 else diameter) / 2
+                center = middle + step / np.linalg.norm(step) * radius * rng.uniform(0.8, 1.2)
+            marks.append((scan, center, rng.integers(0, 300) / 300, 5.0, ''))
+    tp, fp, fn, values = literal_froc(scans, marks, nodules, excluded, 100)
+    assert min(tp, fn) > 20 and fp > 8 * len(scans)
+    tables = Marks.from_rows(marks), Findings.from_rows(nodules), Findings.from_rows(excluded)
+    result = froc(scans, *tables)
+    assert (result.tp, result.fp, result.fn) == (tp, fp, fn)
+    np.testing.assert_allclose(result.sensitivity, values, rtol=0, atol=1e-12)
+
+
 def test_bootstrap_equals_scoring_the_resampled_scans_as_new_scans():
     scans, marks, nodules, excluded = random_case(3)
     tables = Marks.from_rows(marks), Findings.from_rows(nodules), Findings.from_rows(excluded)

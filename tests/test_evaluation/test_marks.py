@@ -7,6 +7,7 @@ from mmdet3d_medical.evaluation.marks import (
     read_findings,
     read_marks,
     read_scan_ids,
+    respelt_id,
     write_marks,
 )
 
@@ -65,6 +66,34 @@ def test_submission_without_diameter_in_another_order(tmp_path):
     assert math.isnan(marks.diameters[0])
 
 
+def test_tabs_and_columns_of_others(tmp_path):
+    text = 'rank\tseriesuid\tcoordX \tcoordY\tcoordZ\tprobability\tnote\n1\t 7 \t1\t2\t3\t.5\ta,b\n'
+    marks = read_marks(write(tmp_path, text))
+    assert marks.scan_ids == ('7',) and marks.centers.tolist() == [[1, 2, 3]]
+    assert marks.scores.tolist() == [0.5]
+    # What a spreadsheet leaves at the end of lines.
+    marks = read_marks(write(tmp_path, f'{HEADER},\na,1,2,3,.5,,,\n'))
+    assert marks.scores.tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ('scan_id', 'known', 'expected'),
+    [
+        ('783', ['x', '00783'], '00783'),
+        ('783.0', ['783'], '783'),
+        ('1.26E+08', ['126000001'], '126000001'),
+        ('1.26E+08', ['127000001'], None),
+        # Beyond what a double can tell apart.
+        ('12345678901234567890', ['12345678901234567891'], None),
+        ('1.3.6.1', ['1.3.6.10'], None),
+        ('nan', ['NaN'], None),
+        ('1_0', ['10'], None),
+    ],
+)
+def test_ids_that_are_the_same_number(scan_id, known, expected):
+    assert respelt_id(['other', scan_id], known) == (expected and (scan_id, expected))
+
+
 def test_empty_files_are_legal(tmp_path):
     marks = read_marks(write(tmp_path, HEADER + '\n'))
     assert marks.centers.shape == (0, 3) and marks.scores.shape == (0,)
@@ -77,8 +106,12 @@ def test_empty_files_are_legal(tmp_path):
     [
         (HEADER + '\na,1,2,3,0.5\nb,1,two,3,0.5\n', r"line 3: .*'coordY': 'two'"),
         (HEADER + '\na,1,2,3,nan\n', 'line 2: expected finite numbers'),
+        (HEADER + '\na,1,2,3,inf\n', 'line 2: expected finite numbers'),
         (HEADER + '\na,1,2\n', 'line 2: expected finite numbers'),
+        (HEADER + '\na,1,5,2,3,0.5\n', r"line 2: expected 5 values as in line 1, .*\['0.5'\]"),
+        (HEADER.replace(',', ';') + '\na;1,5;2;3;0.5\n', r"line 2: .*'coordX': '1,5'"),
         (HEADER + '\n,1,2,3,0.5\n', 'line 2: expected a scan id'),
+        (HEADER + '\n ,1,2,3,0.5\n', 'line 2: expected a scan id'),
         ('a,1,2,3,0.5\n', 'line 1: expected a header'),
         ('seriesuid,coordX,coordY,coordZ\n', 'probability not among'),
         ('', 'line 1: expected a header'),

@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -41,6 +42,10 @@ def test_everything_at_once(evaluate, capsys):
     }  # fmt: skip
     assert scores['cpm'] == 0.5 and set(scores['sensitivity'].values()) == {0.5}
     assert len(scores['ci95']) == 8 and len(scores['ci95']['cpm']) == 2
+    # Both nodules have 6 mm, the upper end of their group.
+    assert list(scores['by_size']) == ['3-6']
+    assert scores['by_size']['3-6'] == {
+        'cpm': 0.5, 'tp': 1, 'nodules': 2, 'sensitivity': scores['sensitivity']}
     printed = capsys.readouterr().out
     assert '0.500' in printed and 'CPM' in printed
     assert Path('new/curve.png').stat().st_size > 0
@@ -60,8 +65,52 @@ def test_rows_of_scans_that_are_not_listed_are_reported(evaluate, capsys):
     Path('one.csv').write_text('00783\n')
     evaluate('marks.csv', '--annotations', 'annotations.csv', '--seriesuids', 'one.csv')
     printed = capsys.readouterr().out
-    assert '1 marks lie in scans that are not listed' in printed
+    assert '1 marks lie in scans that are not listed and do not count, the first in b' in printed
     assert '1 lesions lie in scans that are not listed' in printed
+
+
+def test_scans_without_marks_are_reported(evaluate, capsys):
+    evaluate('marks.csv', '--annotations', 'annotations.csv', '--seriesuids', 'scans.csv')
+    assert 'marks.csv: 2 of the 4 scans have no marks' in capsys.readouterr().out
+
+
+def test_mistakes_are_written(evaluate):
+    common = ('--annotations', 'annotations.csv', '--excluded', 'excluded.csv',
+              '--seriesuids', 'scans.csv', '--errors', 'new/errors.csv')
+    assert evaluate('marks.csv', *common) == 0
+    missed, false = csv.DictReader(Path('new/errors.csv').open())
+    assert list(missed.values()) == ['marks', 'missed', 'b', '0', '0', '0', '6', '', '']
+    # One false positive in four scans.
+    assert list(false.values()) == [
+        'marks', 'false positive', '00783', '50', '0', '0', '5', '0.8', '0.25']
+
+
+@pytest.mark.parametrize('separator', ['\t', ';'])
+def test_other_separators_score_alike(evaluate, separator):
+    Path('other.csv').write_text(MARKS.replace(',', separator))
+    Path('listed.csv').write_text(separator.join(['seriesuid', 'n']) + f'\n00783{separator}5\nb\n')
+    for name in ('marks', 'other'):
+        assert evaluate(f'{name}.csv', '--annotations', 'annotations.csv', '--seriesuids',
+                        'listed.csv', '--json', f'{name}.json') == 0
+    assert Path('marks.json').read_text() == Path('other.json').read_text()
+
+
+@pytest.mark.parametrize('listed', [True, False])
+@pytest.mark.parametrize('written', ['783', '783.0', '7.83E+02', '7.8E+02'])
+def test_ids_that_a_spreadsheet_took_for_numbers(evaluate, capsys, written, listed):
+    Path('numbers.csv').write_text(MARKS.replace('00783', written))
+    args = ('--seriesuids', 'scans.csv') if listed else ()
+    assert evaluate('numbers.csv', '--annotations', 'annotations.csv', *args) == 2
+    error = capsys.readouterr().err
+    assert 'numbers.csv' in error and f'{written} and 00783' in error and 'spreadsheet' in error
+
+
+def test_marks_of_other_scans_only_are_refused(evaluate, capsys):
+    Path('foreign.csv').write_text(MARKS.replace('00783', 'x').replace('b,', 'y,'))
+    assert evaluate('foreign.csv', '--annotations', 'annotations.csv', '--seriesuids',
+                    'scans.csv') == 2
+    assert "none of its 3 marks lies in a listed scan. It has ids like 'x'" in (
+        capsys.readouterr().err)
 
 
 def test_several_files_side_by_side(evaluate, capsys):
@@ -122,7 +171,7 @@ def test_files_need_different_names(evaluate, capsys, names, message):
     ],
 )
 def test_errors_are_messages(evaluate, capsys, args, message):
-    Path('other.csv').write_text('783\n')
+    Path('other.csv').write_text('784\n')
     Path('picture.csv').write_bytes(b'\x89PNG\r\n\x1a\n')
     header, first, second = ANNOTATIONS.splitlines()
     Path('two.csv').write_text(f'{header},class\n{first},cyst\n{second},stone\n')

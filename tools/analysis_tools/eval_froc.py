@@ -10,13 +10,30 @@ Example:
 """
 
 import argparse
+import csv
+import dataclasses
 import json
+import math
 from pathlib import Path
 
 from mmdet3d_medical.apis import UsageError, at_least, picture, run_tool
-from mmdet3d_medical.evaluation.functional import FROCResult, cpm_difference, froc
-from mmdet3d_medical.evaluation.marks import Findings, read_findings, read_marks, read_scan_ids
-from mmdet3d_medical.evaluation.table import comparison_table, froc_table
+from mmdet3d_medical.evaluation.functional import (
+    FROCResult,
+    Mistake,
+    SizeScore,
+    cpm_difference,
+    froc,
+    recall_by_size,
+    worst_mistakes,
+)
+from mmdet3d_medical.evaluation.marks import (
+    Findings,
+    read_findings,
+    read_marks,
+    read_scan_ids,
+    respelt_id,
+)
+from mmdet3d_medical.evaluation.table import comparison_table, froc_table, size_table
 from mmdet3d_medical.visualization.froc import plot_froc
 
 
@@ -44,6 +61,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='what to call the files (default: by their names, or folders)')
     parser.add_argument('--json', metavar='OUT.json', help='write the scores to this file')
+    parser.add_argument('--errors', metavar='OUT.csv', help='write the nodules that are missed '
+                        'and the 100 worst false positives to this file')
     parser.add_argument('--plot', type=picture, metavar='OUT.png',
                         help='draw the FROC curve to this file')
     return parser.parse_args()
@@ -61,24 +80,45 @@ def names_of(args: argparse.Namespace) -> list[str]:
     return names
 
 
-def evaluate(args: argparse.Namespace) -> list[FROCResult]:
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What is known of a file of marks."""
+
+    froc: FROCResult
+    sizes: dict[str, SizeScore]
+    mistakes: list[Mistake]
+
+    def to_dict(self) -> dict:
+        rates = self.froc.to_dict()['sensitivity']
+        sizes = {name: dict(cpm=size.cpm, tp=size.tp, nodules=size.nodules,
+                            sensitivity=dict(zip(rates, size.sensitivity.tolist(), strict=True)))
+                 for name, size in self.sizes.items()}
+        return dict(**self.froc.to_dict(), by_size=sizes)
+
+
+def evaluate(args: argparse.Namespace) -> list[Score]:
     """Score each file of marks, all on the same scans."""
     findings = [read_findings(args.annotations),
                 read_findings(args.excluded) if args.excluded else Findings.from_rows([])]
     marks = [read_marks(path) for path in args.marks]
     nodules, excluded, *marks = _of_class(args.class_name, *findings, *marks)
-    scans = read_scan_ids(args.seriesuids) if args.seriesuids else _all_scans(nodules, *marks)
+    listed = read_scan_ids(args.seriesuids) if args.seriesuids else None
+    _check_spelling(args, listed, nodules, excluded, marks)
+    scans = listed or _all_scans(nodules, *marks)
     _report_unlisted(scans, nodules, 'lesions', args.annotations)
-    results = []
-    for path, table in zip(args.marks, marks, strict=True):
-        _report_unlisted(scans, table, 'marks', path)
-        results.append(froc(scans, table, nodules, excluded, max_marks=args.max_marks,
-                            bootstraps=args.bootstrap, seed=args.seed))
-    if not results[0].tp + results[0].fn:
-        raise UsageError(f'{args.annotations} has no lesion in any of the {results[0].scans} '
+    if not {*nodules.scan_ids} & {*scans}:
+        raise UsageError(f'{args.annotations} has no lesion in any of the {len({*scans})} '
                          'scans, so there is no sensitivity: are the scan ids spelt alike in all '
                          'files?')
-    return results
+    scores = []
+    for path, table in zip(args.marks, marks, strict=True):
+        _check_overlap(scans, table, path)
+        _report_unlisted(scans, table, 'marks', path)
+        result = froc(scans, table, nodules, excluded, max_marks=args.max_marks,
+                      bootstraps=args.bootstrap, seed=args.seed)
+        scores.append(Score(result, recall_by_size(result, nodules),
+                            list(worst_mistakes(result, table, nodules))))
+    return scores
 
 
 def _of_class(name, *tables):
@@ -97,38 +137,83 @@ def _all_scans(*tables) -> list[str]:
     return scans
 
 
+def _check_spelling(args, listed, nodules, excluded, marks) -> None:
+    """Refuse ids that are numbers and differ from others only in how the number is written."""
+    known = {*(listed or nodules.scan_ids)}
+    files = {args.annotations: nodules, args.excluded: excluded,
+             **dict(zip(args.marks, marks, strict=True))}
+    for path, table in files.items():
+        unknown, unused = {*table.scan_ids} - known, known - {*table.scan_ids}
+        pair = respelt_id(sorted(unknown), unused) or respelt_id(sorted(unused), unknown)
+        if pair:
+            raise UsageError(f'{path} and {args.seriesuids or args.annotations} write the same '
+                             f'number as {pair[0]} and {pair[1]}, and scan ids are text. A '
+                             'spreadsheet turns them into numbers: write the file without one, '
+                             'or with that column as text')
+
+
+def _check_overlap(scans, table, path) -> None:
+    if table.scan_ids and not {*table.scan_ids} & {*scans}:
+        raise UsageError(f'{path}: none of its {len(table.scan_ids)} marks lies in a listed scan. '
+                         f'It has ids like {table.scan_ids[0]!r}, the list like {scans[0]!r}')
+
+
 def _report_unlisted(scans, table, what, path) -> None:
-    listed = set(scans)
-    unlisted = sum(scan not in listed for scan in table.scan_ids)
+    listed, found = set(scans), set(table.scan_ids)
+    unlisted = [scan for scan in table.scan_ids if scan not in listed]
     if unlisted:
-        print(f'{path}: {unlisted} {what} lie in scans that are not listed and do not count.')
+        print(f'{path}: {len(unlisted)} {what} lie in scans that are not listed and do not count, '
+              f'the first in {unlisted[0]}.')
+    if what == 'marks' and listed - found:
+        print(f'{path}: {len(listed - found)} of the {len(listed)} scans have no marks; they '
+              'count as searched.')
 
 
-def compare(results: dict[str, FROCResult]) -> tuple[str, list[dict]]:
+def compare(scores: dict[str, Score]) -> tuple[str, list[dict]]:
     """Table of several results, and what to write as JSON."""
+    results = {name: score.froc for name, score in scores.items()}
     reference, *others = results
     differences = {name: cpm_difference(results[name], results[reference]) for name in others}
-    scores = [dict(name=name, **result.to_dict()) for name, result in results.items()]
-    for row, difference in zip(scores[1:], differences.values(), strict=True):
+    rows = [dict(name=name, **score.to_dict()) for name, score in scores.items()]
+    for row, difference in zip(rows[1:], differences.values(), strict=True):
         row['difference'] = difference.to_dict()
-    return comparison_table(results, differences), scores
+    return comparison_table(results, differences), rows
+
+
+def write_mistakes(path: str, scores: dict[str, Score]) -> None:
+    """Write what went wrong, one row for each mistake of each file of marks."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['name', 'kind', 'seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm',
+                         'probability', 'fp_per_scan'])
+        for name, score in scores.items():
+            for mistake in score.mistakes:
+                values = (*mistake.center, mistake.diameter, mistake.score, mistake.fp_per_scan)
+                cells = ['' if math.isnan(value) else f'{value:.6g}' for value in values]
+                writer.writerow([name, mistake.kind, mistake.scan_id, *cells])
 
 
 def main() -> None:
     args = parse_args()
     names = names_of(args)
     try:
-        results = dict(zip(names, evaluate(args), strict=True))
+        scores = dict(zip(names, evaluate(args), strict=True))
     except ValueError as error:
         raise UsageError(error) from None
+    results = {name: score.froc for name, score in scores.items()}
     if len(results) == 1:
-        table, scores = froc_table(results), results[names[0]].to_dict()
+        table, content = froc_table(results), scores[names[0]].to_dict()
     else:
-        table, scores = compare(results)
-    print(table, end='')
+        table, content = compare(scores)
+    rates = results[names[0]].fp_rates
+    print(table, size_table({name: score.sizes for name, score in scores.items()}, rates), sep='',
+          end='')
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(scores, indent=2) + '\n')
+        Path(args.json).write_text(json.dumps(content, indent=2) + '\n')
+    if args.errors:
+        write_mistakes(args.errors, scores)
     if args.plot:
         plot_froc(results, args.plot)
 

@@ -37,12 +37,16 @@ class Matches:
         scores: (K,) in descending order.
         scans: (K,) position of the scan in the list of scans.
         hits: (K,) bool, True for a nodule, False for a false positive.
+        rows: (K,) row of the nodule, or of the mark that is a false positive, in its table.
+        missed: (M,) rows of the nodules in listed scans that no mark hits.
         nodules: (S,) number of nodules in each of the listed scans.
     """
 
     scores: np.ndarray
     scans: np.ndarray
     hits: np.ndarray
+    rows: np.ndarray
+    missed: np.ndarray
     nodules: np.ndarray
 
 
@@ -62,6 +66,7 @@ class FROCResult:
             sample b depends on the number of scans, B and the seed only: results of the same
             list of scans are paired by rows.
         band: (3, G) rates, lower and upper end of the confidence interval; G = 0 when B is.
+        matches: What was found and what was not.
     """
 
     fp_rates: tuple[float, ...]
@@ -73,6 +78,7 @@ class FROCResult:
     curve: np.ndarray
     samples: np.ndarray
     band: np.ndarray
+    matches: Matches
 
     @property
     def cpm(self) -> float:
@@ -139,6 +145,7 @@ def froc(
         curve=curve,
         samples=at_rates,
         band=np.vstack([_BAND_RATES, interval(at_band)]) if bootstraps else np.empty((3, 0)),
+        matches=matches,
     )
 
 
@@ -166,18 +173,15 @@ def match_marks(
         raise ValueError('FROC needs at least one scan, found an empty list of scans')
     excluded = excluded or Findings.from_rows([])
     groups = [_rows_by_scan(table.scan_ids, index) for table in (marks, nodules, excluded)]
-    scores, hits = zip(
-        *(
-            _match_scan(marks, nodules, excluded, *rows, max_marks)
-            for rows in zip(*groups, strict=True)
-        ),
-        strict=True,
-    )
-    scans = np.repeat(np.arange(len(index)), [len(part) for part in scores])
-    scores, hits = np.concatenate(scores), np.concatenate(hits)
+    parts = [
+        _match_scan(marks, nodules, excluded, *rows, max_marks)
+        for rows in zip(*groups, strict=True)
+    ]
+    scans = np.repeat(np.arange(len(index)), [len(part[0]) for part in parts])
+    scores, hits, rows, missed = map(np.concatenate, zip(*parts, strict=True))
     order = np.argsort(-scores, kind='stable')
     counts = np.array([len(rows) for rows in groups[1]])
-    return Matches(scores[order], scans[order], hits[order], counts)
+    return Matches(scores[order], scans[order], hits[order], rows[order], missed, counts)
 
 
 def froc_curve(matches: Matches, weights: np.ndarray) -> np.ndarray:
@@ -235,16 +239,17 @@ def _rows_by_scan(ids: Sequence[str], index: dict[str, int]) -> list[np.ndarray]
 
 
 def _match_scan(marks, nodules, excluded, mark_rows, nodule_rows, excluded_rows, max_marks):
-    """Scores (k,) and hits (k,) of one scan, whose rows in the three tables are given."""
+    """Scores, hits, rows (k,) and missed (m,) of one scan, whose rows in the tables are given."""
     rows = _strongest(marks.scores, mark_rows, max_marks)
     scores, centers = marks.scores[rows], marks.centers[rows]
     in_nodule = _inside(centers, nodules, nodule_rows)
     in_excluded = _inside(centers, excluded, excluded_rows)
     best = np.where(in_nodule, scores[:, None], -np.inf).max(0, initial=-np.inf)
     false = ~in_nodule.any(1) & ~in_excluded.any(1)
-    found = best[in_nodule.any(0)]
-    hits = np.arange(len(found) + false.sum()) < len(found)
-    return np.concatenate([found, scores[false]]), hits
+    found = in_nodule.any(0)
+    hits = np.arange(found.sum() + false.sum()) < found.sum()
+    scores = np.concatenate([best[found], scores[false]])
+    return scores, hits, np.concatenate([nodule_rows[found], rows[false]]), nodule_rows[~found]
 
 
 def _strongest(scores: np.ndarray, rows: np.ndarray, max_marks: int) -> np.ndarray:
