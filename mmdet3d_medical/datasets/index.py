@@ -52,7 +52,8 @@ def read_index(path: str | os.PathLike) -> dict:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f'no index at {path}: make one with tools/dataset_converters/luna16.py or volumes.py')
+            f'no index at {path}: make one with tools/dataset_converters/luna16.py, volumes.py or '
+            'dicom.py')
     try:
         index = json.loads(path.read_text())
     except json.JSONDecodeError as error:

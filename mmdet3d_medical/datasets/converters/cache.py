@@ -60,6 +60,15 @@ class ScanSource:
     lesion_mask: Path | None = None
     subset: int | None = None
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.image)
+
+    def read(self) -> sitk.Image:
+        """The volume, as :func:`.image_io.read_hu`."""
+        return read_hu(self.image)
+
     def stamps(self) -> dict[str, list[int]]:
         """Size and time of change of each file, data files beside their headers included."""
         paths = {path for header in (self.image, self.lung_mask, self.lesion_mask) if header
@@ -115,7 +124,7 @@ class VolumeCache:
             ValueError: If a file of the scan cannot be used; the message names it.
         """
         made_from = self._made_from(source)
-        image = read_hu(source.image)
+        image = source.read()
         box = None
         if self.settings.crop == 'lungs':
             box = lung_box(image, source.lung_mask, self.settings.margin)
@@ -184,7 +193,7 @@ def _convert_parallel(sources: Sequence[ScanSource], cache: VolumeCache,
             try:
                 yield future.result()
             except Exception as error:  # the process died, for want of memory most likely
-                yield futures[future].scan_id, None, f'{futures[future].image}: {error}'
+                yield futures[future].scan_id, None, f'{futures[future].name}: {error}'
 
 
 def _try_convert(cache: VolumeCache, source: ScanSource) -> tuple[str, dict | None, str | None]:
@@ -193,7 +202,7 @@ def _try_convert(cache: VolumeCache, source: ScanSource) -> tuple[str, dict | No
     except ValueError as error:  # names the file
         return source.scan_id, None, str(error)
     except (RuntimeError, OSError, MemoryError) as error:
-        return source.scan_id, None, f'{source.image}: {error!r}'
+        return source.scan_id, None, f'{source.name}: {error!r}'
 
 
 def _use_one_thread() -> None:

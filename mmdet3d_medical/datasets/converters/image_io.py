@@ -32,6 +32,11 @@ def read_image(path: str | Path) -> sitk.Image:
         raise ValueError(f'{path}: expected a 3D image with one value a voxel, found '
                          f'{image.GetDimension()} dimensions and '
                          f'{image.GetNumberOfComponentsPerPixel()} values')
+    return orient(image)
+
+
+def orient(image: sitk.Image) -> sitk.Image:
+    """Turn an image by flips and exchanges of axes so that these are nearest to LPS."""
     return sitk.DICOMOrient(image, 'LPS')
 
 
@@ -44,7 +49,7 @@ def read_hu(path: str | Path) -> sitk.Image:
     image = read_image(path)
     if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
         raise ValueError(f'{path}: has values that are not finite, HU were expected')
-    return _to_int16(image)
+    return to_int16(image)
 
 
 def crop(image: sitk.Image, start: Sequence[int], stop: Sequence[int]) -> sitk.Image:
@@ -68,7 +73,7 @@ def resample(image: sitk.Image, spacing: Sequence[float]) -> sitk.Image:
     resampled = sitk.Resample(image, shape[::-1].tolist(), sitk.Transform(), sitk.sitkLinear,
                               origin.tolist(), [float(s) for s in spacing[::-1]],
                               image.GetDirection(), AIR, sitk.sitkFloat32, True)
-    return _to_int16(resampled)
+    return to_int16(resampled)
 
 
 def label_boxes(labels: sitk.Image) -> dict[int, np.ndarray]:
@@ -88,7 +93,7 @@ def as_labels(image: sitk.Image) -> sitk.Image:
     return sitk.Cast(image, sitk.sitkUInt32)
 
 
-def _to_int16(image: sitk.Image) -> sitk.Image:
+def to_int16(image: sitk.Image) -> sitk.Image:
     """HU from air upwards, rounded: ITK's own conversions cut fractions off, towards 0."""
     if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
         image = sitk.Round(image)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -26,10 +27,13 @@ class ConversionReport:
     missing: list[str]  # listed scans without a file
     not_cropped: list[str]  # scans without lungs
     failures: dict[str, str]
+    table: Table | None = None  # printed first
 
     def print(self, console: Console | None = None) -> None:
         """Print counts, then every list that is not empty, ids included."""
         console = console or Console(soft_wrap=True, highlight=False)
+        if self.table is not None:
+            console.print(self.table)
         console.print(f'{self.scans} scans, {self.lesions} lesions in {self.scans_with_lesions} of '
                       f'them: {self.index_path}', markup=False)
         for title, names in (
@@ -46,7 +50,8 @@ class ConversionReport:
 
 def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str, dict],
            failures: dict[str, str], lesions: dict[str, list[dict]] | None,
-           classes: Sequence[str], missing: Sequence[str] = ()) -> ConversionReport:
+           classes: Sequence[str], missing: Sequence[str] = (),
+           rules: dict | None = None) -> ConversionReport:
     """Write the index of the converted scans and report.
 
     Args:
@@ -57,13 +62,15 @@ def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str,
         lesions: Instances by scan id; ``None`` if the scans are not annotated, except by a mask.
         classes: Class names.
         missing: Ids of scans that are listed somewhere, but have no file.
+        rules: By which scans were selected, for the record.
     """
     scans = [_index_scan(cache, source, records[source.scan_id], lesions)
              for source in sources if source.scan_id in records]
     spacing = cache.settings.spacing
     path = cache.root / 'index.json'
+    settings = dataclasses.asdict(cache.settings) | ({'rules': rules} if rules else {})
     write_index(path, dict(classes=list(classes), spacing=spacing and list(spacing),
-                           settings=dataclasses.asdict(cache.settings), scans=scans))
+                           settings=settings, scans=scans))
     counted = [sum(not i['ignore'] for i in scan['instances']) for scan in scans]
     cropped = cache.settings.crop == 'lungs'
     return ConversionReport(

@@ -104,8 +104,8 @@ def pair_masks(sources: Sequence[ScanSource],
               for source in sources]
     used = {source.lesion_mask for source in paired}
     if not any(used):
-        raise ValueError(f'none of {len(by_key)} masks belongs to a volume: the mask of '
-                         f'{sources[0].image.name} should be called like it, or '
+        raise ValueError(f'none of {len(by_key)} masks belongs to a volume: the mask of scan '
+                         f'{sources[0].scan_id} should be called like it, or '
                          f'{_strip(sources[0].scan_id, IMAGE_ENDINGS)}_label, _mask or _seg')
     return paired, sorted(stem(mask) for mask in by_key.values() if mask not in used)
 
@@ -129,7 +129,8 @@ def pair_rows(sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]],
     if lesions and len(missing) == len(lesions):
         raise ValueError(f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
                          f'first is {missing[0]!r}, but volumes have ids like '
-                         f'{sources[0].scan_id!r}; seriesuid must be the file name without suffix')
+                         f'{sources[0].scan_id!r}; seriesuid must be the scan id: of a volume its '
+                         'file name without suffix, of a DICOM series its id')
     return missing
 
 
@@ -142,6 +143,29 @@ def _strip(name: str, endings: Sequence[str]) -> str:
         if name.lower().endswith(ending):
             return name[:-len(ending)]
     return name
+
+
+def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path]
+             ) -> tuple[list[ScanSource], dict[str, list[dict]] | None, list[str], list[str]]:
+    """Find the lesions of scans.
+
+    Args:
+        sources: Scans.
+        annotations: As in :func:`convert_volumes`.
+
+    Returns:
+        The scans, with masks if these are the annotations; instances by scan id, ``None`` without
+        a CSV file; class names; ids in the annotations that are no scan's.
+    """
+    if not annotations:
+        return list(sources), None, [DEFAULT_CLASS], []
+    path = Path(annotations[0])
+    if len(annotations) > 1 or path.suffix.lower() != '.csv':
+        sources, missing = pair_masks(sources, annotations)
+        return sources, None, [DEFAULT_CLASS], missing
+    classes = (path.is_file() and csv_classes(path)) or [DEFAULT_CLASS]
+    lesions = read_annotations(path, classes)
+    return list(sources), lesions, classes, pair_rows(sources, lesions, path)
 
 
 def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Path],
@@ -162,14 +186,6 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
-    sources = find_scans(paths, annotations)
-    lesions, classes, missing = None, [DEFAULT_CLASS], []
-    if len(annotations) == 1 and Path(annotations[0]).suffix.lower() == '.csv':
-        if Path(annotations[0]).is_file():
-            classes = csv_classes(annotations[0]) or classes
-        lesions = read_annotations(annotations[0], classes)
-        missing = pair_rows(sources, lesions, annotations[0])
-    elif annotations:
-        sources, missing = pair_masks(sources, annotations)
+    sources, lesions, classes, missing = annotate(find_scans(paths, annotations), annotations)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
     return finish(cache, sources, records, failures, lesions, classes, missing)

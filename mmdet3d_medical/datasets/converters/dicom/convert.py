@@ -1,0 +1,153 @@
+"""From a folder of DICOM files to a cache with an index and a report."""
+import csv
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from ..cache import ConvertSettings, VolumeCache, convert_scans
+from ..report import ConversionReport, finish
+from ..volumes import annotate
+from .headers import NOT_DICOM, ImageHeader, find_files, read_headers
+from .rules import LeftOutError, Series, SeriesRules, check_series, choose, group_series
+from .source import DicomSource
+
+CONVERTED, LEFT_OUT, FAILED = 'converted', 'left out', 'failed'
+NOT_CHOSEN = 'another series of the study'
+REPORT = 'report.csv'
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What became of a series, or of all files without one; a line of ``report.csv``."""
+
+    seriesuid: str
+    result: str
+    reason: str
+    detail: str
+    files: int
+    thickness_mm: str = ''
+    kernel: str = ''
+
+
+def convert_dicom(root: str | Path, out: str | Path, settings: ConvertSettings,
+                  rules: SeriesRules | None = None, annotations: Sequence[str | Path] = (),
+                  workers: int = 1, list_unreadable: str | Path | None = None
+                  ) -> ConversionReport:
+    """Convert the series below a folder that the rules allow, one of each study.
+
+    Where the best series of a study cannot be decoded, the next one is taken. ``report.csv`` in the
+    folder of the cache tells what became of each series. Nothing that is written or printed
+    holds anything about a patient but the ids of series.
+
+    Args:
+        root: Folder, searched with all below it.
+        out: Folder of the cache.
+        settings: How to convert.
+        rules: Which series to convert. Defaults to those of :class:`.SeriesRules`.
+        annotations: As in :func:`..volumes.convert_volumes`; scan ids are series ids. Series that
+            have any go before the others of their study.
+        workers: Processes. Defaults to 1.
+        list_unreadable: File for the paths of DICOM files that cannot be read. Paths may name
+            patients, so nothing else tells them.
+
+    Raises:
+        ValueError: If no series is left, or annotations are given and none belongs to a series.
+    """
+    rules = rules or SeriesRules()
+    headers, others = read_headers(find_files(root), workers)
+    usable, rows = _sort_out(group_series(headers), rules)
+    rows += [Row('', LEFT_OUT, reason, '', len(paths)) for reason, paths in sorted(others.items())]
+    if list_unreadable:
+        bad = [path for reason in others if reason != NOT_DICOM for path in others[reason]]
+        Path(list_unreadable).write_text(''.join(f'{path}\n' for path in bad))
+    cache = VolumeCache(out, settings)
+    if not usable:
+        write_rows(cache.root / REPORT, rows)
+        raise ValueError(f'{root}: no series can be used: {_summary(rows)}; {cache.root / REPORT} '
+                         'tells why')
+    found = [DicomSource.from_series(series) for series in usable]
+    found, lesions, classes, missing = annotate(found, annotations)
+    sources = {source.scan_id: source for source in found}
+    annotated = {*(lesions or {}), *(key for key, s in sources.items() if s.lesion_mask)}
+    studies = choose(usable, rules, annotated)
+    records, failures = _convert_best(studies, sources, cache, workers)
+    rows += [_row(series, study, records, failures) for study in studies for series in study]
+    write_rows(cache.root / REPORT, rows)
+    report = finish(cache, [sources[key] for key in sorted(records)], records, failures, lesions,
+                    classes, missing, dataclasses.asdict(rules))
+    return dataclasses.replace(report, table=_table(rows))
+
+
+def _sort_out(groups: Mapping[str, list[ImageHeader]],
+              rules: SeriesRules) -> tuple[list[Series], list[Row]]:
+    """Series that the rules allow, and what to report of the others."""
+    usable, rows = [], []
+    for key, headers in groups.items():
+        try:
+            usable.append(check_series(headers, rules))
+        except LeftOutError as error:
+            rows.append(Row(key, LEFT_OUT, error.reason, error.detail, len(headers)))
+    return usable, rows
+
+
+def _convert_best(studies: Iterable[Sequence[Series]], sources: Mapping[str, DicomSource],
+                  cache: VolumeCache, workers: int) -> tuple[dict[str, dict], dict[str, str]]:
+    """Convert the first series of each study that can be decoded.
+
+    Returns:
+        As :func:`..cache.convert_scans`.
+    """
+    records, failures = {}, {}
+    studies = list(studies)
+    while studies:
+        best = [sources[study[0].series] for study in studies]
+        done, failed = convert_scans(best, cache, workers)
+        records |= done
+        failures |= failed
+        studies = [study[1:] for study in studies if study[0].series in failed and len(study) > 1]
+    return records, failures
+
+
+def _row(series: Series, study: Sequence[Series], records: Mapping[str, dict],
+         failures: Mapping[str, str]) -> Row:
+    if series.series in records:
+        result = CONVERTED, '', series.note
+    elif series.series in failures:
+        result = FAILED, 'cannot be converted', failures[series.series]
+    else:
+        taken = next(other.series for other in study if other.series in records)
+        result = LEFT_OUT, NOT_CHOSEN, taken
+    return Row(series.series, *result, len(series.paths), f'{series.thickness:g}', series.kernel)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write the report, sorted by series id."""
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Row)])
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(row) for row in sorted(rows, key=lambda r: r.seriesuid))
+
+
+def _count(rows: Iterable[Row]) -> dict[tuple[str, str], list[int]]:
+    """Series and files by result and reason, most series first."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        count = counts.setdefault((row.result, row.reason), [0, 0])
+        count[0] += bool(row.seriesuid)
+        count[1] += row.files
+    return dict(sorted(counts.items(), key=lambda item: (item[0][0], -item[1][0], item[0][1])))
+
+
+def _summary(rows: Iterable[Row]) -> str:
+    found = [f'{reason}: {series} series, {files} files'
+             for (_, reason), (series, files) in _count(rows).items()]
+    return '; '.join(found) or 'the folder is empty'
+
+
+def _table(rows: Iterable[Row]) -> Table:
+    table = Table('', 'reason', 'series', 'files')
+    for (result, reason), counts in _count(rows).items():
+        table.add_row(result, reason, *map(str, counts))
+    return table

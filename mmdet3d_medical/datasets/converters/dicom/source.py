@@ -1,0 +1,74 @@
+"""The voxels of a DICOM series, and what tells whether they changed."""
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mmdet3d_medical.structures import VolumeGeometry
+
+from ..cache import ScanSource
+from ..image_io import orient, to_int16
+from .rules import Series
+
+
+@dataclasses.dataclass(frozen=True)
+class DicomSource(ScanSource):
+    """The slices of one series. Paths, which may name patients, stay out of all it says.
+
+    ``image`` is the first slice's file.
+    """
+
+    slices: tuple[str, ...] = ()
+    geometry: VolumeGeometry | None = None
+
+    @classmethod
+    def from_series(cls, series: Series) -> 'DicomSource':
+        return cls(series.series, Path(series.paths[0]), slices=series.paths,
+                   geometry=series.geometry)
+
+    @property
+    def name(self) -> str:
+        return f'series {self.scan_id}'
+
+    def read(self) -> sitk.Image:
+        """The volume in HU, int16, its axes nearest to LPS.
+
+        Raises:
+            ValueError: Naming series and slice, if one cannot be decoded or has another shape.
+        """
+        volume = np.empty(self.geometry.shape, np.int16)
+        for number in range(len(self.slices)):
+            volume[number] = self._read_slice(number)
+        image = sitk.GetImageFromArray(volume)
+        image.SetOrigin(self.geometry.origin)
+        image.SetSpacing(self.geometry.spacing)
+        image.SetDirection(self.geometry.direction)
+        return orient(image)
+
+    def _read_slice(self, number: int) -> np.ndarray:
+        """Slice (H, W) in HU; GDCM applies slope and intercept, which may differ from another's."""
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO('GDCMImageIO')
+        reader.SetFileName(self.slices[number])
+        where = f'{self.name}: slice {number + 1} of {len(self.slices)}'
+        try:
+            voxels = sitk.GetArrayFromImage(to_int16(reader.Execute()))
+        except RuntimeError:  # its message holds the path
+            raise ValueError(f'{where} cannot be decoded: it is cut off, or compressed in a way '
+                             'that GDCM does not read') from None
+        if voxels.shape != (1, *self.geometry.shape[1:]):
+            raise ValueError(f'{where} has the shape {voxels.shape}, its header says '
+                             f'{(1, *self.geometry.shape[1:])}')
+        return voxels[0]
+
+    def stamps(self) -> dict[str, list]:
+        """Number of files and a digest of their sizes and times and of the geometry."""
+        paths = [*self.slices, *([self.lesion_mask] if self.lesion_mask else [])]
+        states = [os.stat(path) for path in paths]
+        content = json.dumps([[[state.st_size, state.st_mtime_ns] for state in states],
+                              self.geometry.to_dict()])
+        return {'dicom': [len(paths), hashlib.sha256(content.encode()).hexdigest()]}
