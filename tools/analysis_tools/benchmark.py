@@ -87,21 +87,21 @@ def seconds(functions: Sequence[Callable], repeat: int) -> list[float]:
 
 
 def peak_mb(function: Callable) -> float | None:
-    """Call a function; how far memory rose meanwhile, in MB, where Linux can tell."""
+    """Call a function; how far memory rose meanwhile, in 10^6 bytes, where Linux can tell."""
     reset = Path('/proc/self/clear_refs')
     if not reset.exists():
         function()
         return None
     ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used again, uncounted
     reset.write_text('5')  # the peak starts again from what is in use now
-    before = _status_kb('VmRSS')
+    before = _status_bytes('VmRSS')
     function()
-    return max(_status_kb('VmHWM') - before, 0) / 1024
+    return max(_status_bytes('VmHWM') - before, 0) / 1e6
 
 
-def _status_kb(field: str) -> int:
+def _status_bytes(field: str) -> int:
     lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field + ':'))
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field + ':'))
 
 
 def random_boxes(count: int, centers: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
