@@ -3,7 +3,7 @@
 from mmengine.config import Config
 
 SHORTEST = 2  # iterations: a warm-up over fewer would leave the rate at its start for good
-OF_SCHEDULERS = ('begin', 'end')
+OF_SCHEDULERS = ('begin', 'end', 'milestones')
 OF_HOOKS = ('rampup_begin', 'rampup_iters')
 
 
@@ -12,10 +12,10 @@ def fit_schedule(cfg: Config, iters: int) -> None:
 
     A config states the end of its learning rate schedule beside ``max_iters``. Changing only
     ``train_cfg.max_iters`` would leave the rate high at the end of a shorter training, or at zero
-    for the rest of a longer one. ``begin`` and ``end`` of every scheduler are scaled; one that
-    shrinks below two iterations is dropped, and the next begins in its place. So are
-    ``rampup_begin`` and ``rampup_iters`` of hooks: the loss of unlabeled patches would otherwise
-    not reach its weight in a shorter training.
+    for the rest of a longer one. ``begin``, ``end`` and ``milestones`` of every scheduler are
+    scaled; one that shrinks below two iterations is dropped, and the next begins in its place. So
+    are ``rampup_begin`` and ``rampup_iters`` of hooks: the loss of unlabeled patches would
+    otherwise not reach its weight in a shorter training.
 
     Args:
         cfg: Altered in place: ``param_scheduler``, ``custom_hooks`` and ``train_cfg.max_iters``.
@@ -37,7 +37,9 @@ def _scale(parts: list[dict], keys: tuple[str, ...], scale: float) -> None:
     for part in parts:
         for key in keys:
             if key in part:
-                part[key] = round(part[key] * scale)
+                value = part[key]
+                several = isinstance(value, (list, tuple))
+                part[key] = [round(v * scale) for v in value] if several else round(value * scale)
 
 
 def _without_short_ones(schedulers: list[dict]) -> list[dict]:

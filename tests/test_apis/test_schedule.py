@@ -51,6 +51,15 @@ def test_an_unchanged_training_keeps_it(config):
     assert spans(load_config(config)) == [(0, 100), (100, 1000)]
 
 
+def test_milestones_are_scaled(config):
+    steps = [dict(type='MultiStepLR', by_epoch=False, gamma=0.1, milestones=[500, 800])]
+    with open(config, 'a') as file:
+        file.write(f'param_scheduler = {steps}')
+    cfg = load_config(config, options={MAX_ITERS: 10})
+    expected = [1.0] * 5 + [0.1] * 3 + [0.01] * 2
+    assert rates(cfg) == pytest.approx(expected)
+
+
 def test_a_schedule_of_the_command_line_is_taken_as_it_is(config):
     options = {MAX_ITERS: 2000, 'param_scheduler.1.end': 1500}
     assert spans(load_config(config, options=options)) == [(0, 200), (200, 1500)]

@@ -9,7 +9,16 @@ from mmdet3d_medical.models.necks import FPN3D
 from mmdet3d_medical.registry import MODELS
 
 GN = dict(type='GN', num_groups=2)
+_DEEPLUNG = dict(
+    stem_channels=2,
+    channels=(4, 4, 4, 4),
+    decoder_channels=(4, 4),
+    strides=(2, 1, 2, 2),
+    location=False,
+)
 BACKBONES = {
+    'DeepLungDPN26': dict(_DEEPLUNG, dense_channels=1, num_groups=2),
+    'DeepLungRes18': _DEEPLUNG,
     'PlainConvEncoder3D': dict(base_channels=2, strides=(1, 2, 2, 2), out_indices=(1, 2, 3)),
     'ResNet3D': dict(depth=18, base_channels=4, strides=(1, 2, 2), out_indices=(0, 1, 2)),
 }
@@ -182,7 +191,7 @@ def test_backbone_under_the_same_head(name, small_detector, make_batch):
     channels = MODELS.build(dict(type=name, **BACKBONES[name])).out_channels
     cfg = small_detector(
         backbone=dict(type=name, **BACKBONES[name]),
-        neck=dict(type='FPN3D', in_channels=channels, out_channels=8),
+        neck=dict(type='FPN3D', in_channels=channels, out_channels=8, num_outs=3),
     )
     model = MODELS.build(cfg)
     assert isinstance(model, DenseDetector3D)

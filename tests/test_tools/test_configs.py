@@ -79,6 +79,14 @@ def test_the_model_is_built_and_the_header_trains_it(path):
     assert f'# Train: python tools/train.py configs/{name_of(path)}' in path.read_text()
 
 
+@pytest.mark.parametrize(('name', 'number'), [
+    ('deeplung/deeplung_res18_luna16', 5_383_623), ('deeplung/deeplung_dpn26_luna16', 1_360_431)])
+def test_networks_are_as_large_as_the_originals(name, number):
+    register_all_modules()
+    model = MODELS.build(whole(ROOT / f'configs/{name}.py').model)
+    assert sum(weight.numel() for weight in model.parameters()) == number
+
+
 @pytest.mark.parametrize('path', [path for path in CONFIGS if PAIR.search(path.stem)], ids=name_of)
 def test_the_name_tells_the_scans(path):
     data, labeled, unlabeled = PAIR.search(path.stem).groups()

@@ -15,14 +15,14 @@ class PackVolumeInputs(BaseTransform):
     Returns ``inputs``, a tensor (C, D, H, W) in HU, and ``data_samples``, a
     :class:`mmdet.structures.DetDataSample` with ``gt_instances`` and ``ignored_instances``
     (``bboxes`` (N, 6) float32, ``labels`` (N,) int64, and ``scores`` (N,) where the boxes have soft
-    scores) and the meta information ``scan_id``, ``geometry``, ``volume_shape``, ``annotated``
-    and ``draw``.
+    scores) and the meta information ``scan_id``, ``geometry``, ``scan_geometry``, ``volume_shape``,
+    ``annotated`` and ``draw``.
 
     Args:
         meta_keys: Further keys of the pipeline's dict to keep as meta information, where present.
     """
 
-    META_KEYS = ('scan_id', 'geometry', 'annotated', 'draw')
+    META_KEYS = ('scan_id', 'geometry', 'scan_geometry', 'annotated', 'draw')
 
     def __init__(self, meta_keys: tuple[str, ...] = ()) -> None:
         self.meta_keys = (*self.META_KEYS, *meta_keys)

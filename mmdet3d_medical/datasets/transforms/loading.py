@@ -16,7 +16,7 @@ class LoadVolume(BaseTransform):
     Required keys: ``scan_id``, ``volume_path``, ``geometry``, ``instances``.
     Added keys: ``volume`` (1, D, H, W) int16 HU; ``gt_bboxes`` (N, 6) float32
     (z1, y1, x1, z2, y2, x2) voxel edges; ``gt_bboxes_labels`` (N,) int64; ``gt_ignore_flags``
-    (N,) bool.
+    (N,) bool; ``scan_geometry``, the geometry of the whole scan.
 
     Args:
         with_ignored: Whether to load instances marked "ignore". Without them their place counts
@@ -31,6 +31,7 @@ class LoadVolume(BaseTransform):
     def transform(self, results: dict) -> dict:
         results['volume'] = open_volume(results['volume_path'], results['geometry'],
                                         results['scan_id'])[None]
+        results['scan_geometry'] = results['geometry']
         instances = without_twins(results['instances'])
         if not self.with_ignored:
             instances = [instance for instance in instances if not instance['ignore']]

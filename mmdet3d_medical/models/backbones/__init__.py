@@ -1,6 +1,7 @@
 """Networks that turn a volume into feature maps."""
 
+from .deeplung import DeepLungDPN26, DeepLungRes18
 from .plain_conv_encoder3d import PlainConvEncoder3D
 from .resnet3d import ResNet3D
 
-__all__ = ['PlainConvEncoder3D', 'ResNet3D']
+__all__ = ['DeepLungDPN26', 'DeepLungRes18', 'PlainConvEncoder3D', 'ResNet3D']

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
+from torch.nn import functional as F
 
 from mmdet3d_medical.registry import MODELS
 
@@ -78,6 +79,10 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
             )
         return dict(inputs=self._stack(volumes, shape), data_samples=samples)
 
+    def pad(self, volume: Tensor, shape: Sequence[int]) -> Tensor:
+        """Pad a preprocessed (C, D, H, W) volume at its ends; itself where it already fits."""
+        return pad_ends(volume, shape, value=self.pad_value)
+
     def _padded_shape(self, volumes: Sequence[Tensor]) -> tuple[int, int, int]:
         largest = [max(volume.shape[axis] for volume in volumes) for axis in (1, 2, 3)]
         return tuple(
@@ -98,3 +103,12 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
         scale = (top - bottom) / (high - low)
         # Out of place at first: float volumes are the caller's.
         return volume.float().clamp(low, high).sub_(low).mul_(scale).add_(bottom)
+
+
+def pad_ends(volume: Tensor, shape: Sequence[int], **how) -> Tensor:
+    """Pad a (C, D, H, W) volume at its ends, ``how`` as torch's ``pad``; itself where it fits."""
+    missing = [want - have for want, have in zip(shape, volume.shape[1:], strict=True)]
+    if not any(missing):
+        return volume
+    padding = [side for extra in reversed(missing) for side in (0, extra)]
+    return F.pad(volume[None], padding, **how)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +16,7 @@ from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import batched_nms3d, clip_boxes3d
 
 from ..dense_heads.targets import DenseTargetHead, DenseTargets, missing_of_protocol
-from .tiling import Tile, cut_tiles, pad_to
+from .tiling import Tile, cut_tiles
 
 TEST_DEFAULTS = dict(
     tile_size=None,
@@ -36,8 +37,8 @@ class DenseDetector3D(BaseDetector):
         backbone: Config of a network (B, C, D, H, W) -> feature maps.
         bbox_head: Config of a head that meets
             :class:`~mmdet3d_medical.models.dense_heads.DenseTargetHead` and has
-            ``decode(priors, deltas) -> boxes``. Its ``max_stride`` (z, y, x) is what tiles
-            start at multiples of; without it, the preprocessor's ``pad_size_divisor``.
+            ``decode(priors, deltas) -> boxes``. Tiles start at multiples of its ``max_stride``
+            (z, y, x), where it has one, and of the preprocessor's ``pad_size_divisor``.
         neck: Config of a network maps -> maps, or None.
         data_preprocessor: Config of the ``VolumeDataPreprocessor``.
         train_cfg: Not used; assignment and sampling are the head's.
@@ -126,14 +127,17 @@ class DenseDetector3D(BaseDetector):
         tile_size = [-(-side // step) * step for side, step in zip(tile_size, divisor, strict=True)]
         overlap = _triple(cfg['tile_overlap']) if cfg['tile_size'] else (0, 0, 0)
         tiles, padded = cut_tiles(shape, tile_size, overlap, divisor)
-        volume = pad_to(volume, padded, self.data_preprocessor.pad_value)
+        volume = self.data_preprocessor.pad(volume, padded)
         found = []
         for start in range(0, len(tiles), cfg['tile_batch']):
             found += self._detect_in_tiles(volume, tiles[start : start + cfg['tile_batch']])
         return self._merge(InstanceData.cat(found), shape)
 
     def _divisor(self) -> tuple[int, ...]:
-        return getattr(self.bbox_head, 'max_stride', self.data_preprocessor.divisor)
+        """What tiles start at multiples of: strides of the head and those inside the network."""
+        divisor = self.data_preprocessor.divisor
+        strides = getattr(self.bbox_head, 'max_stride', divisor)
+        return tuple(map(math.lcm, strides, divisor))
 
     def _detect_in_tiles(self, volume: Tensor, tiles: Sequence[Tile]) -> list[InstanceData]:
         batch = torch.stack([volume[tile.slices] for tile in tiles])

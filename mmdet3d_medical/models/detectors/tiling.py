@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 Triple = tuple[int, int, int]
@@ -98,12 +97,3 @@ def _cut_axis(
     starts = [round(last * i / max(number - 1, 1) / divisor) * divisor for i in range(number)]
     borders = [(a + length + b) / 2 for a, b in itertools.pairwise(starts)]
     return length, list(zip(starts, [-math.inf, *borders], [*borders, math.inf], strict=True))
-
-
-def pad_to(volume: Tensor, shape: Sequence[int], value: float) -> Tensor:
-    """Pad a (C, D, H, W) volume at its ends; the volume itself where it already fits."""
-    missing = [want - have for want, have in zip(shape, volume.shape[1:], strict=True)]
-    if not any(missing):
-        return volume
-    padding = [side for extra in reversed(missing) for side in (0, extra)]
-    return torch.nn.functional.pad(volume, padding, value=value)

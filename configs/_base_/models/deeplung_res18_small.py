@@ -1,0 +1,19 @@
+# The same detector for phantoms at 2 mm voxels: narrower, its level at stride 2, anchors of 5, 10
+# and 20 mm.
+_base_ = './deeplung_res18.py'
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=8),
+    backbone=dict(
+        stem_channels=12,
+        channels=(16, 32, 32, 32),
+        decoder_channels=(32, 32),
+        strides=(2, 1, 2, 2),
+    ),
+    bbox_head=dict(
+        in_channels=32,
+        feat_channels=32,
+        anchor_generator=dict(strides=[2], sizes=[[2.5, 5, 10]]),
+    ),
+    test_cfg=dict(tile_size=128, tile_overlap=32),
+)
