@@ -87,6 +87,15 @@ def test_networks_are_as_large_as_the_originals(name, number):
     assert sum(weight.numel() for weight in model.parameters()) == number
 
 
+def test_deepseed_lowers_its_rate_as_stated():
+    schedulers = whole(ROOT / 'configs/deepseed/deepseed_luna16.py').param_scheduler
+    rate, seen = 1.0, {}
+    for scheduler in schedulers:
+        rate *= scheduler.gamma
+        seen[scheduler.milestones[0] / 40000] = rate
+    assert seen == pytest.approx({0.2: 0.1, 0.4: 0.05, 0.6: 0.01})
+
+
 @pytest.mark.parametrize('path', [path for path in CONFIGS if PAIR.search(path.stem)], ids=name_of)
 def test_the_name_tells_the_scans(path):
     data, labeled, unlabeled = PAIR.search(path.stem).groups()
