@@ -23,7 +23,9 @@ def flat_weights(model) -> torch.Tensor:
 
 
 def test_bfloat16_is_close_to_float32(focalmix, make_branches):
-    batch, results = make_branches(), []
+    # On 16^3 patches the coarsest map is 2^3, for which torch 2.13's bfloat16 convolution of CPUs
+    # without avx512_bf16 now and then leaves memory it never wrote in the weights' gradient.
+    batch, results = make_branches(shape=(32, 32, 32)), []
     for name in ('OptimWrapper', 'BFloat16OptimWrapper'):
         model, dtypes = focalmix(teacher=dict(momentum=0.1)), set()
         classify = model.detector.bbox_head.classify
