@@ -1,10 +1,9 @@
 """The cache of converted volumes: parallel, resumable, idempotent."""
 import dataclasses
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,10 @@ from mmdet3d_medical.structures import VolumeGeometry
 from ..index import write_json
 from ..transforms.loading import open_volume
 from .annotations import instances_from_mask
-from .image_io import crop, read_hu, resample
+from .image_io import AIR, MAX_HU, crop, read_hu, resample
+from .lung_mask import fill_outside_lungs
 from .lungs import lung_box
+from .parallel import make_pool
 
 CACHE_VERSION = 1  # to be raised when a conversion gives other voxels
 
@@ -31,12 +32,18 @@ class ConvertSettings:
         crop: 'lungs' cuts to the bounding box of the lungs, 'none' keeps the whole scan.
         margin: Around the lungs, in mm. Defaults to 10.
         instances: What is one lesion in a mask: 'auto', 'components' or 'values'.
+        outside: HU that replace what lies outside the lungs of a lung mask, see
+            :func:`.lung_mask.fill_outside_lungs`; ``None`` keeps it.
+        dilation: Rim around the lungs that is not replaced, in the scan's own voxels. Defaults to
+            10.
     """
 
     spacing: tuple[float, float, float] | None = None
     crop: str = 'none'
     margin: float = 10.0
     instances: str = 'auto'
+    outside: int | None = None
+    dilation: int = 10
 
     def __post_init__(self) -> None:
         if self.spacing is not None and not (len(self.spacing) == 3 and min(self.spacing) > 0):
@@ -48,6 +55,10 @@ class ConvertSettings:
                              f'found {self.instances!r}')
         if self.margin < 0:
             raise ValueError(f'margin must not be negative, found {self.margin} mm')
+        if self.outside is not None and not AIR <= self.outside <= MAX_HU:
+            raise ValueError(f'outside must be {AIR} to {MAX_HU} HU, found {self.outside}')
+        if self.dilation < 0:
+            raise ValueError(f'dilation must not be negative, found {self.dilation} voxels')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +86,9 @@ class ScanSource:
                  for path in (header, header.with_suffix('.raw'), header.with_suffix('.zraw'))}
         return {f'{path.parent.name}/{path.name}': [path.stat().st_size, path.stat().st_mtime_ns]
                 for path in sorted(paths) if path.exists()}
+
+
+_DEFAULTS = dataclasses.asdict(ConvertSettings())
 
 
 class VolumeCache:
@@ -106,11 +120,14 @@ class VolumeCache:
         path = self.folder / f'{source.scan_id}.json'
         try:
             record = json.loads(path.read_text())
-            if record['made_from'] != self._made_from(source):
+            made_from = record['made_from']
+            # A setting that the record does not know is younger, and had its default.
+            made_from['settings'] = _DEFAULTS | made_from['settings']
+            if made_from != self._made_from(source):
                 return None
             open_volume(self.volume_path(source.scan_id),
                         VolumeGeometry.from_dict(record['geometry']), source.scan_id)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         return record
 
@@ -118,7 +135,8 @@ class VolumeCache:
         """Convert a scan and record it.
 
         Returns:
-            dict: 'scan_id', 'geometry', 'instances' (of the lesion mask), 'cropped', 'made_from'.
+            dict: 'scan_id', 'geometry', 'instances' (of the lesion mask), 'cropped', 'filled',
+            'made_from'.
 
         Raises:
             ValueError: If a file of the scan cannot be used; the message names it.
@@ -130,12 +148,18 @@ class VolumeCache:
             box = lung_box(image, source.lung_mask, self.settings.margin)
         if box is not None:
             image = crop(image, box[:3], box[3:])
+        filled = None
+        if self.settings.outside is not None and source.lung_mask is not None:
+            filled = fill_outside_lungs(image, source.lung_mask, self.settings.outside,
+                                        self.settings.dilation)
+            image = image if filled is None else filled
         if self.settings.spacing is not None:
             image = resample(image, self.settings.spacing)
         instances = (instances_from_mask(source.lesion_mask, self.settings.instances)
                      if source.lesion_mask else [])
         record = dict(scan_id=source.scan_id, made_from=made_from, instances=instances,
-                      geometry=VolumeGeometry.from_sitk(image).to_dict(), cropped=box is not None)
+                      geometry=VolumeGeometry.from_sitk(image).to_dict(), cropped=box is not None,
+                      filled=filled is not None)
         self._save(source.scan_id, sitk.GetArrayViewFromImage(image))
         write_json(self.folder / f'{source.scan_id}.json', record)
         return record
@@ -185,9 +209,7 @@ def _convert_parallel(sources: Sequence[ScanSource], cache: VolumeCache,
     if workers == 1:
         yield from (_try_convert(cache, source) for source in sources)
         return
-    # ITK's threads do not survive a fork, hence fresh processes of one thread each.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'),
-                             _use_one_thread) as pool:
+    with make_pool(workers) as pool:
         futures = {pool.submit(_try_convert, cache, source): source for source in sources}
         for future in as_completed(futures):
             try:
@@ -203,7 +225,3 @@ def _try_convert(cache: VolumeCache, source: ScanSource) -> tuple[str, dict | No
         return source.scan_id, None, str(error)
     except (RuntimeError, OSError, MemoryError) as error:
         return source.scan_id, None, f'{source.name}: {error!r}'
-
-
-def _use_one_thread() -> None:
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

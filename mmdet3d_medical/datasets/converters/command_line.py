@@ -39,7 +39,9 @@ def parse_settings(args: argparse.Namespace) -> ConvertSettings:
             raise ValueError("--spacing takes three numbers Z Y X in mm or 'native', found "
                              + ' '.join(args.spacing)) from None
     return ConvertSettings(spacing=spacing, crop=args.crop, margin=args.margin,
-                           instances=getattr(args, 'instances', 'auto'))
+                           instances=getattr(args, 'instances', 'auto'),
+                           outside=getattr(args, 'outside_lungs', None),
+                           dilation=getattr(args, 'lung_dilation', 10))
 
 
 def run(convert: Callable[[ConvertSettings], ConversionReport], args: argparse.Namespace) -> int:

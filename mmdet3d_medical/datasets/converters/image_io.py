@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from mmdet3d_medical.structures import VolumeGeometry
 
 AIR = -1024
+MAX_HU = int(np.iinfo(np.int16).max)
 
 
 def read_image(path: str | Path) -> sitk.Image:
@@ -97,4 +98,4 @@ def to_int16(image: sitk.Image) -> sitk.Image:
     """HU from air upwards, rounded: ITK's own conversions cut fractions off, towards 0."""
     if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
         image = sitk.Round(image)
-    return sitk.Clamp(image, sitk.sitkInt16, AIR, np.iinfo(np.int16).max)
+    return sitk.Clamp(image, sitk.sitkInt16, AIR, MAX_HU)

@@ -27,7 +27,9 @@ class ConversionReport:
     missing: list[str]  # listed scans without a file
     not_cropped: list[str]  # scans without lungs
     failures: dict[str, str]
+    not_filled: list[str] = dataclasses.field(default_factory=list)  # beyond the lungs
     table: Table | None = None  # printed first
+    notes: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # further lists, by title
 
     def print(self, console: Console | None = None) -> None:
         """Print counts, then every list that is not empty, ids included."""
@@ -40,6 +42,8 @@ class ConversionReport:
             ('lesions lie outside their volume and count as missed in tests', self.outside),
             ('listed scans have no file', self.missing),
             ('scans have no lungs to crop to and were kept whole', self.not_cropped),
+            ('scans have no lungs in a lung mask and were not filled outside', self.not_filled),
+            *self.notes.items(),
             ('scans FAILED', [f'{key}: {value}' for key, value in self.failures.items()])):
             if names:
                 console.print(f'{len(names)} {title}:', markup=False)
@@ -73,12 +77,14 @@ def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str,
                            settings=settings, scans=scans))
     counted = [sum(not i['ignore'] for i in scan['instances']) for scan in scans]
     cropped = cache.settings.crop == 'lungs'
+    filled = cache.settings.outside is not None
     return ConversionReport(
         index_path=path, scans=len(scans), lesions=sum(counted),
         scans_with_lesions=sum(count > 0 for count in counted),
         outside=[scan['scan_id'] for scan in scans for _ in range(count_outside(scan))],
         missing=sorted(missing), failures=dict(sorted(failures.items())),
-        not_cropped=sorted(key for key, r in records.items() if cropped and not r['cropped']))
+        not_cropped=sorted(key for key, r in records.items() if cropped and not r['cropped']),
+        not_filled=sorted(key for key, r in records.items() if filled and not r['filled']))
 
 
 def _index_scan(cache: VolumeCache, source: ScanSource, record: dict,

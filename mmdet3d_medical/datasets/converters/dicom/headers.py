@@ -1,11 +1,9 @@
 """Headers of DICOM files: what decides how a series can be used, nothing about patients."""
 import math
-import multiprocessing
 import os
 import re
 import warnings
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from rich.progress import track
+
+from ..parallel import map_parallel
 
 CHUNK = 256  # files that a process reads at a time
 UID = re.compile(r'[0-9][0-9.]{0,63}')  # what may become the name of a file
@@ -97,8 +97,9 @@ def read_headers(paths: Sequence[str],
     others: dict[str, list[str]] = {}
     shared: dict[CommonHeader, CommonHeader] = {}
     chunks = [paths[start:start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    for chunk, headers in zip(chunks, track(_read_chunks(chunks, workers), 'Reading headers',
-                                            total=len(chunks), disable=not chunks), strict=True):
+    results = track(map_parallel(_read_chunk, chunks, workers), 'Reading headers',
+                    total=len(chunks), disable=not chunks)
+    for chunk, headers in zip(chunks, results, strict=True):
         for path, header in zip(chunk, headers, strict=True):
             if isinstance(header, str):
                 others.setdefault(header, []).append(path)
@@ -106,15 +107,6 @@ def read_headers(paths: Sequence[str],
                 common = shared.setdefault(header.common, header.common)
                 found.append(header._replace(path=path, common=common))
     return found, others
-
-
-def _read_chunks(chunks: Sequence[Sequence[str]],
-                 workers: int) -> Iterable[list[ImageHeader | str]]:
-    if workers == 1 or len(chunks) < 2:
-        yield from map(_read_chunk, chunks)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn')) as pool:
-        yield from pool.map(_read_chunk, chunks)
 
 
 def _read_chunk(paths: Sequence[str]) -> list[ImageHeader | str]:
