@@ -11,9 +11,11 @@ from .boxes3d import (
     corners_to_centers_sizes,
 )
 from .geometry import VolumeGeometry
+from .merging import MERGES, merge_boxes3d, weighted_box_clustering3d
 from .nms import batched_nms3d, nms3d
 
 __all__ = [
+    'MERGES',
     'VolumeGeometry',
     'aligned_box_giou3d',
     'aligned_box_iou3d',
@@ -24,5 +26,7 @@ __all__ = [
     'centers_sizes_to_corners',
     'clip_boxes3d',
     'corners_to_centers_sizes',
+    'merge_boxes3d',
     'nms3d',
+    'weighted_box_clustering3d',
 ]

@@ -33,7 +33,7 @@ def nms3d(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
         ValueError: If shapes do not fit, a coordinate is not finite, a score is NaN or the
             threshold is outside [0, 1].
     """
-    _check(boxes, scores, iou_threshold)
+    check_scored_boxes(boxes, scores, iou_threshold)
     order = scores.argsort(descending=True, stable=True)
     boxes = _coordinates(boxes.detach()[order])
     alive, kept, size = torch.arange(len(order), device=boxes.device), [], _FIRST_BLOCK
@@ -69,7 +69,7 @@ def batched_nms3d(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: 
             f'labels have shape {tuple(labels.shape)}, '
             f'scores {tuple(scores.shape)}: expected one label per score'
         )
-    _check(boxes, scores, iou_threshold)
+    check_scored_boxes(boxes, scores, iou_threshold)
     keep = torch.zeros_like(scores, dtype=torch.bool)
     for label in labels.unique():
         members = (labels == label).nonzero()[:, 0]
@@ -78,7 +78,8 @@ def batched_nms3d(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: 
     return keep[scores[keep].argsort(descending=True, stable=True)]
 
 
-def _check(boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
+def check_scored_boxes(boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
+    """Raise a ``ValueError`` for what ``nms3d`` refuses."""
     check_boxes3d(boxes)
     if scores.shape != boxes.shape[:1]:
         raise ValueError(
