@@ -33,6 +33,7 @@ RULES: dict[str, Callable[[int], int]] = {
     'stem_channels': _narrow,
     'dense_channels': _narrow,
     'decoder_channels': _narrow,
+    'growth_channels': _narrow,
     'feat_channels': _narrow,
     'out_channels': _narrow,
     'num_groups': lambda groups: max(groups // WIDTH_DIVISOR, 1),

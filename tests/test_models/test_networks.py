@@ -20,6 +20,7 @@ BACKBONES = {
     'DeepLungDPN26': dict(_DEEPLUNG, dense_channels=1, num_groups=2),
     'DeepLungRes18': _DEEPLUNG,
     'PlainConvEncoder3D': dict(base_channels=2, strides=(1, 2, 2, 2), out_indices=(1, 2, 3)),
+    'S4NDNet': dict(growth_channels=(2, 2), num_convs=2, pools=((2, 2, 2),)),
     'ResNet3D': dict(depth=18, base_channels=4, strides=(1, 2, 2), out_indices=(0, 1, 2)),
 }
 

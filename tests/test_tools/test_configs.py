@@ -32,7 +32,7 @@ def use_data(node, root: Path) -> None:
         if 'data_root' in node:
             node.update(data_root=str(root), split=None)
         if 'Crop' in str(node.get('type')):
-            node['size'] = (PATCH,) * 3
+            node['size'] = tuple(min(PATCH, side) for side in node['size'])
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for item in node:
