@@ -59,6 +59,28 @@ def test_parameters_of_resnet18_by_hand():
     assert count(ResNet3D(18)) == convolutions + shortcuts + norms
 
 
+def test_parameters_of_resnext_by_hand():
+    """32x4d: the middle convolutions are 128 and 256 wide and see 4 and 8 channels each."""
+
+    def block(inputs: int, inner: int, outputs: int) -> int:
+        convolutions = inputs * inner + 27 * inner * inner // 32 + inner * outputs
+        return convolutions + 2 * (2 * inner + outputs)
+
+    def shortcut(inputs: int, outputs: int) -> int:
+        return inputs * outputs + 2 * outputs
+
+    stem = 7**3 * 64 + 2 * 64
+    first = block(64, 128, 256) + shortcut(64, 256) + 2 * block(256, 128, 256)
+    second = block(256, 256, 512) + shortcut(256, 512) + 3 * block(512, 256, 512)
+    net = ResNet3D(101, strides=(1, 2), out_indices=(1,), num_groups=32, group_channels=4)
+    assert count(net) == stem + first + second
+
+
+def test_groups_share_a_stage_without_group_channels():
+    net = ResNet3D(50, base_channels=8, strides=(1,), out_indices=(0,), num_groups=4)
+    assert net.stages[0][0].body[1].conv.weight.shape == (8, 2, 3, 3, 3)
+
+
 def test_strides_per_axis_and_stem_output():
     net = ResNet3D(
         18,
@@ -99,6 +121,7 @@ def test_recomputing_gives_the_same_gradients():
         (dict(depth=18, strides=(1,) * 5), '1 to 4 stages'),
         (dict(depth=18, out_indices=(4,)), 'out_indices'),
         (dict(depth=18, stem_kernel=4), 'odd'),
+        (dict(depth=34, num_groups=2), 'needs bottlenecks'),
         (dict(depth=18, strides=((1, 2), 2), out_indices=(0,)), 'one number or three'),
     ],
 )

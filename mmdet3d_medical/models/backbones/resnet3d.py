@@ -43,18 +43,37 @@ class BasicBlock3D(BaseModule):
 
 
 class Bottleneck3D(BaseModule):
-    """1 x 1 x 1, 3 x 3 x 3 and 1 x 1 x 1 convolutions and a shortcut; arguments as above."""
+    """1 x 1 x 1, 3 x 3 x 3 and 1 x 1 x 1 convolutions and a shortcut.
+
+    Args:
+        in_channels: Channels of the input.
+        channels: The block puts out ``channels * expansion``.
+        stride: Of the middle convolution, one number or (z, y, x).
+        norm_cfg: As of :class:`BasicBlock3D`.
+        num_groups: Of the middle convolution.
+        inner_channels: Its width. Default: ``channels``.
+    """
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: Stride, norm_cfg: dict | None):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: Stride,
+        norm_cfg: dict | None,
+        num_groups: int = 1,
+        inner_channels: int | None = None,
+    ):
         super().__init__()
         part = dict(conv_cfg=CONV, norm_cfg=norm_cfg)
         out_channels = channels * self.expansion
+        inner = inner_channels or channels
+        middle = dict(stride=triple(stride), padding=1, groups=num_groups, **part)
         self.body = nn.Sequential(
-            ConvModule(in_channels, channels, 1, **part),
-            ConvModule(channels, channels, 3, stride=triple(stride), padding=1, **part),
-            ConvModule(channels, out_channels, 1, act_cfg=None, **part),
+            ConvModule(in_channels, inner, 1, **part),
+            ConvModule(inner, inner, 3, **middle),
+            ConvModule(inner, out_channels, 1, act_cfg=None, **part),
         )
         self.shortcut = _shortcut(in_channels, out_channels, stride, norm_cfg)
         self.relu = nn.ReLU(inplace=True)
@@ -67,6 +86,9 @@ class Bottleneck3D(BaseModule):
 class ResNet3D(BaseModule):
     """ResNet with 3D convolutions (He et al. 2016, arXiv 1512.03385, table 1).
 
+    With ``num_groups=32, group_channels=4`` and a depth of at least 50 it is ResNeXt 32x4d (Xie et
+    al. 2017, arXiv 1611.05431).
+
     Args:
         depth: 18, 34, 50, 101 or 152.
         in_channels: Channels of the volume.
@@ -78,13 +100,17 @@ class ResNet3D(BaseModule):
         strides: Stride of each stage, each one number or (z, y, x); their number is the number of
             stages.
         out_indices: The stages to put out; index -1 is the stem.
+        num_groups: Groups of the 3 x 3 x 3 convolution in bottlenecks.
+        group_channels: Channels of each group in the first stage; they double with every stage.
+            Default: as many as the groups share of the stage's width.
         norm_cfg: Normalisation, for example ``dict(type='BN3d')``, ``dict(type='IN3d')`` or
             ``dict(type='GN', num_groups=8)``; None for none (convolutions get biases).
         with_cp: Trade time for memory by recomputing each stage in the backward pass.
         init_cfg: As in mmengine's ``BaseModule``. Default: Kaiming normal convolutions.
 
     Raises:
-        ValueError: For an unknown depth, more than four stages or an unknown output index.
+        ValueError: For an unknown depth, more than four stages, an unknown output index, or groups
+            in a network without bottlenecks.
     """
 
     ARCHITECTURES = {
@@ -105,12 +131,18 @@ class ResNet3D(BaseModule):
         stem_pool: bool = False,
         strides: Sequence[Stride] = (1, 2, 2, 2),
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        num_groups: int = 1,
+        group_channels: int | None = None,
         norm_cfg: dict | None = dict(type='BN3d'),  # noqa: B006 (never changed)
         with_cp: bool = False,
         init_cfg: dict | list | None = None,
     ):
         super().__init__(init_cfg or _KAIMING)
         block, repeats = self._architecture(depth, strides, out_indices)
+        if num_groups > 1 and block is not Bottleneck3D:
+            raise ValueError(
+                f'num_groups={num_groups} needs bottlenecks: depth 50, 101 or 152, found {depth}'
+            )
         self.out_indices = tuple(out_indices)
         self.with_cp = with_cp
         self.stem = _stem(in_channels, base_channels, stem_kernel, stem_stride, norm_cfg)
@@ -123,8 +155,14 @@ class ResNet3D(BaseModule):
         ]
         self.stages = nn.ModuleList()
         channels = base_channels
-        for width, stride, number in zip(widths, strides, repeats, strict=False):
-            self.stages.append(_stage(block, channels, width, stride, number, norm_cfg))
+        for stage, (width, stride, number) in enumerate(
+            zip(widths, strides, repeats, strict=False)
+        ):
+            extra = {}
+            if num_groups > 1:
+                inner = num_groups * group_channels * 2**stage if group_channels else width
+                extra = dict(num_groups=num_groups, inner_channels=inner)
+            self.stages.append(_stage(block, channels, width, stride, number, norm_cfg, **extra))
             channels = width * block.expansion
 
     @classmethod
@@ -210,9 +248,15 @@ def _stem(
 
 
 def _stage(
-    block: type, channels: int, width: int, stride: Stride, number: int, norm_cfg: dict | None
+    block: type,
+    channels: int,
+    width: int,
+    stride: Stride,
+    number: int,
+    norm_cfg: dict | None,
+    **extra: int,
 ) -> nn.Sequential:
-    first = block(channels, width, stride, norm_cfg)
+    first = block(channels, width, stride, norm_cfg, **extra)
     channels = width * block.expansion
-    rest = [block(channels, width, 1, norm_cfg) for _ in range(number - 1)]
+    rest = [block(channels, width, 1, norm_cfg, **extra) for _ in range(number - 1)]
     return nn.Sequential(first, *rest)
