@@ -330,6 +330,8 @@ def test_next_series_is_taken_where_the_best_cannot_be_decoded(tmp_path, damage)
     assert report.failures['1.1'].startswith('series 1.1: slice ')
     rows = rows_of(tmp_path / 'out')
     assert rows['1.1']['result'] == 'failed' and 'cannot be decoded' in rows['1.1']['detail']
+    syntax = 'JPEG 2000' if damage == 'another syntax' else 'Explicit VR Little Endian'
+    assert syntax in rows['1.1']['detail']
     assert rows['1.3']['result'] == 'converted'
 
 

@@ -19,6 +19,7 @@ from .report import ConversionReport, finish
 
 CLASSES = ('nodule', )
 LUNG_FOLDER = 'seg-lungs-LUNA16'
+EXCLUDED = 'annotations_excluded.csv'
 SUBSETS = range(10)
 COMPLETE = (888, 601, 1186)  # scans, those with nodules, nodules; from its CSV files
 
@@ -65,21 +66,20 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
     root = Path(root)
     copies = find_scans(root)
     nodules = read_annotations(find_table(root, 'annotations.csv'), CLASSES)
-    lesions = {scan_id: list(instances) for scan_id, instances in nodules.items()}
-    excluded = find_table(root, 'annotations_excluded.csv')
-    if excluded.exists():
-        for scan_id, instances in read_annotations(excluded, CLASSES, ignore=True).items():
-            lesions.setdefault(scan_id, []).extend(instances)
+    excluded = _read_excluded(root)
+    lesions = {scan_id: nodules.get(scan_id, []) + excluded.get(scan_id, [])
+               for scan_id in {**nodules, **excluded}}
     sources, differing = _settle(copies)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
     failures |= differing
     missing = _listed(root, lesions) - set(copies)
     report = finish(cache, sources, records, failures, lesions, CLASSES, missing)
+    present = {copy.subset for found in copies.values() for copy in found}
     notes = {
         "of LUNA16's subsets are not there":
-            [f'subset{k}' for k in sorted({*SUBSETS} - {source.subset for source in sources})],
-        'table is not there, it comes with the evaluation script':
-            [] if excluded.exists() else [excluded.name],
+            [f'subset{k}' for k in SUBSETS if k not in present],
+        'table is empty or not there, it comes with the evaluation script':
+            [] if excluded else [EXCLUDED],
         'scans are in several subsets and count for the first':
             [f'{key}: {", ".join(f"subset{copy.subset}" for copy in found)}'
              for key, found in copies.items() if len(found) > 1 and key not in differing],
@@ -93,6 +93,11 @@ def find_table(root: Path, name: str) -> Path:
     """A CSV file in a folder, or else below it, as in that of the evaluation script."""
     return next((path for path in (root / name, *sorted(root.rglob(name))) if path.exists()),
                 root / name)
+
+
+def _read_excluded(root: Path) -> dict[str, list[dict]]:
+    path = find_table(root, EXCLUDED)
+    return read_annotations(path, CLASSES, ignore=True) if path.exists() else {}
 
 
 def outside_lungs(sources: Sequence[ScanSource], nodules: Mapping[str, list[dict]],

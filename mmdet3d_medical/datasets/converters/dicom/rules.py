@@ -77,7 +77,7 @@ class Series:
         study: Id of its study.
         paths: Files, from the first slice of the volume to the last.
         geometry: Where the voxels lie.
-        thickness: The larger one of slice thickness and distance of slices, mm.
+        thickness: The larger one of slice thickness and distance of slices, in mm, to 0.01.
         kernel: Convolution kernel, empty if unknown.
         note: What was left out of it.
     """
@@ -113,8 +113,8 @@ def check_series(headers: Sequence[ImageHeader], rules: SeriesRules) -> Series:
         note = f'{len(headers) - len(images)} localiser images or copies of files left out'
     common = _check_common(sorted({h.common for h in images}, key=repr), rules)
     images, geometry = _stack(images, common, rules)
-    thickness = max(common.thickness or 0.0, geometry.spacing[2])
-    if thickness > rules.max_thickness + SAME_PLACE_MM:
+    thickness = round(max(common.thickness or 0.0, geometry.spacing[2]), 2)
+    if thickness > rules.max_thickness:
         raise LeftOutError('thick slices', f'{thickness:g} mm')
     return Series(common.series, common.study, tuple(h.path for h in images), geometry, thickness,
                   common.kernel, note)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from pydicom.uid import UID
 
 from mmdet3d_medical.structures import VolumeGeometry
 
 from ..cache import ScanSource
 from ..image_io import orient, to_int16
+from .headers import ImageHeader, read_header
 from .rules import Series
 
 
@@ -38,7 +40,7 @@ class DicomSource(ScanSource):
         """The volume in HU, int16, its axes nearest to LPS.
 
         Raises:
-            ValueError: Naming series and slice, if one cannot be decoded or has another shape.
+            ValueError: Naming series and slice, if one cannot be decoded.
         """
         volume = np.empty(self.geometry.shape, np.int16)
         for number in range(len(self.slices)):
@@ -56,14 +58,10 @@ class DicomSource(ScanSource):
         reader.SetFileName(self.slices[number])
         where = f'{self.name}: slice {number + 1} of {len(self.slices)}'
         try:
-            voxels = sitk.GetArrayFromImage(to_int16(reader.Execute()))
+            return sitk.GetArrayFromImage(to_int16(reader.Execute()))[0]
         except RuntimeError:  # its message holds the path
-            raise ValueError(f'{where} cannot be decoded: it is cut off, or compressed in a way '
-                             'that GDCM does not read') from None
-        if voxels.shape != (1, *self.geometry.shape[1:]):
-            raise ValueError(f'{where} has the shape {voxels.shape}, its header says '
-                             f'{(1, *self.geometry.shape[1:])}')
-        return voxels[0]
+            raise ValueError(f'{where} cannot be decoded: it is gone, cut off, or of a kind that '
+                             f'GDCM does not read ({_syntax(self.slices[number])})') from None
 
     def stamps(self) -> dict[str, list]:
         """Number of files and a digest of their sizes and times and of the geometry."""
@@ -72,3 +70,8 @@ class DicomSource(ScanSource):
         content = json.dumps([[[state.st_size, state.st_mtime_ns] for state in states],
                               self.geometry.to_dict()])
         return {'dicom': [len(paths), hashlib.sha256(content.encode()).hexdigest()]}
+
+
+def _syntax(path: str) -> str:
+    header = read_header(path)
+    return UID(header.common.transfer_syntax).name if isinstance(header, ImageHeader) else header
