@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from mmengine.runner import Runner
 
@@ -57,7 +58,7 @@ def scans_of(cfg) -> list[tuple]:
 
 
 @pytest.mark.parametrize('path', list(filter(puts_parts_together, CONFIGS)), ids=name_of)
-def test_it_trains_two_steps(path, data_root, tmp_path):
+def test_it_trains_two_steps_and_is_tested_from_its_checkpoint(path, data_root, tmp_path):
     register_all_modules()
     cfg = load_config(str(path), small=True, work_dir=str(tmp_path), options={
         'train_cfg.max_iters': 2, 'train_cfg.val_interval': 1000,
@@ -66,8 +67,14 @@ def test_it_trains_two_steps(path, data_root, tmp_path):
         use_data(cfg[name], data_root)
     cfg.experiment_name = f'{path.stem}_{tmp_path.name}'
     model = Runner.from_cfg(cfg).train()
-    assert (tmp_path / 'iter_2.pth').is_file()
     assert all(weight.isfinite().all() for weight in model.parameters())
+    cfg.load_from = str(tmp_path / 'iter_2.pth')
+    cfg.test_dataloader.dataset.split = ['scan7']
+    cfg.experiment_name += '_test'
+    runner = Runner.from_cfg(cfg)
+    assert set(runner.test()) >= {'froc/cpm'}
+    pairs = zip(model.parameters(), runner.model.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
 
 
 @every_config
