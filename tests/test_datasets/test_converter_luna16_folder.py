@@ -16,7 +16,7 @@ NATIVE = ConvertSettings()
 TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/luna16.py'
 LUNGS = 'seg-lungs-LUNA16'
 MASK_NOTE = 'nodules lie outside the lungs of the lung mask and are kept'
-DOUBLE_NOTE = 'scans are in several subsets and count for the first'
+DOUBLE_NOTE = 'scans are in several subsets and count for the first that can be read'
 
 
 def write_mask(luna16_dir, path, labels=None):

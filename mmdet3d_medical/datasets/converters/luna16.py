@@ -80,7 +80,7 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
             [f'subset{k}' for k in SUBSETS if k not in present],
         'table is empty or not there, it comes with the evaluation script':
             [] if excluded else [EXCLUDED],
-        'scans are in several subsets and count for the first':
+        'scans are in several subsets and count for the first that can be read':
             [f'{key}: {", ".join(f"subset{copy.subset}" for copy in found)}'
              for key, found in copies.items() if len(found) > 1 and key not in differing],
         'scans have no lung mask': _without_mask(sources, settings),
