@@ -141,6 +141,62 @@ def test_nothing_found_is_legal(small_detector, make_batch):
     assert found.bboxes.shape == (0, 6) and found.scores.shape == (0,)
 
 
+def commuting(small_detector, block_detector, **test_cfg):
+    """A detector whose boxes are priors, scored by their content."""
+    model = MODELS.build(small_detector(test_cfg=dict(nms_pre=10**6, **test_cfg)))
+    model.backbone, model.neck = torch.nn.Identity(), None
+    model.bbox_head = block_detector(stride=2, sizes=(4, 6)).bbox_head
+    return model.eval()
+
+
+@pytest.mark.parametrize('merge', ['nms', 'wbc'])
+@pytest.mark.parametrize('views', [dict(), dict(permute_axes=()), dict(flip_axes=(1,))], ids=str)
+@torch.no_grad()
+def test_views_change_nothing_for_a_network_that_commutes(
+    small_detector, block_detector, views, merge
+):
+    volume = torch.randn(1, 24, 40, 16, generator=torch.Generator().manual_seed(0))
+    tiles = dict(tile_size=16, tile_overlap=8)
+    alone = commuting(small_detector, block_detector, **tiles).detect(volume)
+    viewed = commuting(small_detector, block_detector, views=views, merge=merge, **tiles)
+    found = viewed.detect(volume)
+    assert len(alone) == 100
+    torch.testing.assert_close(found.bboxes, alone.bboxes, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.scores, alone.scores)
+
+
+@torch.no_grad()
+def test_what_half_of_the_views_show_has_half_its_score(small_detector, block_detector):
+    settings = dict(views=dict(permute_axes=()), score_thr=0.4)
+    scores = {}
+    for merge in ('nms', 'wbc'):
+        model = commuting(small_detector, block_detector, merge=merge, **settings)
+        blind, forward = model.bbox_head, model.bbox_head.forward
+
+        def see_the_first_half(volume, forward=forward):
+            outs = forward(volume)
+            outs['means'][:, :, outs['means'].shape[2] // 2 :] = -10.0
+            return outs
+
+        blind.forward = see_the_first_half
+        volume = torch.full((1, 16, 16, 16), -10.0)
+        volume[:, 9:13, 5:9, 5:9] = 1.0  # four of the eight views bring it to the first half
+        found = model.detect(volume)
+        assert found.bboxes[0].tolist() == pytest.approx([9, 5, 5, 13, 9, 9])
+        scores[merge] = found.scores.tolist()
+    probability = torch.tensor(1.0).sigmoid().item()
+    assert scores['nms'] == pytest.approx([probability])
+    assert scores['wbc'] == pytest.approx([probability / 2])
+
+
+@torch.no_grad()
+def test_axes_of_unlike_spacing_are_not_exchanged(small_detector, block_detector):
+    model = commuting(small_detector, block_detector, views=dict(flip_axes=()))
+    shape = (16, 16, 16)
+    assert len(model._views(shape, None)) == len(model._views(shape, (1.0, 1.0, 1.0))) == 6
+    assert len(model._views(shape, (2.5, 1.0, 1.0))) == 2
+
+
 def test_it_learns_a_patch_by_heart(small_detector, make_sample):
     """A bright block on noise is found, with its box, after some steps."""
     torch.manual_seed(0)
@@ -189,3 +245,5 @@ def test_a_head_without_the_protocol_is_refused(small_detector):
 def test_unknown_test_settings_are_refused(small_detector):
     with pytest.raises(ValueError, match='score_threshold'):
         MODELS.build(small_detector(test_cfg=dict(score_threshold=0.1)))
+    with pytest.raises(ValueError, match="merge must be one of .*, found 'mean'"):
+        MODELS.build(small_detector(test_cfg=dict(merge='mean')))

@@ -116,6 +116,14 @@ def test_only_axes_that_are_alike_are_exchanged():
     assert orders((8, 8, 8), [2], permute_axes=()) == {(0, 1, 2)}
 
 
+def test_all_views_in_a_fixed_order():
+    shape = (8, 8, 8)
+    views = RandomViews().all(shape, priors_of(shape, [2], [[4]]))
+    assert views[0] == View() and len(set(views)) == 48
+    few = RandomViews(flip_axes=(2, 1), permute_axes=()).all(shape, priors_of(shape, [2], [[4]]))
+    assert few == [View(), View(flips=(2,)), View(flips=(1,)), View(flips=(2, 1))]
+
+
 def test_views_differ_as_long_as_there_are_others():
     shape = (8, 8, 8)
     priors = priors_of(shape, [2], [[4]])

@@ -13,10 +13,11 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdet3d_medical.registry import MODELS
-from mmdet3d_medical.structures import batched_nms3d, clip_boxes3d
+from mmdet3d_medical.structures import MERGES, clip_boxes3d, merge_boxes3d
 
 from ..dense_heads.targets import DenseTargetHead, DenseTargets, missing_of_protocol
 from .tiling import Tile, cut_tiles
+from .views import RandomViews, View
 
 TEST_DEFAULTS = dict(
     tile_size=None,
@@ -26,6 +27,8 @@ TEST_DEFAULTS = dict(
     nms_pre=1000,
     nms_iou=0.1,
     max_per_scan=100,
+    views=None,
+    merge='nms',
 )
 
 
@@ -50,12 +53,18 @@ class DenseDetector3D(BaseDetector):
               its centre is at least half of it away from the tile's borders inside the scan;
             * ``tile_batch`` (1): tiles per forward pass;
             * ``score_thr`` (0.01), ``nms_pre`` (1000): lowest score and number of boxes per tile;
-            * ``nms_iou`` (0.1), ``max_per_scan`` (100).
+            * ``nms_iou`` (0.1), ``max_per_scan`` (100);
+            * ``views`` (None): arguments of
+              :class:`~mmdet3d_medical.models.detectors.views.RandomViews`, say
+              ``dict(permute_axes=())``: each tile is looked at in all views that could be drawn,
+              here the eight of mirroring, one after the other;
+            * ``merge`` ('nms'): how boxes of all tiles and views become one, see
+              :func:`~mmdet3d_medical.structures.merge_boxes3d`.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
         TypeError: If the head lacks a part of the protocol.
-        ValueError: For an unknown key of ``test_cfg``.
+        ValueError: For an unknown key of ``test_cfg``, or a value that it cannot have.
     """
 
     def __init__(
@@ -74,6 +83,8 @@ class DenseDetector3D(BaseDetector):
         self.neck = MODELS.build(neck) if neck else None
         self.bbox_head = MODELS.build(bbox_head)
         self.test_cfg = _checked_test_cfg(test_cfg)
+        views = self.test_cfg['views']
+        self.views = None if views is None else RandomViews(**views)
         missing = missing_of_protocol(self.bbox_head)
         if missing:
             raise TypeError(
@@ -108,7 +119,8 @@ class DenseDetector3D(BaseDetector):
 
         Args:
             batch_inputs: (B, C, D, H, W).
-            batch_data_samples: With ``volume_shape``, the part of each that is not padding.
+            batch_data_samples: With ``volume_shape``, the part of each that is not padding, and
+                ``geometry``, which tells which axes views may exchange.
 
         Returns:
             The samples with ``pred_instances``: ``bboxes`` (N, 6) in voxel edges, ``scores``
@@ -116,11 +128,18 @@ class DenseDetector3D(BaseDetector):
         """
         for volume, sample in zip(batch_inputs, batch_data_samples, strict=True):
             depth, height, width = sample.metainfo.get('volume_shape', volume.shape[1:])
-            sample.pred_instances = self.detect(volume[:, :depth, :height, :width])
+            geometry = sample.metainfo.get('geometry')
+            spacing = None if geometry is None else geometry.spacing_zyx
+            sample.pred_instances = self.detect(volume[:, :depth, :height, :width], spacing)
         return batch_data_samples
 
-    def detect(self, volume: Tensor) -> InstanceData:
-        """Lesions in one preprocessed scan (C, D, H, W), tile by tile."""
+    def detect(self, volume: Tensor, spacing: Sequence[float] | None = None) -> InstanceData:
+        """Lesions in one preprocessed scan, tile by tile and view by view.
+
+        Args:
+            volume: (C, D, H, W).
+            spacing: Size of a voxel (z, y, x) in mm; by default the same along all axes.
+        """
         cfg, shape = self.test_cfg, tuple(volume.shape[1:])
         divisor = self._divisor()
         tile_size = _triple(cfg['tile_size']) if cfg['tile_size'] else shape
@@ -128,10 +147,19 @@ class DenseDetector3D(BaseDetector):
         overlap = _triple(cfg['tile_overlap']) if cfg['tile_size'] else (0, 0, 0)
         tiles, padded = cut_tiles(shape, tile_size, overlap, divisor)
         volume = self.data_preprocessor.pad(volume, padded)
+        views = self._views(tiles[0].shape, spacing)
         found = []
         for start in range(0, len(tiles), cfg['tile_batch']):
-            found += self._detect_in_tiles(volume, tiles[start : start + cfg['tile_batch']])
-        return self._merge(InstanceData.cat(found), shape)
+            for number, view in enumerate(views):
+                part = tiles[start : start + cfg['tile_batch']]
+                found += self._detect_in_tiles(volume, part, view, number)
+        return self._merge(InstanceData.cat(found), shape, len(views))
+
+    def _views(self, shape: Sequence[int], spacing: Sequence[float] | None) -> list[View]:
+        if self.views is None:
+            return [View()]
+        spacings = [] if spacing is None else [spacing]
+        return self.views.all(shape, self.bbox_head.priors(shape), spacings)
 
     def _divisor(self) -> tuple[int, ...]:
         """What tiles start at multiples of: strides of the head and those inside the network."""
@@ -139,31 +167,40 @@ class DenseDetector3D(BaseDetector):
         strides = getattr(self.bbox_head, 'max_stride', divisor)
         return tuple(map(math.lcm, strides, divisor))
 
-    def _detect_in_tiles(self, volume: Tensor, tiles: Sequence[Tile]) -> list[InstanceData]:
-        batch = torch.stack([volume[tile.slices] for tile in tiles])
+    def _detect_in_tiles(
+        self, volume: Tensor, tiles: Sequence[Tile], view: View, number: int
+    ) -> list[InstanceData]:
+        """Boxes that belong to each tile, with the number of the view they were seen in."""
+        batch = view.apply(torch.stack([volume[tile.slices] for tile in tiles]))
         logits, deltas = self.bbox_head.flatten(self._forward(batch))
-        priors = self.bbox_head.priors(tiles[0].shape)
-        scores = logits.float().sigmoid()
-        return [
-            self._decode(tile, *row, priors)
-            for tile, *row in zip(tiles, scores, deltas, strict=True)
-        ]
+        shape = tuple(batch.shape[2:])
+        priors, scores, found = self.bbox_head.priors(shape), logits.float().sigmoid(), []
+        for tile, *row in zip(tiles, scores, deltas, strict=True):
+            instances = self._decode(*row, priors)
+            boxes = view.inverse().apply_to_boxes(instances.bboxes, shape)
+            instances.bboxes = boxes + boxes.new_tensor(tile.start * 2)
+            instances.views = torch.full_like(instances.labels, number)
+            found.append(instances[tile.owns(instances.bboxes)])
+        return found
 
-    def _decode(self, tile: Tile, scores: Tensor, deltas: Tensor, priors: Tensor) -> InstanceData:
-        """Best boxes of a tile, in the scan's voxels, that belong to it."""
+    def _decode(self, scores: Tensor, deltas: Tensor, priors: Tensor) -> InstanceData:
+        """Best boxes of a patch, in its voxels."""
         scores, labels, index, _ = filter_scores_and_topk(
             scores, self.test_cfg['score_thr'], self.test_cfg['nms_pre']
         )
         boxes = self.bbox_head.decode(priors[index], deltas[index])
-        boxes = boxes + boxes.new_tensor(tile.start * 2)
-        return InstanceData(bboxes=boxes, scores=scores, labels=labels)[tile.owns(boxes)]
+        return InstanceData(bboxes=boxes, scores=scores, labels=labels)
 
-    def _merge(self, found: InstanceData, shape: tuple[int, ...]) -> InstanceData:
+    def _merge(self, found: InstanceData, shape: tuple[int, ...], num_views: int) -> InstanceData:
+        """One box for each lesion out of those of all tiles and views."""
         found.bboxes = clip_boxes3d(found.bboxes, shape)
         solid = (found.bboxes[:, 3:] > found.bboxes[:, :3]).all(dim=1)
         found = found[solid]
-        keep = batched_nms3d(found.bboxes, found.scores, found.labels, self.test_cfg['nms_iou'])
-        return found[keep[: self.test_cfg['max_per_scan']]]
+        boxes, scores, labels = merge_boxes3d(
+            *(found.bboxes, found.scores, found.labels, found.views, num_views),
+            *(self.test_cfg[key] for key in ('merge', 'nms_iou', 'max_per_scan')),
+        )
+        return InstanceData(bboxes=boxes, scores=scores, labels=labels)
 
 
 def targets_of(
@@ -213,7 +250,10 @@ def _checked_test_cfg(test_cfg: dict | None) -> dict:
         raise ValueError(
             f'unknown test_cfg {sorted(unknown)}; known are {sorted(TEST_DEFAULTS)}'
         )
-    return {**TEST_DEFAULTS, **(test_cfg or {})}
+    cfg = {**TEST_DEFAULTS, **(test_cfg or {})}
+    if cfg['merge'] not in MERGES:
+        raise ValueError(f'test_cfg.merge must be one of {MERGES}, found {cfg["merge"]!r}')
+    return cfg
 
 
 def _triple(value: int | Sequence[int]) -> tuple[int, ...]:

@@ -128,6 +128,30 @@ class RandomViews:
             priors: (N, 6), always the same for a shape; their centres tell the strides.
             spacings: Of each patch (z, y, x) in mm; none: the same along all axes.
         """
+        views = self.all(shape, priors, spacings)
+        chosen = np.resize(rng.permutation(len(views)), self.num)
+        return [
+            replace(
+                views[index],
+                scale=float(rng.uniform(*self.scale_range)),
+                shift=float(rng.uniform(*self.shift_range)),
+            )
+            for index in chosen
+        ]
+
+    def all(
+        self,
+        shape: Sequence[int],
+        priors: Tensor,
+        spacings: Sequence[Sequence[float]] = (),
+    ) -> list[View]:
+        """All views of patches as they may be drawn, the identity first, intensity unchanged.
+
+        Args:
+            shape: As in :meth:`draw`.
+            priors: As in :meth:`draw`.
+            spacings: As in :meth:`draw`.
+        """
         flips = [
             flips
             for number in range(len(self.flip_axes) + 1)
@@ -138,16 +162,7 @@ class RandomViews:
             self._kinds[key] = _axis_kinds(shape, priors)
         spacing = np.round(np.reshape(spacings, (-1, 3)), 3).T.tolist()  # to a micrometre
         orders = self._orders(list(zip(self._kinds[key], spacing, strict=True)))
-        views = [View(order, flip) for order in orders for flip in flips]
-        chosen = np.resize(rng.permutation(len(views)), self.num)
-        return [
-            replace(
-                views[index],
-                scale=float(rng.uniform(*self.scale_range)),
-                shift=float(rng.uniform(*self.shift_range)),
-            )
-            for index in chosen
-        ]
+        return [View(order, flip) for order in orders for flip in flips]
 
     def _orders(self, kinds: Sequence) -> list[Triple]:
         def legal(new: int, old: int) -> bool:
