@@ -25,7 +25,7 @@ def train_command(bench: Bench, run: Run) -> list[str]:
         *(sys.executable, str(bench.tools / 'train.py'), bench.config_path(setting)),
         *('--work-dir', str(bench.folder(run)), '--resume', '--seed', str(run.seed)),
         *['--amp'] * setting.amp,
-        *('--cfg-options', *_spell_options(options)),
+        *('--cfg-options', *spell_options(options)),
     ]
 
 
@@ -37,14 +37,14 @@ def test_command(bench: Bench, run: Run) -> list[str]:
     return [
         *(sys.executable, str(bench.tools / 'test.py'), bench.config_path(run.setting)),
         *(str(bench.checkpoint(run)), '--work-dir', str(folder)),
-        *('--out', str(folder / 'marks.csv'), '--cfg-options', *_spell_options(options)),
+        *('--out', str(folder / 'marks.csv'), '--cfg-options', *spell_options(options)),
     ]
 
 
 def _training_data(bench: Bench, run: Run) -> dict[str, Any]:
     """Options that let a config train on the benchmark's lists of the names that it has."""
     cfg, options = bench.config(run.setting), {}
-    for key, dataset in _datasets(cfg.train_dataloader.dataset, 'train_dataloader.dataset'):
+    for key, dataset in datasets_in(cfg.train_dataloader.dataset, 'train_dataloader.dataset'):
         name = Path(dataset.get('split') or 'train.txt').name
         options |= _source(key, bench.root, bench.data.split(name, run.seed))
     for number, hook in enumerate(cfg.get('custom_hooks') or []):
@@ -53,21 +53,21 @@ def _training_data(bench: Bench, run: Run) -> dict[str, Any]:
     return options
 
 
-def _datasets(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
+def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
     """Dotted key and config of each data set in a config."""
     if isinstance(node, Mapping) and 'data_root' in node:
         yield key, node
     elif isinstance(node, (Mapping, list, tuple)):
         parts = node.items() if isinstance(node, Mapping) else enumerate(node)
         for name, part in parts:
-            yield from _datasets(part, f'{key}.{name}')
+            yield from datasets_in(part, f'{key}.{name}')
 
 
 def _source(key: str, root: Path, split: str) -> dict[str, Any]:
     return {f'{key}.data_root': root, f'{key}.split': split, f'{key}.subsets': None}
 
 
-def _spell_options(options: Mapping[str, Any]) -> list[str]:
+def spell_options(options: Mapping[str, Any]) -> list[str]:
     """Options as ``--cfg-options`` takes them."""
     return [f'{key}={_spell(value)}' for key, value in options.items()]
 

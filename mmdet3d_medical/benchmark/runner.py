@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shlex
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TextIO
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder
 
 from .commands import test_command, train_command
 from .outlook import Outlook, tail
@@ -23,10 +20,6 @@ from .table import Run
 POLL_SECONDS = 1.0
 DIVERGED = 'is not finite in iteration'  # what NonFiniteLossHook says
 THREADS = dict(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
-
-
-class BusyError(Exception):
-    """Another process works in a run's folder."""
 
 
 @dataclass
@@ -150,31 +143,13 @@ class Runner:
 
 def _steps(bench: Bench, run: Run) -> Iterator[subprocess.Popen]:
     """Train, test, record: what is done already is left out."""
-    with _lock(bench.folder(run)) as lock:
+    env = {**os.environ, **THREADS}
+    with lock_folder(bench.folder(run)) as lock:
         bench.claim(run)
         if bench.checkpoint(run) is None:
             if run.start and bench.checkpoint(run.start) is None:
                 raise ValueError(f'{run.start.name}, from which it starts, is not trained')
-            yield _launch(train_command(bench, run), bench.log(run, 'train'), lock)
+            yield launch(train_command(bench, run), bench.log(run, 'train'), lock, env)
         if not bench.result(run).is_file():
-            yield _launch(test_command(bench, run), bench.log(run, 'test'), lock)
+            yield launch(test_command(bench, run), bench.log(run, 'test'), lock, env)
             bench.record(run)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[TextIO]:
-    """Hold a folder: until this ends, and until all processes end that were given the file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / 'lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError from None
-        yield file
-
-
-def _launch(command: Sequence[str], log: Path, lock: TextIO) -> subprocess.Popen:
-    with log.open('a') as file:
-        print('$', shlex.join(command), file=file, flush=True)
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT,
-                                env={**os.environ, **THREADS}, pass_fds=[lock.fileno()])

@@ -1,0 +1,284 @@
+"""Cross-validation: every subset is tested by a detector that is trained on the others."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmdet3d_medical.benchmark.commands import datasets_in, spell_options
+from mmdet3d_medical.datasets.index import read_index, write_json
+from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder
+
+from .config import load_config
+from .errors import UsageError
+
+FINDING_COLUMNS = ('seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm', 'class')
+FULL_LIST = 'train.txt'  # of all scans for training: replaced by the subsets that are not tested
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """A config, trained and tested once for each subset of its test data's index.
+
+    Attributes:
+        tools: Folder of ``train.py`` and ``test.py``.
+        path: The config.
+        work: Folder of all folds.
+        options: Values to change in the config, by dotted key.
+        shrink: Whether to make everything small.
+        amp: Whether to train in mixed precision.
+        seed: Of the training.
+        processes: In which a fold is trained and tested, one for each device.
+    """
+
+    tools: Path
+    path: str
+    work: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    shrink: bool = False
+    amp: bool = False
+    seed: int | None = None
+    processes: int = 1
+
+    @cached_property
+    def config(self) -> Config:
+        return load_config(self.path, options=dict(self.options), small=self.shrink)
+
+    @cached_property
+    def scans(self) -> list[dict]:
+        """Annotated scans of the index, which have a subset.
+
+        Raises:
+            UsageError: If one has none, or there are fewer than two subsets.
+        """
+        index = _index_of(self.config.test_dataloader.dataset)
+        scans = [scan for scan in read_index(index)['scans'] if scan['annotated']]
+        subsets = {scan.get('subset') for scan in scans}
+        if None in subsets or len(subsets) < 2:
+            raise UsageError(f'{index}: expected at least two subsets, and every annotated scan in '
+                             f'one of them, found the subsets {sorted(subsets, key=str)}')
+        return scans
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return read_index(_index_of(self.config.test_dataloader.dataset))['classes']
+
+    @property
+    def subsets(self) -> list[int]:
+        return sorted({scan['subset'] for scan in self.scans})
+
+    def folder(self, fold: int) -> Path:
+        return self.work / f'fold{fold}'
+
+    def marks(self, fold: int) -> Path:
+        """What a finished fold found; there whole or not at all."""
+        return self.folder(fold) / 'marks.csv'
+
+    def unfinished(self) -> list[int]:
+        return [fold for fold in self.subsets if not self.marks(fold).is_file()]
+
+    def checkpoint(self, fold: int) -> Path | None:
+        """The last checkpoint of a fold that is trained to its end."""
+        path = self.folder(fold) / f'iter_{self.config.train_cfg.max_iters}.pth'
+        latest = path.with_name('last_checkpoint')  # written when a checkpoint is complete
+        complete = latest.is_file() and Path(latest.read_text()).name == path.name
+        return path if complete and path.is_file() else None
+
+    def claim(self) -> None:
+        """Note what the folder is for, or refuse one of another cross-validation.
+
+        Raises:
+            UsageError: Naming the folder and what differs.
+        """
+        note = self.work / 'cross_validation.json'
+        settings = json.dumps(self.config.to_dict(), sort_keys=True, default=str)
+        asked = dict(config=Path(self.path).name, options=spell_options(self.options),
+                     shrink=self.shrink, amp=self.amp, seed=self.seed, processes=self.processes,
+                     subsets=self.subsets,
+                     settings=hashlib.sha256(settings.encode()).hexdigest()[:16])
+        made = json.loads(note.read_text()) if note.is_file() else asked
+        differ = [f'{key} {made.get(key)!r}, now {value!r}' for key, value in asked.items()
+                  if made.get(key) != value]
+        if differ:
+            raise UsageError(f'{self.work} is of another cross-validation: {"; ".join(differ)}. '
+                             'Restore the settings, or give another --work-dir')
+        self.work.mkdir(parents=True, exist_ok=True)
+        write_json(note, asked)
+
+    def train_command(self, fold: int) -> list[str]:
+        """Train on the other subsets, or go on from the last checkpoint."""
+        own = _index_of(self.config.test_dataloader.dataset)
+        options = {**self.options, 'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
+        for key, dataset in datasets_in(self.config.train_dataloader.dataset,
+                                        'train_dataloader.dataset'):
+            if _index_of(dataset) == own:
+                options[f'{key}.subsets'] = [other for other in self.subsets if other != fold]
+                if Path(dataset.get('split') or '').name == FULL_LIST:
+                    options[f'{key}.split'] = None
+        return [
+            *self._program('train.py'), self.path, '--work-dir', str(self.folder(fold)),
+            '--resume', *['--amp'] * self.amp,
+            *([] if self.seed is None else ['--seed', str(self.seed)]), *self._ending(options),
+        ]
+
+    def test_command(self, fold: int) -> list[str]:
+        """Find marks in the subset that was left out."""
+        dataset = 'test_dataloader.dataset'
+        options = {**self.options, f'{dataset}.split': None, f'{dataset}.subsets': [fold]}
+        return [
+            *self._program('test.py'), self.path, str(self.checkpoint(fold)),
+            '--work-dir', str(self.folder(fold)), '--out', str(_unfinished(self.marks(fold))),
+            *self._ending(options),
+        ]
+
+    def _program(self, name: str) -> list[str]:
+        several = ['-m', 'torch.distributed.run', '--standalone',
+                   f'--nproc-per-node={self.processes}'] if self.processes > 1 else []
+        return [sys.executable, *several, str(self.tools / name)]
+
+    def _ending(self, options: dict[str, Any]) -> list[str]:
+        launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []
+        return [*['--shrink'] * self.shrink, *launcher, '--cfg-options', *spell_options(options)]
+
+    def pool(self) -> list[str]:
+        """Put the marks of all folds into one file, and beside it what they are scored against.
+
+        Returns:
+            Arguments of ``eval_froc.py`` for these files.
+        """
+        files = {name: self.work / f'{name}.csv'
+                 for name in ('marks', 'annotations', 'excluded', 'seriesuids')}
+        parts = [self.marks(fold).read_text().splitlines(keepends=True) for fold in self.subsets]
+        _write(files['marks'], ''.join([parts[0][0], *(row for rows in parts for row in rows[1:])]))
+        for name, ignored in (('annotations', False), ('excluded', True)):
+            _write(files[name], _as_csv([FINDING_COLUMNS, *self._findings(ignored)]))
+        _write(files['seriesuids'], _as_csv([[scan['scan_id']] for scan in self.scans]))
+        return [str(files['marks']),
+                *(text for name in ('annotations', 'excluded', 'seriesuids')
+                  for text in (f'--{name}', str(files[name])))]
+
+    def _findings(self, ignored: bool) -> Iterator[list]:
+        names = self.classes if len(self.classes) > 1 else ['']
+        for scan in self.scans:
+            for lesion in scan['instances']:
+                if bool(lesion['ignore']) == ignored:
+                    yield [scan['scan_id'], *lesion['center'], lesion['diameter'],
+                           names[lesion['label']]]
+
+
+def run_folds(validation: CrossValidation, folds: Iterable[int], workers: int) -> dict[int, str]:
+    """Train and test folds, several at once; on any exception stop all processes first.
+
+    Finished steps are left out, and an interrupted training goes on from its last checkpoint. A
+    fold's folder is locked as long as a process works there, so several calls may share folders;
+    a fold that another one works on is left to it.
+
+    Returns:
+        dict[int, str]: What went wrong, by fold.
+    """
+    slots, processes, errors = queue.Queue(), [], {}
+    for slot in device_slots(workers, validation.processes):
+        slots.put(slot)
+
+    def run(fold: int) -> None:
+        slot = slots.get()
+        env = {**os.environ, **slot}
+        try:
+            with lock_folder(validation.folder(fold)) as lock:
+                _run_fold(validation, fold, lambda *args: _finish(*args, lock, env, processes))
+        except BusyError:
+            print(f'fold {fold}: another process works on it', flush=True)
+        except RuntimeError as error:
+            errors[fold] = str(error)
+            print(f'fold {fold}: ERROR: {error}', flush=True)
+        finally:
+            slots.put(slot)
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for _ in pool.map(run, folds):
+            pass
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+    return errors
+
+
+def device_slots(workers: int, processes: int) -> list[dict[str, str]]:
+    """What tells each worker its devices; nothing without accelerators.
+
+    Raises:
+        UsageError: If there are fewer devices than processes.
+    """
+    if not torch.cuda.is_available():
+        return [{}] * workers
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    devices = visible.split(',') if visible else [str(n) for n in range(torch.cuda.device_count())]
+    if len(devices) < workers * processes:
+        raise UsageError(f'{workers} workers of {processes} processes need as many devices, '
+                         f'{workers * processes}, found {len(devices)}')
+    parts = [devices[n * processes:(n + 1) * processes] for n in range(workers)]
+    return [dict(CUDA_VISIBLE_DEVICES=','.join(part)) for part in parts]
+
+
+def _run_fold(validation: CrossValidation, fold: int, finish) -> None:
+    folder, marks = validation.folder(fold), validation.marks(fold)
+    if marks.is_file():
+        return
+    if validation.checkpoint(fold) is None:
+        print(f'fold {fold}: trains, see {folder / "train.log"}', flush=True)
+        finish(validation.train_command(fold), folder / 'train.log')
+        if validation.checkpoint(fold) is None:
+            raise RuntimeError(f'the training left no last checkpoint in {folder}')
+    print(f'fold {fold}: is tested, see {folder / "test.log"}', flush=True)
+    finish(validation.test_command(fold), folder / 'test.log')
+    _unfinished(marks).replace(marks)
+
+
+def _finish(command: Sequence[str], log: Path, lock, env, processes: list) -> None:
+    """Run a command to its end.
+
+    Raises:
+        RuntimeError: If it ends with an error.
+    """
+    process: subprocess.Popen = launch(command, log, lock, env)
+    processes.append(process)
+    if process.wait():
+        raise RuntimeError(f'exit status {process.returncode}, see {log}')
+
+
+def _index_of(dataset: dict) -> Path:
+    return Path(dataset.get('data_root', '')) / dataset.get('ann_file', 'index.json')
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f'unfinished_{path.name}')
+
+
+def _as_csv(rows: Iterable[Sequence]) -> str:
+    text = io.StringIO(newline='')
+    csv.writer(text, lineterminator='\n').writerows(rows)
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    scratch = path.with_name(f'.{path.name}.{os.getpid()}')
+    scratch.write_text(text)
+    scratch.replace(path)
