@@ -1,0 +1,92 @@
+"""Draw the focal loss, as figure 1 of its paper does, and what FocalMix makes of it.
+
+Left: FL(p_t) = -(1 - p_t)^gamma log p_t over the probability p_t of the right answer (arXiv
+1708.02002, equation 4). Right: the soft-target focal loss over the probability p of a lesion, for
+targets y from 0 to 1 (arXiv 2003.09108, equation 9); each curve is lowest, 0, at p = y.
+
+Example:
+    python tools/analysis_tools/draw_focal_loss.py focal_loss.png
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from mmdet3d_medical.apis import run_tool
+
+FIGURE_1 = (0.0, 0.5, 1.0, 2.0, 5.0)
+CONFIGS = (0.25, 0.75)  # alpha of configs/focalmix
+TARGETS = (0.0, 0.25, 0.5, 0.75, 1.0)
+WELL_CLASSIFIED = 0.5  # what lies above it, in the paper's caption
+PROBABILITIES = np.linspace(0.001, 0.999, 999)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('out', metavar='OUT.png')
+    parser.add_argument('--gammas', type=float, nargs='+', default=FIGURE_1, metavar='G',
+                        help="exponents on the left (default: the paper's, 0 0.5 1 2 5)")
+    parser.add_argument('--gamma', type=float, default=2.0,
+                        help='exponent on the right (default: 2)')
+    parser.add_argument('--alpha', type=float, nargs=2, default=CONFIGS, metavar=('A0', 'A1'),
+                        help='weights at y = 0 and y = 1, on the right (default: 0.25 0.75)')
+    return parser.parse_args()  # fmt: skip
+
+
+def soft_focal_loss(
+    p: np.ndarray, y: float, gamma: float, alpha: tuple[float, float] = (1.0, 1.0)
+) -> np.ndarray:
+    """Equation 9 for any gamma; ``SoftFocalLoss``, made to be minimised, refuses 0.5."""
+    weight = alpha[0] + y * (alpha[1] - alpha[0])
+    entropy = -y * np.log(p) - (1 - y) * np.log(1 - p)
+    return weight * np.abs(y - p) ** gamma * entropy
+
+
+def draw_focal_loss(axes, gammas: list[float]) -> None:
+    """Curves of the focal loss of a lesion."""
+    axes.axvspan(WELL_CLASSIFIED, 1, color='0.93')
+    axes.text(0.75, 1.6, 'well classified', ha='center', color='0.35')
+    for gamma in gammas:
+        values = soft_focal_loss(PROBABILITIES, 1.0, gamma)
+        name = f'γ = {gamma:g}' + ('' if gamma else ' (cross entropy)')
+        axes.plot(PROBABILITIES, values, label=name)
+    axes.set(xlim=(0, 1), ylim=(0, 5), title='Focal loss')
+    axes.set(xlabel='probability $p_t$ of the right answer', ylabel='loss')
+    axes.legend()
+
+
+def draw_soft_targets(axes, gamma: float, alpha: tuple[float, float]) -> None:
+    """Curves of the soft-target focal loss, each with its minimum."""
+    for y in TARGETS:
+        color = colormaps['plasma'](0.85 * y)  # from blue, background, to orange, lesion
+        values = soft_focal_loss(PROBABILITIES, y, gamma, alpha)
+        axes.plot(PROBABILITIES, values, color=color, label=f'y = {y:g}')
+        axes.plot(y, 0, 'o', color=color, clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set(title=f'Soft-target focal loss, γ = {gamma:g}, α = ({alpha[0]:g}, {alpha[1]:g})')
+    axes.set(xlabel='probability $p$ of a lesion', ylabel='loss')
+    axes.legend(loc='upper center')
+
+
+def draw_figure(gammas: list[float], gamma: float, alpha: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=(10, 4), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    draw_focal_loss(left, gammas)
+    draw_soft_targets(right, gamma, alpha)
+    return figure
+
+
+def main() -> None:
+    args = parse_args()
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    draw_figure(args.gammas, args.gamma, tuple(args.alpha)).savefig(args.out, dpi=110)
+    print(f'{args.out}: gamma {", ".join(f"{gamma:g}" for gamma in args.gammas)}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
