@@ -1,6 +1,8 @@
 # DeepLung's detector with its dual path network on LUNA16.
 #
-# Data:  as configs/retina3d/retina3d_fpn_luna16.py says
+# Data:  python tools/dataset_converters/luna16.py LUNA16_DIR --out data/luna16_deeplung \
+#            --spacing 1 1 1 --crop lungs --outside-lungs 0
+#        python tools/dataset_converters/make_splits.py data/luna16_deeplung/index.json
 # Train: python tools/train.py configs/deeplung/deeplung_dpn26_luna16.py --amp
 # Test:  python tools/test.py configs/deeplung/deeplung_dpn26_luna16.py CHECKPOINT --out marks.csv
 # Expected: 1,360,431 parameters. Not trained yet: that needs LUNA16 and a GPU. Published CPM over

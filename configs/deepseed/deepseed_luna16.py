@@ -1,6 +1,6 @@
 # DeepSEED on LUNA16.
 #
-# Data:  as configs/retina3d/retina3d_fpn_luna16.py says
+# Data:  as configs/deeplung/deeplung_res18_luna16.py says
 # Train: python tools/train.py configs/deepseed/deepseed_luna16.py --amp
 # Test:  python tools/test.py configs/deepseed/deepseed_luna16.py CHECKPOINT --out marks.csv
 # Expected: 5,405,135 parameters. Not trained yet: that needs LUNA16 and a GPU. Published CPM over

@@ -1,9 +1,8 @@
 # The detector of DeepLung (Zhu et al. 2018, arXiv 1801.09555) with its residual network: one level
 # at stride 4, cubes of 5, 10 and 20 mm, hard negatives; position in the scan as an input.
 #
-# HU -1200 to 600 become 0 to 255, then (v - 128) / 128; padding is 170 of these, 0 HU. What the
-# authors do to an anchor that overlaps a lesion by less than half, where none does by more, is not
-# known to us: here it is positive if no other overlaps more (and at least by 0.02).
+# HU -1200 to 600 become 0 to 255, then (v - 128) / 128; padding is 170 of these, 0 HU. A lesion
+# that no anchor overlaps by half goes to the one that overlaps it most, if by 0.02: a choice.
 model = dict(
     type='DenseDetector3D',
     data_preprocessor=dict(

@@ -1,5 +1,5 @@
 # SGD, its rate divided by ten twice: DeepLung's 0.01, 0.001 and 0.0001. Its authors train 150
-# epochs; when the rate falls, and so the milestones, is not known to us.
+# epochs; the number of steps and the milestones are choices.
 _base_ = './iterations.py'
 max_iters = 40000
 
