@@ -21,6 +21,7 @@ import torch
 from mmengine.config import Config
 
 from mmdet3d_medical.benchmark.commands import datasets_in, spell_options
+from mmdet3d_medical.benchmark.outlook import tail
 from mmdet3d_medical.datasets.index import read_index, write_json
 from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder
 
@@ -260,7 +261,8 @@ def _finish(command: Sequence[str], log: Path, lock, env, processes: list) -> No
     process: subprocess.Popen = launch(command, log, lock, env)
     processes.append(process)
     if process.wait():
-        raise RuntimeError(f'exit status {process.returncode}, see {log}')
+        last = tail(log).strip().splitlines()[-1]
+        raise RuntimeError(f'exit status {process.returncode}, see {log}: {last}')
 
 
 def _index_of(dataset: dict) -> Path:

@@ -88,9 +88,10 @@ def test_folds_are_pooled_and_scored_as_one(validation):
 
 def test_what_is_done_is_not_done_again(validation):
     validation, extra = validation
-    extra[1] = 'sys.exit(3)'
+    extra[1] = 'sys.exit("no good")'
     errors = run_folds(validation, [0, 1], workers=1)
-    assert list(errors) == [1] and errors[1].startswith('exit status 3, see ')
+    assert list(errors) == [1] and errors[1].startswith('exit status 1, see ')
+    assert errors[1].endswith('train.log: no good')
     assert validation.unfinished() == [1, 3]
     extra.clear()
     validation.marks(0).unlink()
