@@ -76,8 +76,8 @@ def main() -> None:
     validation.claim()
     errors = run_folds(validation, folds, args.workers)
     if errors:
-        raise UsageError(f'the folds {sorted(errors)} ended with an error, see above. Give the same '
-                         'command again when it is put right; what is finished is not repeated')
+        raise UsageError(f'the folds {sorted(errors)} ended with an error, see above. Give the '
+                         'same command again when it is put right: what is finished stays')
     missing = validation.unfinished()
     if missing:
         print(f'Not scored yet: the folds {missing} are not finished')
