@@ -1,8 +1,7 @@
-# retina3d_r18_fpn.py with the first three stages of a ResNeXt3D-101 32x4d, as wide as in 2D; they
-# are computed twice to save memory.
+# retina3d_r18_fpn.py with the first three stages of a ResNeXt3D-101 32x4d, as wide as in 2D.
 _base_ = './retina3d_r18_fpn.py'
 
 model = dict(
-    backbone=dict(depth=101, num_groups=32, group_channels=4, with_cp=True, base_channels=64),
+    backbone=dict(depth=101, num_groups=32, group_channels=4, base_channels=64),
     neck=dict(in_channels=[256, 512, 1024]),
 )

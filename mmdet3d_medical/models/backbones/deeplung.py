@@ -121,16 +121,16 @@ class ResidualBlock(nn.Module):
         self, in_channels: int, channels: int, reduction: int | None, norm_cfg: dict | None
     ):
         super().__init__()
-        part = dict(conv_cfg=CONV, norm_cfg=norm_cfg, bias=True)
         self.body = nn.Sequential(
-            ConvModule(in_channels, channels, 3, padding=1, **part),
-            ConvModule(channels, channels, 3, padding=1, act_cfg=None, **part),
+            *_conv(in_channels, channels, 3, norm_cfg),
+            nn.ReLU(inplace=True),
+            *_conv(channels, channels, 3, norm_cfg),
         )
         if reduction:
             self.body.append(SqueezeExcitation(channels, reduction))
         self.shortcut = nn.Identity()
         if in_channels != channels:
-            self.shortcut = ConvModule(in_channels, channels, 1, act_cfg=None, **part)
+            self.shortcut = nn.Sequential(*_conv(in_channels, channels, 1, norm_cfg))
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -172,10 +172,11 @@ class DeepLungRes18(EncoderDecoder3D):
     ):
         super().__init__(strides, location, init_cfg)
         _check_numbers(channels, num_blocks, decoder_channels)
-        part = dict(conv_cfg=CONV, norm_cfg=norm_cfg, bias=True)
         self.stem = nn.Sequential(
-            ConvModule(in_channels, stem_channels, 3, padding=1, **part),
-            ConvModule(stem_channels, stem_channels, 3, padding=1, **part),
+            *_conv(in_channels, stem_channels, 3, norm_cfg),
+            nn.ReLU(inplace=True),
+            *_conv(stem_channels, stem_channels, 3, norm_cfg),
+            nn.ReLU(inplace=True),
         )
 
         def blocks(wide: int, width: int, number: int) -> list[nn.Module]:
@@ -309,11 +310,22 @@ class DeepLungDPN26(EncoderDecoder3D):
         self.out_channels = [last + 3 * dense_channels]
 
 
+def _conv(
+    in_channels: int, channels: int, kernel: int, norm_cfg: dict | None
+) -> list[nn.Module]:
+    """Convolution with biases, which ``ConvModule`` warns of, and normalisation."""
+    conv = nn.Conv3d(in_channels, channels, kernel, padding=kernel // 2)
+    return [conv, *_norm(norm_cfg, channels)]
+
+
 def _up(channels: int, stride: int, norm_cfg: dict | None) -> nn.Sequential:
     """Transposed convolution that enlarges a map ``stride`` times."""
-    norm = [build_norm_layer(norm_cfg, channels)[1]] if norm_cfg else []
     conv = nn.ConvTranspose3d(channels, channels, stride, stride)
-    return nn.Sequential(conv, *norm, nn.ReLU(inplace=True))
+    return nn.Sequential(conv, *_norm(norm_cfg, channels), nn.ReLU(inplace=True))
+
+
+def _norm(norm_cfg: dict | None, channels: int) -> list[nn.Module]:
+    return [build_norm_layer(norm_cfg, channels)[1]] if norm_cfg else []
 
 
 def _check_numbers(stages: Sequence[int], per_stage: Sequence[int], decoders: Sequence) -> None:
