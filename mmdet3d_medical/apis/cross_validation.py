@@ -203,10 +203,10 @@ def run_folds(validation: CrossValidation, folds: Iterable[int], workers: int) -
             with lock_folder(validation.folder(fold)) as lock:
                 _run_fold(validation, fold, lambda *args: _finish(*args, lock, env, processes))
         except BusyError:
-            print(f'fold {fold}: another process works on it', flush=True)
+            _say(fold, 'another process works on it')
         except RuntimeError as error:
             errors[fold] = str(error)
-            print(f'fold {fold}: ERROR: {error}', flush=True)
+            _say(fold, f'ERROR: {error}')
         finally:
             slots.put(slot)
 
@@ -243,11 +243,11 @@ def _run_fold(validation: CrossValidation, fold: int, finish) -> None:
     if marks.is_file():
         return
     if validation.checkpoint(fold) is None:
-        print(f'fold {fold}: trains, see {folder / "train.log"}', flush=True)
+        _say(fold, f'trains, see {folder / "train.log"}')
         finish(validation.train_command(fold), folder / 'train.log')
         if validation.checkpoint(fold) is None:
             raise RuntimeError(f'the training left no last checkpoint in {folder}')
-    print(f'fold {fold}: is tested, see {folder / "test.log"}', flush=True)
+    _say(fold, f'is tested, see {folder / "test.log"}')
     finish(validation.test_command(fold), folder / 'test.log')
     _unfinished(marks).replace(marks)
 
@@ -263,6 +263,11 @@ def _finish(command: Sequence[str], log: Path, lock, env, processes: list) -> No
     if process.wait():
         last = tail(log).strip().splitlines()[-1]
         raise RuntimeError(f'exit status {process.returncode}, see {log}: {last}')
+
+
+def _say(fold: int, text: str) -> None:
+    """Print a line at once: several threads do."""
+    print(f'fold {fold}: {text}\n', end='', flush=True)
 
 
 def _index_of(dataset: dict) -> Path:

@@ -1,6 +1,7 @@
 """Score marks by the rules of LUNA16: sensitivity at seven false positive rates, CPM, intervals.
 
 Marks of several detectors are scored side by side, with the difference of each from the first.
+Recall by nodule size follows; missed nodules and the worst false positives go to a file.
 
 Example:
     python tools/analysis_tools/eval_froc.py marks.csv --annotations annotations.csv \\
