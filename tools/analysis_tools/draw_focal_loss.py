@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from mmdet3d_medical.apis import run_tool
+from mmdet3d_medical.apis import picture, run_tool
 
 FIGURE_1 = (0.0, 0.5, 1.0, 2.0, 5.0)
 CONFIGS = (0.25, 0.75)  # alpha of configs/focalmix
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('out', metavar='OUT.png')
+    parser.add_argument('out', type=picture, metavar='OUT.png')
     parser.add_argument('--gammas', type=float, nargs='+', default=FIGURE_1, metavar='G',
                         help="exponents on the left (default: the paper's, 0 0.5 1 2 5)")
     parser.add_argument('--gamma', type=float, default=2.0,
