@@ -28,6 +28,17 @@ def test_offset_zero_is_the_corner_of_the_cell():
     ]
 
 
+def test_rounding_half_the_sides():
+    # Halves 1.5, 2.5 and 3.5 become 2, 2 and 4, which is even; 2.25 becomes 2.
+    generator = Anchor3DGenerator([4], [[(3, 5, 7), 4.5]], center_offset=0, round_halves=True)
+    assert generator.grid_priors([(1, 1, 1)])[0].tolist() == [
+        [-2, -2, -4, 2, 2, 4],
+        [-2, -2, -2, 2, 2, 2],
+    ]
+    with pytest.raises(ValueError, match='leaves nothing'):
+        Anchor3DGenerator([4], [[1]], round_halves=True)
+
+
 def test_ratios_multiply_sizes():
     generator = Anchor3DGenerator([1], [[4]], ratios=[(1, 1, 1), (0.5, 1, 2)])
     assert generator.base_sizes[0].tolist() == [[4, 4, 4], [2, 4, 8]]

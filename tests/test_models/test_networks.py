@@ -199,7 +199,18 @@ def test_pyramid_adds_coarse_to_fine():
     assert outs[2].shape == (1, 1, 2, 1, 1)
 
 
+def test_pooled_levels_are_every_other_voxel():
+    neck = FPN3D([2], out_channels=3, num_outs=3, extra='pool')
+    fine, middle, coarse = neck([torch.randn(1, 2, 5, 4, 8)])
+    assert torch.equal(middle, fine[:, :, ::2, ::2, ::2])
+    assert torch.equal(coarse, middle[:, :, ::2, ::2, ::2])
+    assert middle.min() < 0  # no ReLU between
+    assert not list(neck.extras.parameters())
+
+
 def test_impossible_necks_are_refused():
+    with pytest.raises(ValueError, match='extra'):
+        FPN3D([4, 8], 4, extra='none')
     with pytest.raises(ValueError, match='num_outs'):
         FPN3D([4, 8], 4, num_outs=1)
     with pytest.raises(ValueError, match='upsample'):

@@ -24,18 +24,26 @@ class BasicBlock3D(BaseModule):
         channels: Width of the block; it puts out ``channels * expansion``.
         stride: Of the first convolution, one number or (z, y, x).
         norm_cfg: Normalisation as mmcv's ``build_norm_layer`` takes it; None for none.
+        shortcut_bias: Bias of the convolution in the shortcut; 'auto' is where no norm follows.
     """
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, stride: Stride, norm_cfg: dict | None):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: Stride,
+        norm_cfg: dict | None,
+        shortcut_bias: bool | str = 'auto',
+    ):
         super().__init__()
         part = dict(conv_cfg=CONV, norm_cfg=norm_cfg, padding=1)
         self.body = nn.Sequential(
             ConvModule(in_channels, channels, 3, stride=triple(stride), **part),
             ConvModule(channels, channels, 3, act_cfg=None, **part),
         )
-        self.shortcut = _shortcut(in_channels, channels, stride, norm_cfg)
+        self.shortcut = _shortcut(in_channels, channels, stride, norm_cfg, shortcut_bias)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,6 +58,7 @@ class Bottleneck3D(BaseModule):
         channels: The block puts out ``channels * expansion``.
         stride: Of the middle convolution, one number or (z, y, x).
         norm_cfg: As of :class:`BasicBlock3D`.
+        shortcut_bias: As of :class:`BasicBlock3D`.
         num_groups: Of the middle convolution.
         inner_channels: Its width. Default: ``channels``.
     """
@@ -62,6 +71,7 @@ class Bottleneck3D(BaseModule):
         channels: int,
         stride: Stride,
         norm_cfg: dict | None,
+        shortcut_bias: bool | str = 'auto',
         num_groups: int = 1,
         inner_channels: int | None = None,
     ):
@@ -75,7 +85,7 @@ class Bottleneck3D(BaseModule):
             ConvModule(inner, inner, 3, **middle),
             ConvModule(inner, out_channels, 1, act_cfg=None, **part),
         )
-        self.shortcut = _shortcut(in_channels, out_channels, stride, norm_cfg)
+        self.shortcut = _shortcut(in_channels, out_channels, stride, norm_cfg, shortcut_bias)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,6 +115,8 @@ class ResNet3D(BaseModule):
             Default: as many as the groups share of the stage's width.
         norm_cfg: Normalisation, for example ``dict(type='BN3d')``, ``dict(type='IN3d')`` or
             ``dict(type='GN', num_groups=8)``; None for none (convolutions get biases).
+        shortcut_bias: Bias of the convolutions in the shortcuts. The default is none where a norm
+            follows; True adds one, which the norm takes away again, for weights that have it.
         with_cp: Trade time for memory by recomputing each stage in the backward pass.
         init_cfg: As in mmengine's ``BaseModule``. Default: Kaiming normal convolutions.
 
@@ -134,6 +146,7 @@ class ResNet3D(BaseModule):
         num_groups: int = 1,
         group_channels: int | None = None,
         norm_cfg: dict | None = dict(type='BN3d'),  # noqa: B006 (never changed)
+        shortcut_bias: bool | str = 'auto',
         with_cp: bool = False,
         init_cfg: dict | list | None = None,
     ):
@@ -158,10 +171,10 @@ class ResNet3D(BaseModule):
         for stage, (width, stride, number) in enumerate(
             zip(widths, strides, repeats, strict=False)
         ):
-            extra = {}
+            extra = dict(shortcut_bias=shortcut_bias)
             if num_groups > 1:
                 inner = num_groups * group_channels * 2**stage if group_channels else width
-                extra = dict(num_groups=num_groups, inner_channels=inner)
+                extra.update(num_groups=num_groups, inner_channels=inner)
             self.stages.append(_stage(block, channels, width, stride, number, norm_cfg, **extra))
             channels = width * block.expansion
 
@@ -212,7 +225,11 @@ def triple(value: Stride) -> tuple[int, int, int]:
 
 
 def _shortcut(
-    in_channels: int, out_channels: int, stride: Stride, norm_cfg: dict | None
+    in_channels: int,
+    out_channels: int,
+    stride: Stride,
+    norm_cfg: dict | None,
+    bias: bool | str,
 ) -> nn.Module:
     if in_channels == out_channels and set(triple(stride)) == {1}:
         return nn.Identity()
@@ -221,6 +238,7 @@ def _shortcut(
         out_channels,
         1,
         stride=triple(stride),
+        bias=bias,
         conv_cfg=CONV,
         norm_cfg=norm_cfg,
         act_cfg=None,
@@ -254,7 +272,7 @@ def _stage(
     stride: Stride,
     number: int,
     norm_cfg: dict | None,
-    **extra: int,
+    **extra: int | str,
 ) -> nn.Sequential:
     first = block(channels, width, stride, norm_cfg, **extra)
     channels = width * block.expansion

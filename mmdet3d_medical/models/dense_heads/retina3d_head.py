@@ -27,6 +27,7 @@ class Retina3DHead(Anchor3DHead):
         norm_cfg: Normalisation in the branches. Batch normalisation is refused where several
             levels share the branches: their statistics differ, so training works and then
             evaluation with the running mean fails.
+        conv_bias: Bias of the convolutions in the branches; 'auto' is where no norm follows.
         prior_prob: Probability that the untrained head gives every anchor.
         init_cfg: As in mmengine's ``BaseModule``.
         **kwargs: All other arguments of :class:`Anchor3DHead`: ``anchor_generator``, ``loss_cls``,
@@ -44,14 +45,16 @@ class Retina3DHead(Anchor3DHead):
         feat_channels: int = 256,
         stacked_convs: int = 4,
         norm_cfg: dict | None = None,
+        conv_bias: bool | str = 'auto',
         prior_prob: float = 0.01,
         init_cfg: dict | list | None = None,
         **kwargs: Any,
     ):
         super().__init__(num_classes, init_cfg=init_cfg or _default_init(prior_prob), **kwargs)
         _check_shared_norm(norm_cfg, self.anchors.num_levels)
-        self.cls_branch = _branch(in_channels, feat_channels, stacked_convs, norm_cfg)
-        self.box_branch = _branch(in_channels, feat_channels, stacked_convs, norm_cfg)
+        part = dict(norm_cfg=norm_cfg, bias=conv_bias)
+        self.cls_branch = _branch(in_channels, feat_channels, stacked_convs, **part)
+        self.box_branch = _branch(in_channels, feat_channels, stacked_convs, **part)
         channels = feat_channels if stacked_convs else in_channels
         self.classify = nn.Conv3d(channels, self.num_anchors * num_classes, 3, padding=1)
         self.regress = nn.Conv3d(channels, self.num_anchors * self.num_deltas, 3, padding=1)
@@ -76,8 +79,8 @@ def _default_init(prior_prob: float) -> dict:
     )
 
 
-def _branch(in_channels: int, width: int, number: int, norm_cfg: dict | None) -> nn.Sequential:
-    part = dict(padding=1, conv_cfg=dict(type='Conv3d'), norm_cfg=norm_cfg)
+def _branch(in_channels: int, width: int, number: int, **part) -> nn.Sequential:
+    part = dict(padding=1, conv_cfg=dict(type='Conv3d'), **part)
     return nn.Sequential(
         *(ConvModule(width if i else in_channels, width, 3, **part) for i in range(number))
     )

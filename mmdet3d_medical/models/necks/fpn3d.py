@@ -22,14 +22,17 @@ class FPN3D(BaseModule):
     Args:
         in_channels: Channels of the backbone's maps, finest first.
         out_channels: Channels of every level.
-        num_outs: Number of levels; levels beyond those of the backbone come from stride-2
-            convolutions on the coarsest one, as P6 and P7 of RetinaNet. Default: as many as inputs.
+        num_outs: Number of levels. Default: as many as inputs.
+        extra: Where levels beyond those of the backbone come from: ``'conv'``, stride-2
+            convolutions on the coarsest one, as P6 and P7 of RetinaNet, or ``'pool'``, every other
+            voxel of it.
         upsample: ``'nearest'`` or ``'trilinear'``.
         norm_cfg: Normalisation after each convolution; None for none.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: If ``num_outs`` is below the number of inputs.
+        ValueError: If ``num_outs`` is below the number of inputs, or for another ``extra`` or
+            ``upsample``.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class FPN3D(BaseModule):
         in_channels: Sequence[int],
         out_channels: int,
         num_outs: int | None = None,
+        extra: str = 'conv',
         upsample: str = 'nearest',
         norm_cfg: dict | None = None,
         init_cfg: dict | list | None = dict(type='Xavier', layer='Conv3d', distribution='uniform'),  # noqa: B006
@@ -50,6 +54,8 @@ class FPN3D(BaseModule):
             )
         if upsample not in ('nearest', 'trilinear'):
             raise ValueError(f"upsample must be 'nearest' or 'trilinear', found {upsample!r}")
+        if extra not in ('conv', 'pool'):
+            raise ValueError(f"extra must be 'conv' or 'pool', found {extra!r}")
         self.upsample = upsample
         part = dict(conv_cfg=dict(type='Conv3d'), norm_cfg=norm_cfg, act_cfg=None)
         self.laterals = nn.ModuleList(
@@ -60,8 +66,11 @@ class FPN3D(BaseModule):
         )
         self.extras = nn.ModuleList(
             ConvModule(out_channels, out_channels, 3, stride=2, padding=1, **part)
+            if extra == 'conv'
+            else nn.MaxPool3d(1, stride=2)
             for _ in range(num_outs - len(in_channels))
         )
+        self.relu_between = extra == 'conv'
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Pyramid of the maps.
@@ -76,8 +85,9 @@ class FPN3D(BaseModule):
         for fine in range(len(levels) - 2, -1, -1):
             levels[fine] = levels[fine] + self._enlarge(levels[fine + 1], levels[fine])
         levels = [output(x) for output, x in zip(self.outputs, levels, strict=True)]
-        for extra in self.extras:
-            levels.append(extra(levels[-1] if extra is self.extras[0] else F.relu(levels[-1])))
+        for number, extra in enumerate(self.extras):
+            coarsest = F.relu(levels[-1]) if number and self.relu_between else levels[-1]
+            levels.append(extra(coarsest))
         return tuple(levels)
 
     def _enlarge(self, coarse: Tensor, fine: Tensor) -> Tensor:

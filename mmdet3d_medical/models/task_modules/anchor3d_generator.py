@@ -27,6 +27,8 @@ class Anchor3DGenerator:
             (z, y, x).
         ratios: Aspect ratios (z, y, x) every size is multiplied with. Default: the size itself.
         center_offset: Position of the centres within a cell, 0 (corner) to 1.
+        round_halves: Round half the sides to whole voxels, to even ones from the middle between
+            two, as MONAI does: a side of 5 becomes 4, one of 6 stays.
 
     Raises:
         ValueError: If levels disagree in number, or for sizes, strides or ratios that are not
@@ -44,6 +46,7 @@ class Anchor3DGenerator:
         sizes: Sequence[Sequence[Number3]],
         ratios: Sequence[Sequence[float]] = ((1.0, 1.0, 1.0),),
         center_offset: float = 0.5,
+        round_halves: bool = False,
     ):
         if len(strides) != len(sizes):
             raise ValueError(f'{len(strides)} strides but sizes for {len(sizes)} levels')
@@ -55,6 +58,10 @@ class Anchor3DGenerator:
             torch.tensor([_scaled(size, ratio) for size in level for ratio in ratios])
             for level in sizes
         ]
+        if round_halves:
+            self.base_sizes = [2 * (level / 2).round() for level in self.base_sizes]
+            if min(level.min() for level in self.base_sizes) <= 0:
+                raise ValueError(f'round_halves leaves nothing of sides up to 1, found {sizes}')
 
     @property
     def num_levels(self) -> int:

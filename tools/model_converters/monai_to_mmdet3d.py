@@ -1,0 +1,112 @@
+"""Turn weights of MONAI's RetinaNet into a checkpoint for retina3d_r50_monai_luna16.py.
+
+``python tools/model_converters/monai_to_mmdet3d.py models/model.pt monai.pth``
+
+MONAI's axes are (x, y, z) and ours (z, y, x), so kernels are turned round, and with them the six
+numbers of each anchor's box. Takes what ``torch.save`` wrote of the network, of the detector around
+it, or of a dict that has either under 'model' or 'state_dict'; not TorchScript (model.ts). MONAI
+itself is not needed.
+"""
+
+import argparse
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmdet3d_medical.apis import UsageError, run_tool
+
+BLOCK = r'feature_extractor\.body\.layer(\d)\.(\d+)\.'  # layers count from 1, blocks from 0
+# Beginnings of names; numbers that the pattern finds go into ours.
+NAMES = [
+    (r'feature_extractor\.body\.conv1\.', 'backbone.stem.0.conv.'),
+    (r'feature_extractor\.body\.bn1\.', 'backbone.stem.0.bn.'),
+    (BLOCK + r'conv(\d)\.', 'backbone.stages.{}.{}.body.{}.conv.'),
+    (BLOCK + r'bn(\d)\.', 'backbone.stages.{}.{}.body.{}.bn.'),
+    (BLOCK + r'downsample\.0\.', 'backbone.stages.{}.{}.shortcut.conv.'),
+    (BLOCK + r'downsample\.1\.', 'backbone.stages.{}.{}.shortcut.bn.'),
+    (r'feature_extractor\.fpn\.inner_blocks\.(\d)\.', 'neck.laterals.{}.conv.'),
+    (r'feature_extractor\.fpn\.layer_blocks\.(\d)\.', 'neck.outputs.{}.conv.'),
+    (r'classification_head\.cls_logits\.', 'bbox_head.classify.'),
+    (r'regression_head\.bbox_reg\.', 'bbox_head.regress.'),
+]
+BRANCHES = dict(classification='cls_branch', regression='box_branch')
+PARTS = ('conv', 'gn')
+XYZ_TO_ZYX = [2, 1, 0, 5, 4, 3]  # of offsets and log sizes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Convert weights of MONAI's RetinaNet")
+    parser.add_argument('checkpoint', help='what to convert, such as models/model.pt')
+    parser.add_argument('out', help='where to write the result')
+    return parser.parse_args()
+
+
+def name_of(name: str) -> str | None:
+    """Our name of one of MONAI's weights; None if the network has no such part."""
+    branch = re.match(r'(classification|regression)_head\.conv\.(\d+)\.', name)
+    if branch:  # convolution, norm and ReLU in a row: 0, 1, 2, 3, 4, ...
+        layer, part = divmod(int(branch[2]), 3)
+        return f'bbox_head.{BRANCHES[branch[1]]}.{layer}.{PARTS[part]}.' + name[branch.end():]
+    for pattern, ours in NAMES:
+        found = re.match(pattern, name)
+        if found:
+            numbers = [int(number) for number in found.groups()]
+            if pattern.startswith(BLOCK):
+                numbers = [numbers[0] - 1, numbers[1], *(number - 1 for number in numbers[2:])]
+            return ours.format(*numbers) + name[found.end():]
+    return None
+
+
+def turned(name: str, value: Tensor) -> Tensor:
+    """A weight of ours out of one of MONAI's, with axes and box offsets in the order z, y, x."""
+    if value.dim() == 5:
+        value = value.permute(0, 1, 4, 3, 2)
+    if name.startswith('bbox_head.regress.'):
+        value = value.unflatten(0, (-1, 6))[:, XYZ_TO_ZYX].flatten(0, 1)
+    return value.contiguous()
+
+
+def convert(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of our detector out of one of MONAI's network or detector.
+
+    Raises:
+        UsageError: For a weight that this network does not have.
+    """
+    converted = {}
+    for name, value in weights.items():
+        name = name.removeprefix('module.').removeprefix('network.')
+        ours = name_of(name)
+        if ours is None:
+            raise UsageError(f'{name} is not of the RetinaNet of lung_nodule_ct_detection, a '
+                             'ResNet-50 with a pyramid: this converter has no place for it.')
+        converted[ours] = turned(ours, value)
+    return converted
+
+
+def read(path: str) -> dict[str, Tensor]:
+    """The weights in a file, by name."""
+    if not Path(path).is_file():
+        raise UsageError(f'There is no checkpoint {path} (looked in {Path.cwd()}).')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        raise UsageError(f'{path} holds more than weights, or is TorchScript (model.ts); '
+                         'models/model.pt of the bundle is what this tool reads.') from error
+    for key in ('model', 'state_dict'):
+        checkpoint = checkpoint.get(key, checkpoint)
+    return checkpoint
+
+
+def main() -> None:
+    args = parse_args()
+    weights = convert(read(args.checkpoint))
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=dict(), state_dict=weights), args.out)
+    print(f'Wrote {len(weights)} tensors to {args.out}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
