@@ -247,3 +247,5 @@ def test_unknown_test_settings_are_refused(small_detector):
         MODELS.build(small_detector(test_cfg=dict(score_threshold=0.1)))
     with pytest.raises(ValueError, match="merge must be one of .*, found 'mean'"):
         MODELS.build(small_detector(test_cfg=dict(merge='mean')))
+    with pytest.raises(ValueError, match="flip_axes and permute_axes, found {'num'}"):
+        MODELS.build(small_detector(test_cfg=dict(views=dict(num=4))))

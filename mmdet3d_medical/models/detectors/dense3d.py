@@ -54,7 +54,7 @@ class DenseDetector3D(BaseDetector):
             * ``tile_batch`` (1): tiles per forward pass;
             * ``score_thr`` (0.01), ``nms_pre`` (1000): lowest score and number of boxes per tile;
             * ``nms_iou`` (0.1), ``max_per_scan`` (100);
-            * ``views`` (None): arguments of
+            * ``views`` (None): ``flip_axes`` and ``permute_axes`` of
               :class:`~mmdet3d_medical.models.detectors.views.RandomViews`, say
               ``dict(permute_axes=())``: each tile is looked at in all views that could be drawn,
               here the eight of mirroring, one after the other;
@@ -253,6 +253,9 @@ def _checked_test_cfg(test_cfg: dict | None) -> dict:
     cfg = {**TEST_DEFAULTS, **(test_cfg or {})}
     if cfg['merge'] not in MERGES:
         raise ValueError(f'test_cfg.merge must be one of {MERGES}, found {cfg["merge"]!r}')
+    unknown = set(cfg['views'] or ()) - {'flip_axes', 'permute_axes'}
+    if unknown:
+        raise ValueError(f'test_cfg.views takes flip_axes and permute_axes, found {unknown}')
     return cfg
 
 
