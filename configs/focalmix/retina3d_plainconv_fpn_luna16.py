@@ -13,13 +13,5 @@ _base_ = [
     '../_base_/schedules/iterations.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    _delete_=True,
-    type='FocalMixDetector',
-    detector=_base_.model,
-    views=dict(num=4),
-    temperature=0.7,
-    image_mixup=dict(type='ImageMixUp', eta=0.2),
-    object_mixup=dict(type='ObjectMixUp', eta=0.2),
-)
+model = dict(_delete_=True, type='FocalMixDetector', detector=_base_.model)
 custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]

@@ -21,9 +21,5 @@ model = dict(
             loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
         ),
     ),
-    views=dict(num=4),
-    temperature=0.7,
-    image_mixup=dict(type='ImageMixUp', eta=0.2),
-    object_mixup=dict(type='ObjectMixUp', eta=0.2),
 )
 custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
