@@ -1,0 +1,164 @@
+"""Time MONAI's RetinaNet for LUNA16 and ours, the same network, on the same patch in the same run.
+
+Needs MONAI (pip install monai), not torchvision. A training step is forward, targets, losses and
+backward; inference goes from the patch to boxes. Times are of this process on the CPU, the median
+of calls that take turns; memory is what a call took beyond what was in use before.
+
+Example:
+    python tools/analysis_tools/benchmark_monai.py --side 64 --json monai.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from benchmark import build, peak_mb
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from mmdet3d_medical.apis import UsageError, run_tool
+
+CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'
+
+
+def monai_detector() -> nn.Module:
+    """The detector of the bundle lung_nodule_ct_detection, with its settings for training."""
+    try:
+        from monai.apps.detection.networks import retinanet_detector
+        from monai.apps.detection.networks.retinanet_network import RetinaNet
+        from monai.apps.detection.utils.anchor_utils import AnchorGeneratorWithAnchorShape
+    except ImportError as error:
+        raise UsageError(f'MONAI cannot be imported ({error}): pip install monai') from error
+    # Without torchvision this name cannot even be asked about; its matcher is not the one used.
+    retinanet_detector.Matcher = type('Matcher', (), {})
+    shapes = [[6, 8, 4], [8, 6, 5], [10, 10, 6]]
+    detector = retinanet_detector.RetinaNetDetector(
+        RetinaNet(3, 1, 3, _feature_extractor(), size_divisible=(16, 16, 8)),
+        AnchorGeneratorWithAnchorShape((1, 2, 4), shapes),
+    )
+    detector.set_atss_matcher(num_candidates=4, center_in_gt=False)
+    detector.set_hard_negative_sampler(
+        batch_size_per_image=64, positive_fraction=0.3, pool_size=20, min_neg=16
+    )
+    detector.set_target_keys(box_key='box', label_key='label')
+    return detector
+
+
+def _feature_extractor() -> nn.Module:
+    """ResNet-50 up to its second stage, and the pyramid; MONAI's own joint needs torchvision."""
+    from monai.networks.blocks.feature_pyramid_network import (
+        FeaturePyramidNetwork,
+        LastLevelMaxPool,
+    )
+    from monai.networks.nets.resnet import resnet50
+
+    class Extractor(nn.Module):
+        out_channels = 256
+
+        def __init__(self):
+            super().__init__()
+            whole = resnet50(
+                spatial_dims=3, n_input_channels=1, conv1_t_stride=[2, 2, 1], conv1_t_size=[7, 7, 7]
+            )
+            self.stem = nn.Sequential(whole.conv1, whole.bn1, whole.act, whole.maxpool)
+            self.layer1, self.layer2 = whole.layer1, whole.layer2
+            self.fpn = FeaturePyramidNetwork(3, [256, 512], 256, LastLevelMaxPool(3))
+
+        def forward(self, x):
+            fine = self.layer1(self.stem(x))
+            return self.fpn(dict(fine=fine, coarse=self.layer2(fine)))
+
+    return Extractor()
+
+
+def monai_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
+    model = monai_detector()
+    target = dict(box=box, label=torch.zeros(1, dtype=torch.long))
+
+    def train():
+        sum(model.train()([patch[0]], [target]).values()).backward()
+        model.zero_grad()
+
+    @torch.no_grad()
+    def infer():
+        model.eval()([patch[0]], use_inferer=False)
+
+    return {'training step': train, 'inference': infer}
+
+
+def our_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
+    model = build(CONFIG)
+    labels = torch.zeros(1, dtype=torch.long)
+    samples = [DetDataSample(gt_instances=InstanceData(bboxes=box, labels=labels))]
+
+    def train():
+        sum(model.train().loss(patch, samples).values()).backward()
+        model.zero_grad()
+
+    def infer():
+        model.eval().predict(patch, samples)
+
+    return {'training step': train, 'inference': infer}
+
+
+def measure(ours: Callable, theirs: Callable, repeat: int) -> dict[str, list]:
+    """Seconds and MB of both: [ours, theirs]."""
+    for function in (ours, theirs):
+        function()  # what is kept from the first call on is no call's peak
+    seconds, memory = ([], []), ([], [])
+    for _ in range(repeat):
+        for number, function in enumerate((ours, theirs)):
+            start = time.process_time()
+            memory[number].append(peak_mb(function))
+            seconds[number].append(time.process_time() - start)
+    return dict(
+        seconds=[statistics.median(part) for part in seconds],
+        peak_mb=None if None in memory[0] else [statistics.median(part) for part in memory],
+    )
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--side', type=int, default=64,
+                        help='of the patch in voxels, a multiple of 16 (default: 64)')
+    parser.add_argument('--repeat', type=int, default=3, help='calls timed (default: 3)')
+    parser.add_argument('--threads', type=int, default=1, help='threads of torch (default: 1)')
+    parser.add_argument('--json', metavar='OUT.json', help='write the numbers to this file')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.side < 16 or args.side % 16 or args.repeat < 1:
+        raise UsageError('--side must be a multiple of 16 and --repeat at least 1, found '
+                         f'{args.side} and {args.repeat}.')
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    patch, middle = torch.rand(1, 1, *[args.side] * 3), args.side / 2
+    box = torch.tensor([[middle - 4] * 3 + [middle + 4] * 3])
+    theirs, ours = monai_calls(patch, box), our_calls(patch, box)
+    rows = {name: measure(ours[name], theirs[name], args.repeat) for name in ours}
+    table = Table('', 'ours', 'MONAI', 'ours / MONAI')
+    for name, row in rows.items():
+        for unit, pair in row.items():
+            if pair:
+                cells = [f'{value:.2f}' for value in (*pair, pair[0] / pair[1])]
+                table.add_row(f'{name} of {args.side}^3, {unit}', *cells)
+    Console().print(table)
+    if args.json:
+        Path(args.json).write_text(json.dumps(rows, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)
