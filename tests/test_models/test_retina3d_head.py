@@ -179,3 +179,16 @@ def test_levels_with_different_numbers_of_anchors_are_refused():
             loss_bbox=dict(type='mmdet.L1Loss'),
             assigner=dict(type='ATSS3DAssigner'),
         )
+
+
+def test_a_branch_for_boxes_needs_a_coder():
+    with pytest.raises(ValueError, match='Pointwise3DHead'):
+        Retina3DHead(
+            1,
+            3,
+            anchor_generator=dict(type='Anchor3DGenerator', strides=[2], sizes=[[1]]),
+            loss_cls=dict(type='SoftFocalLoss'),
+            loss_bbox=dict(type='mmdet.L1Loss'),
+            assigner=dict(type='ATSS3DAssigner'),
+            bbox_coder=None,
+        )

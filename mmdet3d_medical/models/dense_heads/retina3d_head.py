@@ -34,8 +34,8 @@ class Retina3DHead(Anchor3DHead):
             ``loss_bbox``, ``assigner``, ``bbox_coder``, ``sampler`` and ``ignore_iof``.
 
     Raises:
-        ValueError: For batch normalisation over several levels, or what :class:`Anchor3DHead`
-            refuses.
+        ValueError: For batch normalisation over several levels, no coder of boxes, or what
+            :class:`Anchor3DHead` refuses.
     """
 
     def __init__(
@@ -52,6 +52,11 @@ class Retina3DHead(Anchor3DHead):
     ):
         super().__init__(num_classes, init_cfg=init_cfg or _default_init(prior_prob), **kwargs)
         _check_shared_norm(norm_cfg, self.anchors.num_levels)
+        if not self.num_deltas:
+            raise ValueError(
+                f'{type(self).__name__} has a branch for boxes, so bbox_coder=None leaves it '
+                'without a task: use Pointwise3DHead to predict no boxes'
+            )
         part = dict(norm_cfg=norm_cfg, bias=conv_bias)
         self.cls_branch = _branch(in_channels, feat_channels, stacked_convs, **part)
         self.box_branch = _branch(in_channels, feat_channels, stacked_convs, **part)
