@@ -1,5 +1,6 @@
 """DICOM folders: the voxels of a series, the rules, the report, and what must not come out."""
 import csv
+import locale
 import os
 import shutil
 import subprocess
@@ -136,6 +137,15 @@ def test_same_voxels_as_the_twin(tmp_path, orientation, settings):
     same_conversion(tmp_path / 'out', tmp_path / 'twin', '1.2.3')
 
 
+@pytest.fixture
+def same_locale():
+    """ITK leaves the process in the locale "C" when it writes DICOM: what runs next reads ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
+
+
+@pytest.mark.usefixtures('same_locale')
 def test_series_written_by_simpleitk(tmp_path):
     voxels = make_voxels()
     (tmp_path / 'in').mkdir()
