@@ -1,6 +1,7 @@
 """Two processes learn what one process learns from the joined batch."""
 
 import socket
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -35,45 +36,42 @@ def backward(model: torch.nn.Module, preprocess: torch.nn.Module, batch: dict) -
     sum(model(**preprocess(batch), mode='loss').values()).backward()
 
 
-def work(rank: int, port: int, cfg: dict, batches: list[dict], results) -> None:
+def work(rank: int, port: int, cfg: dict, batches: list[dict], gradients: Path) -> None:
     torch.set_num_threads(1)
     store = f'tcp://127.0.0.1:{port}'
     dist.init_process_group('gloo', init_method=store, rank=rank, world_size=2)
     model = DistributedDataParallel(build(cfg))
     backward(model, model.module.data_preprocessor, batches[rank])
     if rank == 0:
-        results.put([p.grad.numpy() for p in model.module.parameters()])
+        torch.save([p.grad for p in model.module.parameters()], gradients)
     dist.barrier()
     dist.destroy_process_group()
 
 
-def check_gradients(cfg: dict, batches: list[dict], joined: dict) -> torch.nn.Module:
+def check_gradients(
+    cfg: dict, batches: list[dict], joined: dict, folder: Path
+) -> torch.nn.Module:
     """Compare with one process, whose model is returned."""
     with socket.socket() as sock:
         sock.bind(('127.0.0.1', 0))
         port = sock.getsockname()[1]
-    context = mp.get_context('spawn')
-    results = context.SimpleQueue()
-    processes = mp.spawn(
-        work, (port, cfg, batches, results), nprocs=2, join=False, daemon=True
-    )
-    distributed = results.get()
-    processes.join()
+    mp.spawn(work, (port, cfg, batches, folder / 'gradients.pth'), nprocs=2, daemon=True)
 
     model = build(cfg)
     backward(model, model.data_preprocessor, joined)
+    distributed = torch.load(folder / 'gradients.pth')
     for ours, parameter in zip(distributed, model.parameters(), strict=True):
-        torch.testing.assert_close(torch.from_numpy(ours), parameter.grad, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(ours, parameter.grad, atol=1e-6, rtol=1e-4)
     return model
 
 
-def test_gradients_of_two_processes(small_detector, make_batch):
+def test_gradients_of_two_processes(small_detector, make_batch, tmp_path):
     batches = [batch_of(make_batch, rank) for rank in range(2)]
     joined = {key: batches[0][key] + batches[1][key] for key in batches[0]}
-    check_gradients(small_detector(), batches, joined)
+    check_gradients(small_detector(), batches, joined, tmp_path)
 
 
-def test_focalmix_gradients_of_two_processes(small_detector, make_batch):
+def test_focalmix_gradients_of_two_processes(small_detector, make_batch, tmp_path):
     """Without MixUp, whose partners are of one process, and with all views that there are."""
     detector = small_detector()
     # Guesses about 0.5, so that there are unlabeled positives, of which few are close to it.
@@ -87,6 +85,6 @@ def test_focalmix_gradients_of_two_processes(small_detector, make_batch):
         key: {name: batches[0][key][name] + batches[1][key][name] for name in ('sup', 'unsup')}
         for key in batches[0]
     }
-    guess = check_gradients(cfg, batches, joined).last_guess.cls
+    guess = check_gradients(cfg, batches, joined, tmp_path).last_guess.cls
     first, second = ((part >= 0.5).sum() for part in guess.split(2))
     assert first > 0 and second > 0 and first != second
