@@ -40,6 +40,19 @@ def check_weights(runner: Runner, checkpoint: str) -> None:
             f'{error}') from error
 
 
+def trained_checkpoint(folder: Path, iters: int) -> Path | None:
+    """The last checkpoint in a work directory, if the training came to its end.
+
+    Args:
+        folder (Path): The work directory.
+        iters (int): Length of the training.
+    """
+    path = folder / f'iter_{iters}.pth'
+    latest = folder / 'last_checkpoint'  # written when a checkpoint is complete
+    complete = latest.is_file() and Path(latest.read_text()).name == path.name
+    return path if complete and path.is_file() else None
+
+
 def _check_readable(checkpoint: str) -> None:
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise UsageError(f'There is no checkpoint {checkpoint} (looked in {Path.cwd()}). '

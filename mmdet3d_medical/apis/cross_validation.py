@@ -20,13 +20,14 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from mmdet3d_medical.benchmark.commands import datasets_in, spell_options
-from mmdet3d_medical.benchmark.outlook import tail
-from mmdet3d_medical.datasets.index import read_index, write_json
-from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder
+from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.utils.files import write_json, write_text
+from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder, tail
 
+from .checkpoint import trained_checkpoint
 from .config import load_config
 from .errors import UsageError
+from .options import datasets_in, spell_options
 
 FINDING_COLUMNS = ('seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm', 'class')
 FULL_LIST = 'train.txt'  # of all scans for training: replaced by the subsets that are not tested
@@ -95,10 +96,7 @@ class CrossValidation:
 
     def checkpoint(self, fold: int) -> Path | None:
         """The last checkpoint of a fold that is trained to its end."""
-        path = self.folder(fold) / f'iter_{self.config.train_cfg.max_iters}.pth'
-        latest = path.with_name('last_checkpoint')  # written when a checkpoint is complete
-        complete = latest.is_file() and Path(latest.read_text()).name == path.name
-        return path if complete and path.is_file() else None
+        return trained_checkpoint(self.folder(fold), self.config.train_cfg.max_iters)
 
     def claim(self) -> None:
         """Note what the folder is for, or refuse one of another cross-validation.
@@ -118,7 +116,6 @@ class CrossValidation:
         if differ:
             raise UsageError(f'{self.work} is of another cross-validation: {"; ".join(differ)}. '
                              'Restore the settings, or give another --work-dir')
-        self.work.mkdir(parents=True, exist_ok=True)
         write_json(note, asked)
 
     def train_command(self, fold: int) -> list[str]:
@@ -165,10 +162,11 @@ class CrossValidation:
         files = {name: self.work / f'{name}.csv'
                  for name in ('marks', 'annotations', 'excluded', 'seriesuids')}
         parts = [self.marks(fold).read_text().splitlines(keepends=True) for fold in self.subsets]
-        _write(files['marks'], ''.join([parts[0][0], *(row for rows in parts for row in rows[1:])]))
+        rows = [parts[0][0], *(row for part in parts for row in part[1:])]
+        write_text(files['marks'], ''.join(rows))
         for name, ignored in (('annotations', False), ('excluded', True)):
-            _write(files[name], _as_csv([FINDING_COLUMNS, *self._findings(ignored)]))
-        _write(files['seriesuids'], _as_csv([[scan['scan_id']] for scan in self.scans]))
+            write_text(files[name], _as_csv([FINDING_COLUMNS, *self._findings(ignored)]))
+        write_text(files['seriesuids'], _as_csv([[scan['scan_id']] for scan in self.scans]))
         return [str(files['marks']),
                 *(text for name in ('annotations', 'excluded', 'seriesuids')
                   for text in (f'--{name}', str(files[name])))]
@@ -282,10 +280,3 @@ def _as_csv(rows: Iterable[Sequence]) -> str:
     text = io.StringIO(newline='')
     csv.writer(text, lineterminator='\n').writerows(rows)
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    scratch = path.with_name(f'.{path.name}.{os.getpid()}')
-    scratch.write_text(text)
-    scratch.replace(path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from mmdet3d_medical.apis.options import datasets_in, spell_options
 
 from .runs import Bench
 from .table import Run
@@ -53,26 +54,5 @@ def _training_data(bench: Bench, run: Run) -> dict[str, Any]:
     return options
 
 
-def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
-    """Dotted key and config of each data set in a config."""
-    if isinstance(node, Mapping) and 'data_root' in node:
-        yield key, node
-    elif isinstance(node, (Mapping, list, tuple)):
-        parts = node.items() if isinstance(node, Mapping) else enumerate(node)
-        for name, part in parts:
-            yield from datasets_in(part, f'{key}.{name}')
-
-
 def _source(key: str, root: Path, split: str) -> dict[str, Any]:
     return {f'{key}.data_root': root, f'{key}.split': split, f'{key}.subsets': None}
-
-
-def spell_options(options: Mapping[str, Any]) -> list[str]:
-    """Options as ``--cfg-options`` takes them."""
-    return [f'{key}={_spell(value)}' for key, value in options.items()]
-
-
-def _spell(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return f'[{",".join(map(_spell, value))}]'
-    return str(value)

@@ -19,9 +19,10 @@ from mmdet3d_medical.datasets.phantom import (
     phantom_settings,
     scan_uid,
 )
-from mmdet3d_medical.datasets.phantom.writer import SUBSETS, write_text
+from mmdet3d_medical.datasets.phantom.writer import SUBSETS
 from mmdet3d_medical.datasets.splits import make_splits, write_splits
 from mmdet3d_medical.evaluation.marks import Findings, read_findings
+from mmdet3d_medical.utils.files import write_text
 
 from .files import check_keys, load_yaml
 

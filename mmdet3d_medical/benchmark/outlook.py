@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+
+from mmdet3d_medical.utils.processes import tail
 
 from .runs import Bench
 from .table import Run
@@ -63,15 +64,6 @@ def last_step(log: Path) -> tuple[int, float]:
     """Steps of training that the end of a log tells of, and seconds a step; zeros for none."""
     found = STEP.findall(tail(log))
     return (int(found[-1][0]), float(found[-1][1])) if found else (0, 0.0)
-
-
-def tail(log: Path, size: int = 4000) -> str:
-    """The last ``size`` bytes of a file; '' if there is none."""
-    if not log.is_file():
-        return ''
-    with log.open('rb') as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
-        return file.read().decode(errors='replace')
 
 
 def in_words(seconds: float) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder
+from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder, tail
 
 from .commands import test_command, train_command
-from .outlook import Outlook, tail
+from .outlook import Outlook
 from .runs import Bench
 from .table import Run
 

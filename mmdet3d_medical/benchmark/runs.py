@@ -13,8 +13,9 @@ import torch
 from mmengine.config import Config
 
 from mmdet3d_medical.apis import load_config
-from mmdet3d_medical.datasets.index import write_json
+from mmdet3d_medical.apis.checkpoint import trained_checkpoint
 from mmdet3d_medical.evaluation.marks import read_marks, write_marks
+from mmdet3d_medical.utils.files import write_json
 
 from .data import BenchmarkData
 from .scores import influential_marks, marks_file, result_file, score_marks
@@ -64,10 +65,7 @@ class Bench:
 
     def checkpoint(self, run: Run) -> Path | None:
         """The last checkpoint of a run that is trained to its end."""
-        path = self.folder(run) / f'iter_{self.steps(run)}.pth'
-        latest = path.with_name('last_checkpoint')  # written when a checkpoint is complete
-        complete = latest.is_file() and Path(latest.read_text()).name == path.name
-        return path if complete and path.is_file() else None
+        return trained_checkpoint(self.folder(run), self.steps(run))
 
     def plan(self, runs: Iterable[Run]) -> list[Run]:
         """What is to be run for results of all these, each after what it starts from."""
@@ -162,10 +160,8 @@ class Bench:
         self._write_result(run, failure=reason)
 
     def _write_result(self, run: Run, **found: Any) -> None:
-        path = self.result(run)
-        path.parent.mkdir(parents=True, exist_ok=True)
         made = json.loads(self._note(run).read_text())
-        write_json(path, {**made, 'scored_on': self.scored_on, **found})
+        write_json(self.result(run), {**made, 'scored_on': self.scored_on, **found})
 
     def summary(self, run: Run) -> str:
         """A finished run in a line."""

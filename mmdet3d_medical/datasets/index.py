@@ -8,16 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmdet3d_medical.utils.files import write_json
+
 FORMAT = 'mmdet3d_medical/volumes'
 VERSION = 1
-
-
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one, never a part."""
-    path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + '\n')
-    os.replace(temporary, path)
 
 
 def write_index(path: str | os.PathLike, index: dict) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,3 +40,12 @@ def launch(
         print('$', shlex.join(command), file=file, flush=True)
         return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=dict(env),
                                 pass_fds=[lock.fileno()])
+
+
+def tail(log: Path, size: int = 4000) -> str:
+    """The last ``size`` bytes of a file; '' if there is none."""
+    if not log.is_file():
+        return ''
+    with log.open('rb') as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
+        return file.read().decode(errors='replace')

@@ -9,8 +9,8 @@ import yaml
 from mmdet3d_medical.benchmark.data import BenchmarkData, read_data
 from mmdet3d_medical.benchmark.runs import Bench
 from mmdet3d_medical.benchmark.scores import marks_file, result_file, score_marks
-from mmdet3d_medical.datasets.index import write_json
 from mmdet3d_medical.evaluation.marks import Marks, write_marks
+from mmdet3d_medical.utils.files import write_json
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 PLAIN = 'configs/focalmix/retina3d_fpn_phantom_10l-0u.py'

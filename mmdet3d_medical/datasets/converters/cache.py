@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from rich.progress import track
 
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.files import write_json
 
-from ..index import write_json
 from ..transforms.loading import open_volume
 from .annotations import instances_from_mask
 from .image_io import AIR, MAX_HU, crop, read_hu, resample

@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.files import write_text
 
 from .scan import PhantomScan, make_scan, scan_uid
 from .settings import PhantomSettings
@@ -162,14 +163,6 @@ def write_volume(
         sitk.WriteImage(image, str(header), useCompression=compress)
         for path in (header.with_suffix('.zraw' if compress else '.raw'), header):
             os.replace(path, folder / path.name)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f'.{path.name}.{os.getpid()}')
-    scratch.write_text(text)
-    os.replace(scratch, path)
 
 
 def _record(scan: PhantomScan) -> dict:
