@@ -8,7 +8,7 @@ from typing import Any
 
 from mmdet3d_medical.apis.options import datasets_in, spell_options
 
-from .runs import Bench
+from .runs import Bench, candidate_steps
 from .table import Run
 
 
@@ -32,13 +32,22 @@ def train_command(bench: Bench, run: Run) -> list[str]:
 
 def test_command(bench: Bench, run: Run) -> list[str]:
     """Find marks in the scans that are scored, in ``marks.csv`` of the run's folder."""
-    folder = bench.folder(run)
-    split = bench.data.split(f'{bench.scored_on}.txt', run.seed)
+    return _test_command(bench, run, f'{bench.scored_on}.txt', bench.folder(run) / 'marks.csv')
+
+
+def candidates_command(bench: Bench, run: Run) -> list[str]:
+    """Find candidates in the unlabeled scans, for the runs that start from this one."""
+    split = f'unlabeled_{max(bench.data.unlabeled)}.txt'
+    return _test_command(bench, run, split, bench.new_candidates(run))
+
+
+def _test_command(bench: Bench, run: Run, split: str, out: Path) -> list[str]:
+    split = bench.data.split(split, run.seed)
     options = {**run.setting.options, **_source('test_dataloader.dataset', bench.root, split)}
     return [
         *(sys.executable, str(bench.tools / 'test.py'), bench.config_path(run.setting)),
-        *(str(bench.checkpoint(run)), '--work-dir', str(folder)),
-        *('--out', str(folder / 'marks.csv'), '--cfg-options', *spell_options(options)),
+        *(str(bench.checkpoint(run)), '--work-dir', str(bench.folder(run)), '--out', str(out)),
+        *('--cfg-options', *spell_options(options)),
     ]
 
 
@@ -48,6 +57,8 @@ def _training_data(bench: Bench, run: Run) -> dict[str, Any]:
     for key, dataset in datasets_in(cfg.train_dataloader.dataset, 'train_dataloader.dataset'):
         name = Path(dataset.get('split') or 'train.txt').name
         options |= _source(key, bench.root, bench.data.split(name, run.seed))
+        for number in candidate_steps(dataset):
+            options[f'{key}.pipeline.{number}.marks'] = bench.candidates(run.start)
     for number, hook in enumerate(cfg.get('custom_hooks') or []):
         if hook.get('ann_file'):
             options[f'custom_hooks.{number}.ann_file'] = bench.root / 'index.json'

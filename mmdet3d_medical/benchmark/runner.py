@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder, tail
 
-from .commands import test_command, train_command
+from .commands import candidates_command, test_command, train_command
 from .outlook import Outlook
 from .runs import Bench
 from .table import Run
@@ -149,7 +149,17 @@ def _steps(bench: Bench, run: Run) -> Iterator[subprocess.Popen]:
         if bench.checkpoint(run) is None:
             if run.start and bench.checkpoint(run.start) is None:
                 raise ValueError(f'{run.start.name}, from which it starts, is not trained')
+            if bench.lacks_candidates(run):
+                yield from _find_candidates(bench, run.start, env)
             yield launch(train_command(bench, run), bench.log(run, 'train'), lock, env)
         if not bench.result(run).is_file():
             yield launch(test_command(bench, run), bench.log(run, 'test'), lock, env)
             bench.record(run)
+
+
+def _find_candidates(
+    bench: Bench, run: Run, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen]:
+    with lock_folder(bench.folder(run)) as lock:
+        yield launch(candidates_command(bench, run), bench.log(run, 'candidates'), lock, env)
+        bench.new_candidates(run).replace(bench.candidates(run))

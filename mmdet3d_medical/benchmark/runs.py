@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.apis.checkpoint import trained_checkpoint
+from mmdet3d_medical.apis.options import datasets_in
 from mmdet3d_medical.evaluation.marks import read_marks, write_marks
 from mmdet3d_medical.utils.files import write_json
 
@@ -66,6 +67,28 @@ class Bench:
     def checkpoint(self, run: Run) -> Path | None:
         """The last checkpoint of a run that is trained to its end."""
         return trained_checkpoint(self.folder(run), self.steps(run))
+
+    def candidates(self, run: Run) -> Path:
+        """What a run's detector found in the unlabeled scans, complete once it is there."""
+        return self.folder(run) / 'candidates.csv'
+
+    def new_candidates(self, run: Run) -> Path:
+        """Where they are written, to be renamed when they are complete."""
+        return self.folder(run) / 'new_candidates.csv'
+
+    def lacks_candidates(self, run: Run) -> bool:
+        """Whether a run cuts patches around candidates of its start that are yet to be found.
+
+        Raises:
+            ValueError: If it starts from no other run.
+        """
+        dataset = self.config(run.setting).train_dataloader.dataset
+        if not any(candidate_steps(part) for _, part in datasets_in(dataset, '')):
+            return False
+        if run.start is None:
+            raise ValueError(f'{run.name} cuts patches around candidates: give the row a start, '
+                             'whose detector finds them')
+        return not self.candidates(run.start).is_file()
 
     def plan(self, runs: Iterable[Run]) -> list[Run]:
         """What is to be run for results of all these, each after what it starts from."""
@@ -170,6 +193,12 @@ class Bench:
             return f'failed: {result["failure"]}'
         minutes = result['seconds'] / 60
         return f'CPM {result["cpm"]:.3f}, {result["steps"]} steps in {minutes:.1f} min'
+
+
+def candidate_steps(dataset: Mapping[str, Any]) -> list[int]:
+    """Positions of ``LoadCandidates`` in the pipeline of a data set."""
+    return [number for number, step in enumerate(dataset.get('pipeline', ()))
+            if step['type'] == 'LoadCandidates']
 
 
 def training_seconds(checkpoint: Path) -> float:

@@ -11,6 +11,8 @@ from mmdet3d_medical.benchmark import outlook, runner, runs
 from mmdet3d_medical.benchmark.scores import marks_file
 from mmdet3d_medical.benchmark.table import read_table, runs_of
 
+from .conftest import PLAIN
+
 TRAIN = """
 import pathlib, sys, time
 folder = pathlib.Path({folder!r})
@@ -24,6 +26,8 @@ import pathlib
 pathlib.Path({folder!r}, 'marks.csv').write_text(
     'seriesuid,coordX,coordY,coordZ,probability\\n')
 """
+CANDIDATES = TEST.replace('marks.csv', 'new_candidates.csv')
+CONFIG = 'configs/focalmix/retina3d_fpn_phantom_10l-100u_candidates.py'
 
 
 @pytest.fixture
@@ -40,6 +44,7 @@ def scripts(monkeypatch):
 
     monkeypatch.setattr(runner, 'train_command', command('train', TRAIN))
     monkeypatch.setattr(runner, 'test_command', command('test', TEST))
+    monkeypatch.setattr(runner, 'candidates_command', command('candidates', CANDIDATES))
     monkeypatch.setattr(runner, 'POLL_SECONDS', 0.02)
     monkeypatch.setattr(runs, 'training_seconds', lambda checkpoint: 2.0)
     return extra, commands
@@ -126,6 +131,25 @@ fcntl.flock(lock, fcntl.LOCK_EX)
         assert work.waiting == [plain]
     work.run()
     assert work.errors == {} and bench.plan(missing[:2]) == []
+
+
+def test_candidates_are_found_once_by_what_a_run_starts_from(bench, write_table, scripts):
+    _, commands = scripts
+    rows = [dict(name='base', config=PLAIN), dict(name='one', config=CONFIG, start='base'),
+            dict(name='two', config=CONFIG, start='base')]
+    runs = bench.plan(runs_of(read_table(write_table(rows=rows, seeds=[0]))))
+    assert run_all(bench, runs) == {}
+    assert [run for what, run in commands if what == 'candidates'] == ['table/base_seed0']
+    assert commands[:3] == [('train', 'table/base_seed0'), ('test', 'table/base_seed0'),
+                            ('candidates', 'table/base_seed0')]
+    assert bench.candidates(runs[0]).is_file() and not bench.new_candidates(runs[0]).exists()
+
+
+def test_candidates_need_a_start(bench, write_table, scripts):
+    runs = runs_of(read_table(write_table(rows=[dict(name='one', config=CONFIG)], seeds=[0])))
+    errors = run_all(bench, runs)
+    assert errors == {'table/one_seed0': 'table/one_seed0 cuts patches around candidates: give the '
+                      'row a start, whose detector finds them'}
 
 
 def test_processes_keep_the_lock_of_a_runner_that_is_gone(bench, missing, scripts):

@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import DictAction
 
 from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.benchmark.commands import candidates_command, train_command
 from mmdet3d_medical.benchmark.commands import test_command as command_of_test
-from mmdet3d_medical.benchmark.commands import train_command
 from mmdet3d_medical.benchmark.table import read_table, runs_of
 
 from .conftest import MIXED, PLAIN
@@ -139,6 +139,19 @@ def test_test_finds_marks_in_the_scored_scans(bench, runs):
     dataset = cfg.test_dataloader.dataset
     assert (dataset.data_root, dataset.split) == (str(bench.root), 'splits/draw1/test.txt')
     assert dataset.subsets is None
+
+
+def test_candidates_are_found_in_the_longest_unlabeled_list(bench, write_table):
+    config = 'configs/focalmix/retina3d_fpn_phantom_10l-100u_candidates.py'
+    rows = [dict(name='base', config=PLAIN), dict(name='a', config=config, start='base')]
+    base, run = runs_of(read_table(write_table(rows=rows, seeds=[1])))
+    train(bench, base)
+    args, cfg = config_of(candidates_command(bench, base), 'test.py')
+    assert args.out == str(bench.work / 'table/base_seed1/new_candidates.csv')
+    assert cfg.test_dataloader.dataset.split == 'splits/draw1/unlabeled_2.txt'
+    _, cfg = config_of(train_command(bench, run), 'train.py')
+    loading = cfg.train_dataloader.dataset.datasets.unlabeled.pipeline[1]
+    assert loading == dict(type='LoadCandidates', marks=str(bench.candidates(base)))
 
 
 def test_results_of_another_row_are_refused(bench, runs, write_table):

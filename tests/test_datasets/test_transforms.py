@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet3d_medical.datasets.transforms import (
+    LoadCandidates,
     LoadVolume,
     PackVolumeInputs,
     RandomCrop3D,
@@ -18,10 +19,13 @@ from mmdet3d_medical.datasets.transforms import (
     RandomSharpness,
 )
 from mmdet3d_medical.datasets.transforms.crop import read_region, resize
+from mmdet3d_medical.evaluation.marks import Marks, write_marks
 from mmdet3d_medical.structures import VolumeGeometry
 
 GEOMETRY = VolumeGeometry((5.0, -7.0, 9.0), (0.7, 0.7, 2.0),
                           (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0), (20, 24, 24))
+CUBES = np.array([[4, 5, 6, 8, 9, 10], [12, 14, 2, 15, 17, 5], [1, 1, 1, 3, 3, 3],
+                  [0, 0, 0, 3, 3, 3]], np.float32)
 BOXES = np.array([[4, 5, 6, 8, 9, 10], [12, 14, 2, 15, 20, 8], [0, 0, 0, 3, 3, 3]], np.float32)
 
 
@@ -89,6 +93,64 @@ class TestLoadVolume:
         (tmp_path / 'a.npy').write_bytes((tmp_path / 'a.npy').read_bytes()[:999])
         with pytest.raises(ValueError, match='scan a: .*a.npy is not a readable volume'):
             LoadVolume().transform(results)
+
+
+class TestLoadCandidates:
+    """Marks come back as the boxes that they were written from."""
+
+    @pytest.fixture
+    def marks(self, tmp_path):
+        path = tmp_path / 'marks.csv'
+        cubes = VolumeGeometry((1.0, 2.0, 3.0), (2.0, 2.0, 2.0), (1, 0, 0, 0, 1, 0, 0, 0, 1),
+                               (20, 24, 24))
+        centers, sizes = cubes.box_to_world(CUBES)
+        write_marks(path, Marks.from_rows(
+            ('a' if k < 3 else 'b', center, score, size[0], '')
+            for k, (center, size, score) in enumerate(
+                zip(centers, sizes, (0.9, 0.3, 0.1, 0.8), strict=True))))
+        return path, dict(scan_id='a', geometry=cubes)
+
+    def test_boxes_and_scores_of_the_scan(self, marks):
+        path, results = marks
+        results = LoadCandidates(path).transform(results)
+        np.testing.assert_allclose(results['candidates'], CUBES[:3], atol=1e-5)
+        assert results['candidate_scores'].tolist() == [0.9, 0.3, 0.1]
+        results = LoadCandidates(path, score_thr=0.3).transform(results)
+        np.testing.assert_allclose(results['candidates'], CUBES[:2], atol=1e-5)
+
+    def test_a_scan_without_marks(self, marks):
+        path, results = marks
+        results = LoadCandidates(path).transform(dict(results, scan_id='c'))
+        assert results['candidates'].shape == (0, 6) and results['candidate_scores'].shape == (0, )
+
+    def test_marks_without_size_are_refused(self, marks):
+        path, _ = marks
+        path.write_text('seriesuid,coordX,coordY,coordZ,probability\na,0,0,0,0.5\n')
+        with pytest.raises(ValueError, match='marks.csv: the boxes of candidates need a diameter'):
+            LoadCandidates(path)
+
+    def test_patches_lie_around_candidates_by_their_scores(self):
+        """Nine to three to zero; never around the lesions, which nobody is to know."""
+        shape = (40, 40, 200)
+        candidates = np.array([[18, 18, x - 2, 22, 22, x + 2] for x in (20, 100, 180, 300)],
+                              np.float32)
+        results = dict(make_results(), volume=np.broadcast_to(np.int16(0), (1, *shape)),
+                       candidates=candidates, candidate_scores=np.array([0.9, 0.3, 0.0, 9.0]))
+        crop = RandomCrop3D((16, 16, 16), lesion_prob=1.0, jitter=0.0)
+        starts = np.array([crop.draw_start(dict(results, rng=np.random.default_rng(seed)),
+                                           crop.size) for seed in range(400)])
+        assert np.unique(starts, axis=0).tolist() == [[12, 12, 12], [12, 12, 92]]
+        assert 0.7 < (starts[:, 2] == 12).mean() < 0.8
+
+    def test_without_candidates_patches_lie_anywhere(self):
+        """As they do with lesion_prob=0: also the draws are the same."""
+        results = dict(candidates=np.zeros((0, 6), np.float32), candidate_scores=np.zeros(0))
+        for seed in range(5):
+            start = RandomCrop3D((8, 8, 8), lesion_prob=1.0).draw_start(
+                {**make_results(seed), **results}, np.array([8, 8, 8]))
+            anywhere = RandomCrop3D((8, 8, 8), lesion_prob=0.0).draw_start(
+                make_results(seed), np.array([8, 8, 8]))
+            assert start.tolist() == anywhere.tolist()
 
 
 class TestRandomCrop3D:

@@ -18,7 +18,8 @@ SHAPE = (24, 28, 32)
 
 
 def make_data(root: Path, annotated: bool = True) -> Path:
-    """Ten small scans, one of each subset, with a bright cube in all but the last."""
+    """Ten small scans, one of each subset, with a bright cube in all but the last; marks of
+    one of them."""
     (root / 'volumes').mkdir(parents=True)
     geometry = VolumeGeometry((-10.0, 5.0, 2.0), (2.0,) * 3, (1, 0, 0, 0, 1, 0, 0, 0, 1), SHAPE)
     rng = np.random.default_rng(0)
@@ -34,6 +35,8 @@ def make_data(root: Path, annotated: bool = True) -> Path:
                           instances=lesions))
     write_index(root / 'index.json', dict(classes=['nodule'], spacing=[2.0] * 3, settings={},
                                           scans=scans))
+    (root / 'marks.csv').write_text('seriesuid,coordX,coordY,coordZ,probability,diameter_mm\n'
+                                    f'scan1,{",".join(map(str, center))},0.9,8.0\n')
     return root
 
 

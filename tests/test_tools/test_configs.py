@@ -34,6 +34,8 @@ def use_data(node, root: Path) -> None:
             node.update(data_root=str(root), split=None)
         if 'Crop' in str(node.get('type')):
             node['size'] = tuple(min(PATCH, side) for side in node['size'])
+        if 'marks' in node:
+            node['marks'] = str(root / 'marks.csv')
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for item in node:

@@ -13,13 +13,17 @@ from mmdet3d_medical.registry import TRANSFORMS
 class RandomCrop3D(BaseTransform):
     """Cut a patch, on a lesion or anywhere.
 
+    After :class:`LoadCandidates` the candidates stand in for the lesions, each drawn with a chance
+    proportional to its score, and annotations have no say in where the patch lies.
+
     A patch on a lesion holds the whole lesion (if it fits), displaced from the middle at random.
     Lesions of which less than ``min_visible`` lies in the patch become ignored, those wholly
     outside are dropped. Of a lesion larger than the patch, the most that the patch could show
     counts as the whole. Boxes are not clipped: a lesion keeps its size and place in the world.
 
     Required and changed keys: ``volume``, ``geometry``, ``gt_bboxes``, ``gt_bboxes_labels``,
-    ``gt_ignore_flags``. Required too: ``rng``.
+    ``gt_ignore_flags``. Required too: ``rng``. Used where present: ``candidates``,
+    ``candidate_scores``.
 
     Args:
         size: Patch (D, H, W) in voxels.
@@ -66,12 +70,12 @@ class RandomCrop3D(BaseTransform):
         """Draw the first voxel (3,) of the patch; negative where the volume is smaller."""
         rng, shape = results['rng'], np.array(results['volume'].shape[1:])
         lowest, highest = np.minimum(shape - size, 0), np.maximum(shape - size, 0)
-        boxes = inner_boxes(results, shape)
+        boxes, chances = aims(results, shape)
         # Drawn in any case: with lesion_prob=0 the patch must not depend on the annotations.
         anywhere = rng.random() >= self.lesion_prob
         if anywhere or len(boxes) == 0:
             return rng.integers(lowest, highest + 1)
-        box = boxes[rng.integers(len(boxes))]
+        box = boxes[rng.choice(len(boxes), p=chances)]
         return np.clip(start_around(box, size, self.jitter, rng), lowest, highest)
 
     def __repr__(self) -> str:
@@ -130,12 +134,23 @@ def start_around(box: np.ndarray, size: np.ndarray, jitter: float,
     return np.rint(middle + rng.uniform(-play, play)).astype(int)
 
 
-def inner_boxes(results: dict, shape: np.ndarray) -> np.ndarray:
-    """Boxes (M, 6) of the lesions that count and whose centres lie inside the volume."""
-    boxes = results['gt_bboxes']
+def aims(results: dict, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Boxes (M, 6) with centres inside the volume to cut patches around, and their chances (M,).
+
+    The candidates, if there is such a key, else the lesions that count, which are equally likely.
+    """
+    if 'candidates' not in results:
+        boxes = results['gt_bboxes'][~results['gt_ignore_flags']]
+        return boxes[_is_inside(boxes, shape)], None
+    boxes, scores = results['candidates'], results['candidate_scores']
+    inside = _is_inside(boxes, shape) & (scores > 0)
+    return boxes[inside], scores[inside] / scores[inside].sum()
+
+
+def _is_inside(boxes: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """(M,) bool: the centre of the box lies in the volume."""
     centers = (boxes[:, :3] + boxes[:, 3:]) / 2
-    inside = ((centers >= 0) & (centers < shape)).all(axis=1)
-    return boxes[inside & ~results['gt_ignore_flags']]
+    return ((centers >= 0) & (centers < shape)).all(axis=1)
 
 
 def read_region(volume: np.ndarray, start: np.ndarray, size: np.ndarray,

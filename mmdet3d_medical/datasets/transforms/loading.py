@@ -1,7 +1,10 @@
 """From an item of the data set to a volume with voxel boxes."""
+import os
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdet3d_medical.evaluation.marks import read_marks
 from mmdet3d_medical.registry import TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -42,6 +45,47 @@ class LoadVolume(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(with_ignored={self.with_ignored})'
+
+
+@TRANSFORMS.register_module()
+class LoadCandidates(BaseTransform):
+    """Tell where a detector saw lesions, so that :class:`RandomCrop3D` cuts patches there.
+
+    For scans without annotations, most patches of which would show nothing. Not from a paper.
+
+    Required keys: ``scan_id``, ``geometry``. Added keys: ``candidates`` (M, 6) float32 voxel
+    edges, ``candidate_scores`` (M,) float64; M is 0 for scans without a mark.
+
+    Args:
+        marks: File of marks with diameters, as ``tools/test.py --out`` writes it.
+        score_thr: Lowest score of a candidate. Defaults to 0.0.
+
+    Raises:
+        ValueError: If the file is not one of marks, or does not state a diameter for each.
+    """
+
+    def __init__(self, marks: str | os.PathLike, score_thr: float = 0.0) -> None:
+        found = read_marks(marks)
+        if not (found.diameters > 0).all():
+            raise ValueError(f'{marks}: the boxes of candidates need a diameter_mm above 0 in '
+                             'every row: write it with tools/test.py --out')
+        self.marks = str(marks)
+        self.score_thr = score_thr
+        self._rows: dict[str, list[int]] = {}
+        for row in np.flatnonzero(found.scores >= score_thr):
+            self._rows.setdefault(found.scan_ids[row], []).append(row)
+        self._found = found
+
+    def transform(self, results: dict) -> dict:
+        rows = self._rows.get(results['scan_id'], [])
+        sizes = np.repeat(self._found.diameters[rows][:, None], 3, axis=1)
+        boxes = results['geometry'].world_to_box(self._found.centers[rows], sizes)
+        results['candidates'] = boxes.astype(np.float32)
+        results['candidate_scores'] = self._found.scores[rows]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(marks={self.marks!r}, score_thr={self.score_thr})'
 
 
 def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap:

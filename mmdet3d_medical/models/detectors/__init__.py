@@ -1,7 +1,6 @@
 """Whole detectors."""
 
-from .candidates import CandidateCrop
 from .dense3d import DenseDetector3D
 from .focalmix import FocalMixDetector
 
-__all__ = ['CandidateCrop', 'DenseDetector3D', 'FocalMixDetector']
+__all__ = ['DenseDetector3D', 'FocalMixDetector']

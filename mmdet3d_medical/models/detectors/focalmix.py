@@ -14,7 +14,7 @@ from mmdet.structures import DetDataSample
 from mmengine.dist import get_rank
 from torch import Tensor, nn
 
-from mmdet3d_medical.registry import MODELS, TASK_UTILS, TRANSFORMS
+from mmdet3d_medical.registry import MODELS, TRANSFORMS
 
 from ..data_preprocessors import BranchDataPreprocessor
 from ..dense_heads.targets import DenseTargets, missing_of_protocol, rows_of
@@ -52,9 +52,7 @@ class FocalMixDetector(BaseDetector):
         teacher: ``dict(momentum=m)`` guesses with a moving average of the detector, parameters
             and buffers: teacher = (1 - m) * teacher + m * detector after each step, done by
             ``SemiSupervisedHook``. Default: the detector itself guesses, as in the paper.
-        unlabeled_crop: Config of :class:`CandidateCrop`, which cuts larger unlabeled patches around
-            what the guessing model takes for lesions. Default: they are taken as they come.
-        seed: Crops, views and MixUp are drawn from (seed, number of the step, rank). The number is
+        seed: Views and MixUp are drawn from (seed, number of the step, rank). The number is
             kept in checkpoints, so a resumed training draws the same.
         data_preprocessor: Default: the detector's, for each branch.
         init_cfg: As in mmengine's ``BaseModule``.
@@ -79,7 +77,6 @@ class FocalMixDetector(BaseDetector):
         unsup_weight: float = 1.0,
         unsup_loss: dict | None = None,
         teacher: dict | None = None,
-        unlabeled_crop: dict | None = None,
         seed: int = 0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list | None = None,
@@ -96,7 +93,6 @@ class FocalMixDetector(BaseDetector):
         self.unsup_loss = MODELS.build(unsup_loss) if unsup_loss else None
         self.teacher = _teacher_of(built) if teacher else None
         self.momentum = teacher['momentum'] if teacher else 1.0
-        self.unlabeled_crop = TASK_UTILS.build(unlabeled_crop) if unlabeled_crop else None
         self.seed = seed
         self.register_buffer('step', torch.zeros((), dtype=torch.long))
         self.last_guess: Guess | None = None
@@ -110,8 +106,7 @@ class FocalMixDetector(BaseDetector):
 
         Args:
             batch_inputs: (B, C, D, H, W) labeled patches, or a dict with them under ``sup``
-                and unlabeled patches under ``unsup``, larger ones with ``unlabeled_crop``; either
-                may be missing or empty.
+                and unlabeled patches under ``unsup``; either may be missing or empty.
             batch_data_samples: Of each patch; annotations of unlabeled ones are not looked at.
 
         Returns:
@@ -129,8 +124,6 @@ class FocalMixDetector(BaseDetector):
         if self.teacher is not None and self.step == 0:
             self.update_teacher(momentum=1.0)  # weights were initialised or loaded meanwhile
         rng = np.random.default_rng([self.seed, int(self.step), get_rank()])
-        if self.unlabeled_crop is not None and 'unsup' in batch_inputs:
-            batch_inputs, batch_data_samples = self._cropped(batch_inputs, batch_data_samples, rng)
         inputs, parts, self.last_guess = _joined(batch_inputs), [], None
         if 'sup' in batch_inputs:
             parts.append(self._labeled(batch_inputs['sup'], batch_data_samples['sup']))
@@ -145,15 +138,6 @@ class FocalMixDetector(BaseDetector):
             inputs, *_ = self.object_mixup.mix(inputs, objects, rng)
         outs = self.detector.bbox_head(self.extract_feat(inputs))
         return self._losses(outs, targets, len(batch_inputs.get('sup', ())))
-
-    def _cropped(
-        self, inputs: Mapping[str, Tensor], samples: Mapping[str, Samples], rng: np.random.Generator
-    ) -> tuple[dict[str, Tensor], dict[str, Samples]]:
-        """The batch with a part of each unlabeled patch."""
-        part, moved = self.unlabeled_crop(
-            self.guessing_model, inputs['unsup'], samples['unsup'], self.guesser.statistics, rng
-        )
-        return {**inputs, 'unsup': part}, {**samples, 'unsup': moved}
 
     @property
     def guessing_model(self) -> nn.Module:

@@ -165,12 +165,6 @@ class TargetGuesser:
         return found
 
 
-def distinct(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Indices of the boxes (N, 6) that score at least the threshold and that NMS leaves."""
-    best = _best(scores, threshold)
-    return best[nms3d(boxes[best], scores[best], _OBJECT_IOU)]
-
-
 def _best(scores: Tensor, threshold: float) -> Tensor:
     best = scores.topk(min(_MAX_OBJECTS, len(scores)))
     return best.indices[best.values >= threshold]
