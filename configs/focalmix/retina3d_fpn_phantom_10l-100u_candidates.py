@@ -13,7 +13,11 @@
 _base_ = './retina3d_fpn_phantom_10l-100u.py'
 candidates_pipeline = [
     _base_.unlabeled_pipeline[0],
-    dict(type='LoadCandidates', marks='work_dirs/retina3d_fpn_phantom_10l-0u/candidates.csv'),
+    dict(
+        type='LoadCandidates',
+        marks='work_dirs/retina3d_fpn_phantom_10l-0u/candidates.csv',
+        score_thr=0.4,
+    ),
     dict(_base_.unlabeled_pipeline[1], lesion_prob=0.7),
     *_base_.unlabeled_pipeline[2:],
 ]

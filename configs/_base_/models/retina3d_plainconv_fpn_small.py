@@ -6,7 +6,7 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='PlainConvEncoder3D',
-        base_channels=8,
+        base_channels=4,
         strides=(1, 2, 2, 2),
         out_indices=(1, 2, 3),
     ),

@@ -2,7 +2,7 @@
 # and 16, cubic anchors. The FocalMix paper states no backbone, levels, anchor sizes, HU window
 # or assignment; these are our choices.
 max_stride = 16
-head_norm = dict(type='ChannelNorm3d')
+head_norm = dict(type='GN', num_groups=8)
 
 model = dict(
     type='DenseDetector3D',
