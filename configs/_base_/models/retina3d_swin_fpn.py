@@ -1,6 +1,4 @@
-# retina3d_r18_fpn.py with the encoder of SwinUNETR as MONAI has it, without its last stage. It keeps
-# only the inputs of its blocks for the backward pass and computes the rest again: without that, 8
-# patches of 160^3 take 100 GB.
+# retina3d_r18_fpn.py with the encoder of SwinUNETR as MONAI has it, without its last stage.
 _base_ = './retina3d_r18_fpn.py'
 
 model = dict(
@@ -15,7 +13,6 @@ model = dict(
             patch_size=(2, 2, 2),
             depths=(2, 2, 2, 2),
             num_heads=(3, 6, 12, 24),
-            use_checkpoint=True,
         ),
         out_modules=('layers1.0', 'layers2.0', 'layers3.0'),
     ),
