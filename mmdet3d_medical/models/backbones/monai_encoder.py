@@ -190,6 +190,7 @@ def _tensors(output: Any) -> Iterator[Tensor]:
             yield from _tensors(part)
 
 
+@torch.enable_grad()  # wherever the encoder is built
 def _probe(
     encoder: MONAIEncoder, shape: Sequence[int]
 ) -> tuple[tuple[Tensor, ...], set[str], set[str]]:
