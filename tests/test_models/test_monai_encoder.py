@@ -40,9 +40,9 @@ def swin_maps(net, x):
     return net(x, normalize=False)[1:4]
 
 
-# Arguments, parts, a pass by hand and the channels of the maps. A dense block of n layers adds 4 n, a
-# transition halves: 8 + 4 = 12, 6 + 8 = 14, 7 + 12 = 19. SE-ResNet-50: 4 times 64, 128 and 256. Swin
-# doubles 12.
+# Arguments, parts, a pass by hand and the channels of the maps. A dense block of n layers adds 4 n
+# and a transition halves: 8 + 4 = 12, 6 + 8 = 14, 7 + 12 = 19. SE-ResNet-50: 4 times 64, 128, 256.
+# Swin doubles 12.
 ENCODERS = {
     'DenseNet121': (DENSENET, BLOCKS, densenet_maps, [12, 14, 19]),
     'SEResNet50': (SENET, ['layer1', 'layer2', 'layer3'], senet_maps, [256, 512, 1024]),
