@@ -19,6 +19,11 @@ _DEEPLUNG = dict(
 BACKBONES = {
     'DeepLungDPN26': dict(_DEEPLUNG, dense_channels=1, num_groups=2),
     'DeepLungRes18': _DEEPLUNG,
+    'MONAIEncoder': dict(
+        name='BasicUNet',
+        args=dict(spatial_dims=3, in_channels=1, out_channels=1, features=(4, 4, 8, 8, 8, 4)),
+        out_modules=('down_1', 'down_2', 'down_3'),
+    ),
     'PlainConvEncoder3D': dict(base_channels=2, strides=(1, 2, 2, 2), out_indices=(1, 2, 3)),
     'S4NDNet': dict(growth_channels=(2, 2), num_convs=2, pools=((2, 2, 2),)),
     'ResNet3D': dict(depth=18, base_channels=4, strides=(1, 2, 2), out_indices=(0, 1, 2)),
@@ -223,6 +228,8 @@ def test_every_registered_backbone_has_an_example():
 
 @pytest.mark.parametrize('name', sorted(BACKBONES))
 def test_backbone_under_the_same_head(name, small_detector, make_batch):
+    if name == 'MONAIEncoder':
+        pytest.importorskip('monai', reason='pip install monai')
     channels = MODELS.build(dict(type=name, **BACKBONES[name])).out_channels
     cfg = small_detector(
         backbone=dict(type=name, **BACKBONES[name]),

@@ -10,7 +10,7 @@ from mmdet.models.detectors import BaseDetector
 from mmdet.models.utils import filter_scores_and_topk
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import MERGES, clip_boxes3d, merge_boxes3d
@@ -42,7 +42,8 @@ class DenseDetector3D(BaseDetector):
             :class:`~mmdet3d_medical.models.dense_heads.DenseTargetHead` and has
             ``decode(priors, deltas) -> boxes``. Tiles start at multiples of its ``max_stride``
             (z, y, x), where it has one, and of the preprocessor's ``pad_size_divisor``.
-        neck: Config of a network maps -> maps, or None.
+        neck: Config of a network maps -> maps, or None. ``in_channels=None`` in it stands for the
+            backbone's ``out_channels``.
         data_preprocessor: Config of the ``VolumeDataPreprocessor``.
         train_cfg: Not used; assignment and sampling are the head's.
         test_cfg: Any of
@@ -67,7 +68,8 @@ class DenseDetector3D(BaseDetector):
 
     Raises:
         TypeError: If the head lacks a part of the protocol.
-        ValueError: For an unknown key of ``test_cfg``, or a value that it cannot have.
+        ValueError: For an unknown key of ``test_cfg``, or a value that it cannot have, or a neck
+            whose ``in_channels`` are not the backbone's ``out_channels``.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class DenseDetector3D(BaseDetector):
         preprocessor = data_preprocessor or dict(type='VolumeDataPreprocessor')
         super().__init__(MODELS.build(preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(neck) if neck else None
+        self.neck = MODELS.build(_fitted(neck, self.backbone)) if neck else None
         self.bbox_head = MODELS.build(bbox_head)
         self.test_cfg = _checked_test_cfg(test_cfg)
         views = self.test_cfg['views']
@@ -207,6 +209,20 @@ class DenseDetector3D(BaseDetector):
             *(self.test_cfg[key] for key in ('merge', 'nms_iou', 'max_per_scan')),
         )
         return InstanceData(bboxes=boxes, scores=scores, labels=labels)
+
+
+def _fitted(neck: dict, backbone: nn.Module) -> dict:
+    """A neck's config with ``in_channels`` that are the backbone's ``out_channels``, if stated."""
+    channels = getattr(backbone, 'out_channels', None)
+    if channels is None or 'in_channels' not in neck:
+        return neck
+    found = neck['in_channels']
+    if found is not None and list(found) != list(channels):
+        raise ValueError(
+            f'neck.in_channels are {list(found)}, but the maps of {type(backbone).__name__} have '
+            f'{channels} channels: state these, or None for whatever the backbone has'
+        )
+    return {**neck, 'in_channels': channels}
 
 
 def targets_of(
