@@ -33,8 +33,12 @@ def test_the_converter_reports_what_was_made(tmp_path):
             archive.extractall(tmp_path / 'LUNA16')
     report = convert_luna16(tmp_path / 'LUNA16', tmp_path / 'out', NATIVE)
     lists = {**report.notes, 'listed scans have no file': report.missing}
-    found = {title: len(names) for title, names in lists.items() if names}
-    assert {title.split(' and count')[0]: count for title, count in found.items()} == expected
+    found = {title.split(' and count')[0]: {name.split(':')[0] for name in names}
+             for title, names in lists.items() if names}
+    outside = 'nodules lie outside the lungs of the lung mask and are kept'
+    assert found[outside] >= set(expected[outside])  # phantoms have some at the edge themselves
+    assert {**found, outside: ()} == {
+        **{title: set(names) for title, names in expected.items()}, outside: ()}
     assert report.scans == 10 and not report.failures
     assert list((tmp_path / 'LUNA16/subset8').iterdir()) == []
     images = sorted((tmp_path / 'LUNA16').glob('subset*/*.mhd'))
@@ -51,9 +55,8 @@ def test_studies_are_converted_to_the_same_voxels(tmp_path):
                   SeriesRules(max_thickness=4, min_slices=20))
     with (tmp_path / 'out/report.csv').open(newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['seriesuid']]
-    assert Counter(row['result'] for row in rows) == expected
-    reasons = Counter(row['reason'] for row in rows if row['result'] == 'left out')
-    assert reasons['localiser'] == 1 and reasons['missing slices'] >= 1
+    assert Counter(row['result'] for row in rows) == expected['results']
+    assert {row['reason'] for row in rows} >= set(expected['reasons'])
     volumes = {scan['scan_id']: tmp_path / 'out' / scan['volume']
                for scan in read_index(tmp_path / 'out/index.json')['scans']}
     for number in range(2):  # the third study is broken

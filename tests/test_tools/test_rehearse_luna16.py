@@ -51,7 +51,7 @@ def work_dir_of(args) -> str:
 
 
 def test_tools_configs_and_options_exist(monkeypatch):
-    assert len(COMMANDS) > 80
+    assert len(COMMANDS) > 50
     for command in COMMANDS:
         if command[0] == '-m':
             assert command[1:3] == ['zipfile', '-e']
@@ -78,6 +78,7 @@ def test_each_command_finds_what_it_needs(monkeypatch):
             made.add(f'work_dirs/{Path(args.config).stem}_cv/marks.csv')
         else:
             assert set(args.marks) <= made
+            assert args.names is None or len(args.names) == len(args.marks)
 
 
 def test_data_that_configs_read_are_converted(monkeypatch):
@@ -124,24 +125,30 @@ def test_loops_and_their_order(tmp_path):
 def rehearsed(tmp_path):
     """What a rehearsal of one command leaves."""
     (tmp_path / 'data/nlst').mkdir(parents=True)
-    expected = dict(luna16={'scans have no lung mask': 2}, nlst={'converted': 1, 'left out': 2})
+    expected = dict(luna16={'scans are in several subsets': ['b'], 'no mask': ['a', 'c']},
+                    nlst=dict(results={'converted': 1, 'left out': 2}, reasons=['localiser']))
     (tmp_path / 'data/expected.json').write_text(json.dumps(expected))
     (tmp_path / 'data/nlst/report.csv').write_text(
-        'seriesuid,result\na,left out\nb,converted\nc,left out\n,left out\n')
-    (tmp_path / 'rehearsal.log').write_text('$ python x.py\n2 scans have no lung mask:\n')
+        'seriesuid,result,reason\na,left out,localiser\nb,converted,\nc,left out,not CT\n'
+        ',left out,not DICOM\n')
+    (tmp_path / 'rehearsal.log').write_text(
+        '$ python x.py\n1 scans are in several subsets and so on:\n  b: subset0, subset5\n'
+        '3 scans have no mask:\n  a\n  b\n  c\n24 scans, 30 lesions: index.json\n')
     (tmp_path / 'marks.csv').touch()
     return tmp_path
 
 
-@pytest.mark.parametrize('file, text, problem', [
-    ('marks.csv', None, None),
-    ('rehearsal.log', '12 scans have no lung mask', 'has not reported: 2 scans have no lung mask'),
-    ('data/nlst/report.csv', 'seriesuid,result\na,converted\n', "found {'converted': 1}"),
+@pytest.mark.parametrize('file, before, after, problem', [
+    ('rehearsal.log', '', '', None),
+    ('rehearsal.log', '  c\n', '', 'luna16.py has not reported c among: no mask'),
+    ('rehearsal.log', '  b:', '  bb:', 'has not reported b among: scans are in several subsets'),
+    ('data/nlst/report.csv', 'c,left out', 'c,failed', "'converted': 1, 'failed': 1}"),
+    ('data/nlst/report.csv', 'localiser', 'not CT', 'no series is left out for localiser'),
 ])
-def test_what_is_not_as_expected_is_told(rehearsed, file, text, problem):
+def test_what_is_not_as_expected_is_told(rehearsed, file, before, after, problem):
     problems_of = REHEARSAL['problems_of']
-    if text is not None:
-        (rehearsed / file).write_text(text)
+    path = rehearsed / file
+    path.write_text(path.read_text().replace(before, after) if before else path.read_text())
     problems = problems_of(rehearsed, [['x.py', '--out', 'marks.csv']])
     assert len(problems) == bool(problem) and all(problem in text for text in problems)
     (lost,) = set(problems_of(rehearsed, [['x.py', '--out', 'lost.csv']])) - set(problems)

@@ -109,18 +109,31 @@ def prepare(out: Path) -> None:
 def problems_of(out: Path, commands: list[list[str]]) -> list[str]:
     """What the commands did not do that they should have."""
     expected = json.loads((out / 'data' / 'expected.json').read_text())
-    log = (out / 'rehearsal.log').read_text()
-    problems = [f'luna16.py has not reported: {count} {title}'
-                for title, count in expected['luna16'].items() if f'\n{count} {title}' not in log]
+    listed = lists_in((out / 'rehearsal.log').read_text())
+    problems = [f'luna16.py has not reported {name} among: {title}'
+                for title, names in expected['luna16'].items() for name in names
+                if not any(name in lines for head, lines in listed.items() if title in head)]
     with (out / 'data' / 'nlst' / 'report.csv').open(newline='') as file:
-        results = Counter(row['result'] for row in csv.DictReader(file) if row['seriesuid'])
-    if results != expected['nlst']:
-        problems.append(f'dicom.py: expected {expected["nlst"]} series, found {dict(results)}')
-    for command in commands:
-        for option, name in zip(command, command[1:], strict=False):
-            if option in FILE_OPTIONS and not (out / name).exists():
-                problems.append(f'{name} is missing after: python {shlex.join(command)}')
-    return problems
+        rows = [row for row in csv.DictReader(file) if row['seriesuid']]
+    results = Counter(row['result'] for row in rows)
+    if results != expected['nlst']['results']:
+        problems.append(f'dicom.py: expected {expected["nlst"]["results"]} series, found '
+                        f'{dict(results)}')
+    problems += [f'dicom.py: no series is left out for {reason}'
+                 for reason in expected['nlst']['reasons']
+                 if reason not in {row['reason'] for row in rows}]
+    return problems + [
+        f'{name} is missing after: python {shlex.join(command)}'
+        for command in commands for option, name in zip(command, command[1:], strict=False)
+        if option in FILE_OPTIONS and not (out / name).exists()
+    ]
+
+
+def lists_in(log: str) -> dict[str, set[str]]:
+    """First words of the indented lines below each heading of a converter's reports."""
+    found = re.findall(r'^\d+ (.*):\n((?:  .*\n)+)', log, re.MULTILINE)
+    return {head: {line.split()[0].strip(':') for line in lines.splitlines()}
+            for head, lines in found}
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from mmdet3d_medical.utils.files import write_json
 
 # About as small as phantoms can be; the studies have more slices than dicom.py asks for.
 SCANS = phantom_settings(shape=(40, 44, 44))
-STUDIES = phantom_settings(shape=(64, 64, 64), spacing=(1.5, 2.0, 2.0))
+STUDIES = phantom_settings(shape=(96, 64, 64), spacing=(1.2, 3.0, 3.0))
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,7 +16,7 @@ PATIENT = 'PHANTOM'
 
 def make_dicom_studies(
     out: Path, settings: PhantomSettings, studies: int = 4, seed: int = 1
-) -> dict[str, int]:
+) -> dict[str, dict | list]:
     """Write studies of a scan each: a series of all slices, and one of every other slice.
 
     The first study has a localiser too, in its last study a slice is missing from both series. A
@@ -29,7 +29,8 @@ def make_dicom_studies(
         seed: Of the data set. Defaults to 1.
 
     Returns:
-        Numbers of series that can be ``converted`` and of those to be ``left out``.
+        What the converter has to say of it: numbers of series by ``results``, and some of the
+        ``reasons`` why series are left out.
 
     Raises:
         ValueError: If there are fewer than two studies.
@@ -47,7 +48,8 @@ def make_dicom_studies(
     localiser.ImageType = ['ORIGINAL', 'PRIMARY', 'LOCALIZER']
     _write(out / f'{PATIENT}0', [localiser])
     (out / 'readme.txt').write_text('not DICOM\n')
-    return {'converted': studies - 1, 'left out': studies + 2}
+    results = {'converted': studies - 1, 'left out': studies + 2}
+    return dict(results=results, reasons=['localiser', 'missing slices'])
 
 
 def _slices(scan: PhantomScan, step: int) -> Iterator[Dataset]:

@@ -25,7 +25,7 @@ EVALUATION = Path('evaluationScript', 'annotations')
 
 def make_luna16_download(
     out: Path, settings: PhantomSettings, scans: int = 30, seed: int = 0, workers: int = 1
-) -> dict[str, int]:
+) -> dict[str, list[str]]:
     """Write the files that one downloads of LUNA16, of synthetic scans, with every irregularity.
 
     Subset archives, of which one is empty and one missing; a scan in two subsets; compressed
@@ -41,7 +41,8 @@ def make_luna16_download(
         workers: Processes. Defaults to 1.
 
     Returns:
-        What the converter has to say of it: titles of its report and how many it lists under each.
+        What the converter has to say of it: titles in its report, and what it lists under each,
+        perhaps among others.
 
     Raises:
         ValueError: If there are so few scans that a subset has none.
@@ -55,19 +56,20 @@ def make_luna16_download(
         _compress(image)
     _double(raw, uids[DOUBLED[0]])
     outside = _cut_from_mask(raw, uids)
-    there = [uid for index, uid in enumerate(uids) if index % SUBSETS not in (EMPTY, MISSING)]
-    for uid in [uid for uid in there if uid != outside][-UNMASKED:]:
+    lost = [uid for index, uid in enumerate(uids) if index % SUBSETS in (EMPTY, MISSING)]
+    unmasked = [uid for uid in uids if uid not in (outside, *lost)][-UNMASKED:]
+    for uid in unmasked:
         for path in (raw / LUNG_FOLDER).glob(f'{uid}.*'):
             path.unlink()
     _annotate_absent(raw / 'annotations.csv')
     _pack(raw, out)
     shutil.rmtree(raw)
     return {
-        'scans are in several subsets': 1,
-        "of LUNA16's subsets are not there": 2,
-        'scans have no lung mask': UNMASKED,
-        'nodules lie outside the lungs of the lung mask and are kept': 1,
-        'listed scans have no file': scans - len(there) + 1,
+        'scans are in several subsets': [uids[DOUBLED[0]]],
+        "of LUNA16's subsets are not there": [f'subset{EMPTY}', f'subset{MISSING}'],
+        'scans have no lung mask': unmasked,
+        'nodules lie outside the lungs of the lung mask and are kept': [outside],
+        'listed scans have no file': [*lost, ABSENT],
     }
 
 
