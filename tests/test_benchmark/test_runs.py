@@ -151,7 +151,7 @@ def test_candidates_are_found_in_the_longest_unlabeled_list(bench, write_table):
     assert cfg.test_dataloader.dataset.split == 'splits/draw1/unlabeled_2.txt'
     _, cfg = config_of(train_command(bench, run), 'train.py')
     loading = cfg.train_dataloader.dataset.datasets.unlabeled.pipeline[1]
-    assert loading == dict(type='LoadCandidates', marks=str(bench.candidates(base)))
+    assert (loading.type, loading.marks) == ('LoadCandidates', str(bench.candidates(base)))
 
 
 def test_results_of_another_row_are_refused(bench, runs, write_table):

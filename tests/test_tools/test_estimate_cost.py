@@ -44,7 +44,7 @@ def test_a_supervised_step(estimate, detector, capsys):
     assert numbers['amp']['kept_bytes'] == half.kept
     assert numbers['amp']['seconds'] == pytest.approx(half.seconds(0.3 * 312e12, 0.3 * 1555e9))
     printed = capsys.readouterr().out
-    assert '0.67 M parameters' in printed and 'a step: 8 labeled' in printed
+    assert '0.17 M parameters' in printed and 'a step: 8 labeled' in printed
 
 
 def test_a_focalmix_step_has_the_passes_that_guess(estimate, detector, capsys):

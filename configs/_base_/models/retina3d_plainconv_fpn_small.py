@@ -10,4 +10,5 @@ model = dict(
         strides=(1, 2, 2, 2),
         out_indices=(1, 2, 3),
     ),
+    neck=dict(in_channels=None),
 )
