@@ -8,10 +8,11 @@ numbers for each prior, the network on hundreds.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ def count_passes(detector: nn.Module, shape: Sequence[int], amp: bool = False) -
     with (
         FlopCounterMode(display=False) as flop_counter,
         _CostCounter(flop_counter) as counter,
-        _CudaAutocast() if amp else nullcontext(),
+        _autocast(detector) if amp else nullcontext(),
     ):
         outs = detector.bbox_head(detector.extract_feat(inputs))
         kept = counter.live
@@ -143,11 +144,39 @@ class _CudaAutocast(TorchFunctionMode):
         **dict.fromkeys(('group_norm', 'layer_norm', 'softmax', 'interpolate'), torch.float32),
     }  # fmt: skip
 
+    @classmethod
+    def within(cls, forward: Callable) -> Callable:
+        """The same function, in mixed precision."""
+
+        @wraps(forward)
+        def in_mixed_precision(*args, **kwargs):
+            with cls():
+                return forward(*args, **kwargs)
+
+        return in_mixed_precision
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
         dtype = self.TYPES.get(getattr(func, '__name__', None))
         if dtype is not None:
             args, kwargs = tree_map(lambda leaf: _cast(leaf, dtype), (args, kwargs))
         return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _autocast(network: nn.Module) -> Iterator[None]:
+    """Mixed precision in each module.
+
+    A mode around both passes would miss what activation checkpointing recomputes: in the backward
+    pass autograd leaves such modes.
+    """
+    modules = list(network.modules())
+    for module in modules:
+        module.forward = _CudaAutocast.within(module.forward)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
 
 
 def _cast(leaf: Any, dtype: torch.dtype) -> Any:

@@ -80,6 +80,12 @@ def test_what_the_command_line_says(estimate):
     assert base['flops'] == large['flops'] == 8 * eighth['flops']
 
 
+def test_location_adds_channels(estimate, capsys):
+    numbers = estimate(CONFIGS / 'deeplung/deeplung_dpn26_phantom.py')
+    model = MODELS.build(load_config(str(CONFIGS / 'deeplung/deeplung_dpn26_phantom.py')).model)
+    assert numbers['patch_flops'] == forward_cost(model, (1, 4, 32, 32, 32)).flops
+
+
 def test_patches_without_a_size(run_tool, tmp_path, capsys):
     path = tmp_path / 'whole.py'
     path.write_text(f"_base_ = {str(SUPERVISED)!r}\ntrain_dataloader = dict(dataset=dict(pipeline=["

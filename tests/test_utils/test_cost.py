@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import (
@@ -105,6 +106,20 @@ def test_what_is_float32_in_mixed_precision_on_gpus():
     assert training_cost(norm, SHAPE, amp=True).kept == 4 * 2 * values + statistics + half
     assert forward_cost(Layers(conv(2, 4)), SHAPE, amp=True).kept == 2 * values
     assert forward_cost(Layers(conv(2, 4), Enlarge()), SHAPE, amp=True).kept == 4 * 8 * values
+
+
+def test_recomputing_saves_memory_in_mixed_precision_too():
+    class Recomputed(nn.Sequential):
+        def forward(self, x):
+            return checkpoint(super().forward, x, use_reentrant=False)
+
+    layers = conv(4, 4), nn.GroupNorm(2, 4), conv(4, 4), nn.ReLU(), conv(4, 4)
+    for amp in (False, True):
+        plain = training_cost(Layers(conv(2, 4), nn.Sequential(*layers)), SHAPE, amp)
+        again = training_cost(Layers(conv(2, 4), Recomputed(*layers)), SHAPE, amp)
+        assert again.kept < plain.kept
+        forward = 2 * 27 * 4 * 4 * VOXELS
+        assert 2 * forward <= again.flops - plain.flops <= 3 * forward  # the last is not needed
 
 
 def test_the_slower_of_arithmetic_and_memory_counts():

@@ -3,8 +3,7 @@
 FLOPs and memory are counted (mmdet3d_medical/utils/cost.py), for FocalMix with the forward passes
 that guess. The time is estimated: each operation takes what its FLOPs or its memory traffic take at
 --efficiency of the GPU's peak. Defaults are the peaks that NVIDIA states for its A100 with 40 GB,
-TF32 for float32; the efficiency is assumed. Loading, losses and the search for candidates
-(`unlabeled_crop`) are not in it.
+TF32 for float32; the efficiency is assumed. Loading and losses are not in it.
 
 Example:
     python tools/analysis_tools/estimate_cost.py configs/focalmix/retina3d_fpn_luna16.py
@@ -64,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--patch', type=at_least(1), nargs=3, metavar=('Z', 'Y', 'X'),
                         help="sides in voxels (default: the config's crops)")
-    parser.add_argument('--channels', type=at_least(1), default=1, help='of a patch (default: 1)')
+    parser.add_argument('--channels', type=at_least(1), default=1, help='of a scan (default: 1)')
     parser.add_argument('--batch', type=at_least(0), nargs=2, metavar=('LABELED', 'UNLABELED'),
                         help="patches in a step of one GPU (default: the config's)")
     parser.add_argument('--tflops', type=float, nargs=2, metavar=('FLOAT32', 'AMP'),
@@ -86,7 +85,9 @@ def plan_of(cfg: Config, model: nn.Module, args: argparse.Namespace) -> Plan:
     labeled, unlabeled = args.batch or batch_of(cfg)
     if labeled + unlabeled == 0:
         raise UsageError('--batch 0 0: there is no patch to learn from.')
-    patch = (args.channels, *(args.patch or patch_of(cfg)))
+    detector = getattr(model, 'detector', model)
+    channels = args.channels + detector.data_preprocessor.added_channels
+    patch = (channels, *(args.patch or patch_of(cfg)))
     if not isinstance(model, FocalMixDetector):
         return Plan(patch, labeled + unlabeled, 0, 0, 1)
     views = model.guesser.views

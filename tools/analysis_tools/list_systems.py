@@ -23,7 +23,6 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmdet3d_medical.apis import UsageError, load_config, run_tool
-from mmdet3d_medical.models.data_preprocessors import LocationDataPreprocessor
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import forward_cost, training_cost
 
@@ -78,8 +77,7 @@ def build(config: Path) -> nn.Module:
 
 def input_shape(detector: nn.Module) -> tuple[int, ...]:
     """Of one patch: the image and, where the detector is told it, its location."""
-    located = isinstance(detector.data_preprocessor, LocationDataPreprocessor)
-    return (1, 4 if located else 1, *PATCH)
+    return (1, 1 + detector.data_preprocessor.added_channels, *PATCH)
 
 
 def size(detector: nn.Module) -> list[str]:

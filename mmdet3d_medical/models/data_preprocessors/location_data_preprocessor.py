@@ -29,6 +29,8 @@ class LocationDataPreprocessor(VolumeDataPreprocessor):
         **kwargs: Those of :class:`VolumeDataPreprocessor`.
     """
 
+    added_channels = _AXES
+
     def forward(self, data: dict, training: bool = False) -> dict:
         """Batch of the samples, see :class:`VolumeDataPreprocessor`.
 

@@ -33,6 +33,8 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
         ValueError: If ``window`` is empty or the divisor is below 1.
     """
 
+    added_channels = 0  # of the network's input beyond those of the scan
+
     def __init__(
         self,
         window: tuple[float, float] = (-1000.0, 400.0),
