@@ -5,8 +5,8 @@
 #            --spacing 2 2 2 --crop lungs
 # Train: python tools/train.py configs/retina3d/retina3d_fpn_phantom.py
 # Test:  python tools/test.py configs/retina3d/retina3d_fpn_phantom.py CHECKPOINT --out marks.csv
-# Expected: 0.67 M parameters; 0.2 to 0.3 s a step and 0.6 GB on two CPU cores, 5 to 8 minutes. CPM
-# 0.760 with 4,000 steps and 150 labeled scans; see README.md.
+# Expected: 0.17 M parameters; 0.25 s a step on one CPU core and 0.5 GB, 7 minutes. CPM with 10
+# labeled scans: docs/benchmark/README.md.
 _base_ = [
     '../_base_/models/retina3d_r18_fpn_small.py',
     '../_base_/datasets/phantom.py',

@@ -77,15 +77,6 @@ DIFFICULTIES = {
         variety=10.0,
     ),
     'default': PhantomSettings(),
-    'varied': PhantomSettings(
-        texture=(5.0, 12.0),
-        noise=(8.0, 20.0),
-        sharpen=(0.0, 0.5),
-        hu_offset=(-30.0, 30.0),
-        hu_scale=(0.92, 1.08),
-        contrast=(0.85, 1.0),
-        ground_glass=(0.45, 0.6),
-    ),
     'hard': PhantomSettings(
         texture=(8.0, 35.0),
         noise=(20.0, 75.0),
