@@ -9,6 +9,9 @@ import torch
 import yaml
 from torch import nn
 
+from mmdet3d_medical.benchmark.table import read_table
+from mmdet3d_medical.models.data_preprocessors import VolumeDataPreprocessor
+
 ROOT = Path(__file__).parents[2]
 TOOL = run_path(str(ROOT / 'tools/analysis_tools/list_systems.py'))
 CONFIGS = TOOL['listed_configs']()
@@ -45,11 +48,29 @@ def test_systems_are_supervised_configs_for_luna16():
 
 
 def test_scores_are_of_listed_configs():
-    scores = yaml.safe_load(TOOL['SCORES'].read_text())
-    assert set(scores['phantom']) <= set(CONFIGS)
-    published = [entry['cpm'] for entry in scores['published'].values()]
-    assert all(0 < cpm < 1 for cpm in [*published, *scores['phantom'].values()])
-    assert all(entry['source'] for entry in scores['published'].values())
+    published = yaml.safe_load(TOOL['SCORES'].read_text())
+    assert set(published) <= set(SYSTEMS)
+    assert all(0 < entry['cpm'] < 1 and entry['source'] for entry in published.values())
+    rows = read_table(TOOL['BENCHMARK']).rows
+    shown = {name for name in rows if not name.endswith('-start')}
+    assert {f'{name}_phantom' for name in shown} <= set(CONFIGS)
+
+
+def test_scores_on_phantoms_are_means_over_seeds(tmp_path, monkeypatch):
+    table = tmp_path / 'systems.yml'
+    table.write_text('title: t\ndata: data.yml\nscored_on: test\nseeds: [0, 1, 2]\n'
+                     'rows: [{name: a, config: a.py}, {name: b, same_as: a}, '
+                     '{name: c, config: c.py}]\n')
+    results = tmp_path / 'results/systems'
+    results.mkdir(parents=True)
+    for seed, cpm in (0, 0.4), (2, 0.5):
+        (results / f'a_seed{seed}.json').write_text(json.dumps(dict(cpm=cpm)))
+    phantom_cpm = TOOL['phantom_cpm']
+    monkeypatch.setitem(phantom_cpm.__globals__, 'BENCHMARK', table)
+    found = [phantom_cpm(name) for name in 'abcd']
+    assert found == [pytest.approx(0.45), pytest.approx(0.45), None, None]
+    (results / 'a_seed1.json').write_text(json.dumps(dict(failure='the loss is not finite')))
+    assert phantom_cpm('a') is None
 
 
 def test_cells_of_scores():
@@ -65,7 +86,7 @@ class OneConvolution(nn.Conv3d):
         super().__init__(1, 2, 3, padding=1)
         self.bbox_head = nn.Identity()
         self.bbox_head.flatten = lambda outs: (outs,)
-        self.data_preprocessor = None
+        self.data_preprocessor = VolumeDataPreprocessor()
         self.seen = []
 
     def extract_feat(self, inputs):

@@ -2,8 +2,8 @@
 
 A system is a config for LUNA16 in the metafiles that is not FocalMix around another one. Costs are
 counted on torch's meta device (mmdet3d_medical/utils/cost.py), which takes seconds; published
-scores and those of the phantom benchmark come from docs/systems.yml, times from
-docs/step_times.json, where --measure puts them.
+scores come from docs/systems.yml, those on phantoms from the benchmark's table
+docs/benchmark/systems.yml, times from docs/step_times.json, where --measure puts them.
 
 Example:
     python tools/analysis_tools/list_systems.py
@@ -23,12 +23,15 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmdet3d_medical.apis import UsageError, load_config, run_tool
+from mmdet3d_medical.benchmark.scores import result_file
+from mmdet3d_medical.benchmark.table import read_table, runs_of
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import forward_cost, training_cost
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / 'docs/systems.md'
 SCORES = ROOT / 'docs/systems.yml'
+BENCHMARK = ROOT / 'docs/benchmark/systems.yml'
 TIMES = ROOT / 'docs/step_times.json'
 BEGIN, END = '<!-- systems -->\n', '<!-- end of systems -->\n'
 DATA = '_luna16'
@@ -122,12 +125,11 @@ def known_times() -> dict[str, float]:
 
 def row(name: str, config: Path, others: dict[str, Path]) -> str:
     """A line of the table; ``others`` are all listed configs, which tell what can be trained."""
-    scores, detector = yaml.safe_load(SCORES.read_text()), build(config)
+    detector, published = build(config), yaml.safe_load(SCORES.read_text()).get(name)
     phantom = [
-        score_cell(scores['phantom'].get(run), run in others)
-        for run in (f'{name}_phantom', f'focalmix_{name}_phantom')
+        score_cell(phantom_cpm(run), f'{run}_phantom' in others)
+        for run in (name, f'focalmix_{name}')
     ]
-    published = scores['published'].get(name)
     cells = [
         f'`{name}`',
         *size(detector),
@@ -137,6 +139,16 @@ def row(name: str, config: Path, others: dict[str, Path]) -> str:
         *phantom,
     ]
     return f'| {" | ".join(cells)} |'
+
+
+def phantom_cpm(name: str) -> float | None:
+    """Mean over the seeds that a row of the benchmark has; None without any, or if one failed."""
+    table = read_table(BENCHMARK)
+    if name not in table.rows:
+        return None
+    files = [result_file(BENCHMARK.with_name('results'), run) for run in runs_of(table, [name])]
+    found = [json.loads(file.read_text()).get('cpm') for file in files if file.is_file()]
+    return sum(found) / len(found) if found and None not in found else None
 
 
 def score_cell(cpm: float | None, has_config: bool) -> str:
