@@ -9,7 +9,8 @@
 #            test_dataloader.dataset.subsets=None
 # Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_10l-100u_candidates.py \
 #            --cfg-options load_from=work_dirs/retina3d_fpn_phantom_10l-0u/iter_1500.pth
-# Data: see README.md; test: retina3d_fpn_phantom.py. Not trained yet.
+# Data: see README.md; test: retina3d_fpn_phantom.py.
+# Scores: docs/benchmark/README.md.
 _base_ = './retina3d_fpn_phantom_10l-100u.py'
 candidates_pipeline = [
     _base_.unlabeled_pipeline[0],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from torch import nn
 
 from .errors import UsageError
 
@@ -30,12 +31,21 @@ def check_weights(runner: Runner, checkpoint: str) -> None:
     Raises:
         UsageError: As :func:`load_weights`.
     """
+    put_weights(runner.model, checkpoint, runner.cfg.filename)
+
+
+def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
+    """Load weights that have to fit a model exactly; ``config`` is what it was built from.
+
+    Raises:
+        UsageError: As :func:`load_weights`.
+    """
     _check_readable(checkpoint)
     try:
-        load_checkpoint(runner.model, checkpoint, map_location='cpu', strict=True)
+        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     except RuntimeError as error:
         raise UsageError(
-            f'The weights in {checkpoint} do not fit the model in {runner.cfg.filename}. Use '
+            f'The weights in {checkpoint} do not fit the model in {config}. Use '
             'the config, and the --shrink and --cfg-options, that they were trained with. '
             f'{error}') from error
 

@@ -101,13 +101,14 @@ def _number(value: float) -> str:
 
 
 def compute(results: Path) -> str:
-    """How long all runs with a result were trained."""
+    """How long all runs with a result were trained; one that two tables show counts once."""
     found = [json.loads(path.read_text()) for path in results.glob('*/*.json')]
-    seconds = [result['seconds'] for result in found if 'failure' not in result]
+    seconds = {(result['settings'], result['seed'], result['amp']): result['seconds']
+               for result in found if 'failure' not in result}
     if not seconds:
         return 'Not run yet.\n'
-    return (f'{len(seconds)} runs, {sum(seconds) / 3600:.1f} hours of training in all, each on one '
-            'thread.\n')
+    return (f'{len(seconds)} trainings, {sum(seconds.values()) / 3600:.1f} hours in all, each on '
+            'one thread.\n')
 
 
 def plot(table: Table, scores: Scores, path: Path) -> None:

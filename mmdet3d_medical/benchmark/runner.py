@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -19,6 +20,7 @@ from .table import Run
 
 POLL_SECONDS = 1.0
 DIVERGED = 'is not finite in iteration'  # what NonFiniteLossHook says
+Steps = Iterator[tuple[Path, subprocess.Popen]]
 THREADS = dict(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
 
 
@@ -28,12 +30,14 @@ class Job:
 
     Attributes:
         run: Which.
-        steps: The processes it takes, each started when the one before has ended.
+        steps: The logs and processes it takes, each started when the one before has ended.
+        log: Of the present process.
         process: The present one.
     """
 
     run: Run
-    steps: Iterator[subprocess.Popen]
+    steps: Steps
+    log: Path
     process: subprocess.Popen
 
 
@@ -87,15 +91,15 @@ class Runner:
     def _start(self, run: Run) -> None:
         steps = _steps(self.bench, run)
         try:
-            process = next(steps, None)
+            step = next(steps, None)
         except BusyError:
             return  # it goes on waiting
         except ValueError as error:
-            process = None
+            step = None
             self._fail(run, str(error))
         self.waiting.remove(run)
-        if process is not None:
-            self.jobs.append(Job(run, steps, process))
+        if step is not None:
+            self.jobs.append(Job(run, steps, *step))
             self._say(run, 'begins, or goes on')
 
     def _goes_on(self, job: Job) -> bool:
@@ -107,22 +111,22 @@ class Runner:
             job.steps.close()
             self._look_into(job)
             return False
-        process = next(job.steps, None)
-        if process is None:
+        step = next(job.steps, None)
+        if step is None:
             self._say(job.run, self.bench.summary(job.run))
             return False
-        job.process = process
+        job.log, job.process = step
         return True
 
     def _look_into(self, job: Job) -> None:
         """An error: a training that diverged, or something to put right."""
-        log = self.bench.log(job.run, 'train')
-        reasons = [line for line in tail(log).splitlines() if DIVERGED in line]
-        if reasons:
+        printed = tail(job.log).rpartition('\n$ ')[2]  # since the process began
+        reasons = [line for line in printed.splitlines() if DIVERGED in line]
+        if reasons and job.log == self.bench.log(job.run, 'train'):
             self.bench.record_failure(job.run, reasons[-1])
             self._say(job.run, self.bench.summary(job.run))
         else:
-            self._fail(job.run, f'exit status {job.process.returncode}, see {log.parent}/*.log')
+            self._fail(job.run, f'exit status {job.process.returncode}, see {job.log}')
 
     def _fail(self, run: Run, message: str) -> None:
         self.errors[run.name] = message
@@ -141,7 +145,7 @@ class Runner:
             job.steps.close()
 
 
-def _steps(bench: Bench, run: Run) -> Iterator[subprocess.Popen]:
+def _steps(bench: Bench, run: Run) -> Steps:
     """Train, test, record: what is done already is left out."""
     env = {**os.environ, **THREADS}
     with lock_folder(bench.folder(run)) as lock:
@@ -151,15 +155,16 @@ def _steps(bench: Bench, run: Run) -> Iterator[subprocess.Popen]:
                 raise ValueError(f'{run.start.name}, from which it starts, is not trained')
             if bench.lacks_candidates(run):
                 yield from _find_candidates(bench, run.start, env)
-            yield launch(train_command(bench, run), bench.log(run, 'train'), lock, env)
+            log = bench.log(run, 'train')
+            yield log, launch(train_command(bench, run), log, lock, env)
         if not bench.result(run).is_file():
-            yield launch(test_command(bench, run), bench.log(run, 'test'), lock, env)
+            log = bench.log(run, 'test')
+            yield log, launch(test_command(bench, run), log, lock, env)
             bench.record(run)
 
 
-def _find_candidates(
-    bench: Bench, run: Run, env: Mapping[str, str]
-) -> Iterator[subprocess.Popen]:
+def _find_candidates(bench: Bench, run: Run, env: Mapping[str, str]) -> Steps:
     with lock_folder(bench.folder(run)) as lock:
-        yield launch(candidates_command(bench, run), bench.log(run, 'candidates'), lock, env)
+        log = bench.log(run, 'candidates')
+        yield log, launch(candidates_command(bench, run), log, lock, env)
         bench.new_candidates(run).replace(bench.candidates(run))

@@ -73,12 +73,14 @@ def test_nothing_is_claimed_before_the_first_run(table):
 
 def test_compute_is_that_of_runs_that_came_to_an_end(tmp_path):
     assert compute(tmp_path) == 'Not run yet.\n'
-    results = dict(seconds=5400.0), dict(seconds=1800.0), dict(failure='diverged')
+    made = dict(settings='a', seed=0, amp=False)
+    results = (dict(made, seconds=5400.0), dict(made, seed=1, seconds=1800.0),
+               dict(made, seconds=5400.0), dict(failure='diverged'))
     for number, result in enumerate(results):
         path = tmp_path / f'table{number}' / 'a_seed0.json'
         path.parent.mkdir()
         path.write_text(json.dumps(result))
-    assert compute(tmp_path) == '2 runs, 2.0 hours of training in all, each on one thread.\n'
+    assert compute(tmp_path) == '2 trainings, 2.0 hours in all, each on one thread.\n'
 
 
 @pytest.mark.parametrize('options', [{}, dict(x_label='unlabeled scans')])

@@ -145,6 +145,29 @@ def test_candidates_are_found_once_by_what_a_run_starts_from(bench, write_table,
     assert bench.candidates(runs[0]).is_file() and not bench.new_candidates(runs[0]).exists()
 
 
+def test_a_search_for_candidates_that_fails_is_told_by_its_log(
+        bench, write_table, scripts, monkeypatch):
+    rows = [dict(name='base', config=PLAIN), dict(name='one', config=CONFIG, start='base')]
+    bench_runs = runs_of(read_table(write_table(rows=rows, seeds=[0])))
+    code = 'import sys; print("is not finite in iteration"); sys.exit(3)'
+    fails = [sys.executable, '-S', '-c', code]
+    monkeypatch.setattr(runner, 'candidates_command', lambda bench, run: fails)
+    errors = run_all(bench, bench_runs)
+    assert errors == {'table/one_seed0':
+                      f'exit status 3, see {bench.log(bench_runs[0], "candidates")}'}
+    assert not bench.result(bench_runs[1]).is_file()
+
+
+def test_an_older_failure_in_the_log_is_not_taken_for_this_one(bench, missing, scripts):
+    extra, _ = scripts
+    plain = missing[0]
+    bench.folder(plain).mkdir(parents=True)
+    bench.log(plain, 'train').write_text('$ train\nloss is not finite in iteration 3\n')
+    extra[plain.name] = 'sys.exit(2)'
+    assert run_all(bench, missing[:1])[plain.name].startswith('exit status 2')
+    assert not bench.result(plain).is_file()
+
+
 def test_candidates_need_a_start(bench, write_table, scripts):
     runs = runs_of(read_table(write_table(rows=[dict(name='one', config=CONFIG)], seeds=[0])))
     errors = run_all(bench, runs)

@@ -129,6 +129,28 @@ class TestLoadCandidates:
         with pytest.raises(ValueError, match='marks.csv: the boxes of candidates need a diameter'):
             LoadCandidates(path)
 
+    def test_files_that_aim_at_nothing_are_refused(self, marks):
+        path, _ = marks
+        with pytest.raises(ValueError, match=r'reaches score_thr=0.95, the highest of 4 is 0.9'):
+            LoadCandidates(path, score_thr=0.95)
+        with pytest.raises(ValueError, match='score_thr must be at least 0'):
+            LoadCandidates(path, score_thr=-1)
+        path.write_text('seriesuid,coordX,coordY,coordZ,probability,diameter_mm\na,0,0,0,-2,4\n')
+        with pytest.raises(ValueError, match='no mark has a score above 0'):
+            LoadCandidates(path)
+
+    def test_marks_of_other_scans_are_noticed(self, marks, recwarn):
+        path, results = marks
+        loading = LoadCandidates(path)
+        for scan_id in ['x'] * 99 + ['a'] + ['x'] * 200:
+            loading.transform(dict(results, scan_id=scan_id))
+        assert not recwarn
+        loading = LoadCandidates(path)
+        with pytest.warns(UserWarning, match='none of the first 100 scans has a candidate') as told:
+            for _ in range(300):
+                loading.transform(dict(results, scan_id='x'))
+        assert len(told) == 1
+
     def test_patches_lie_around_candidates_by_their_scores(self):
         """Nine to three to zero; never around the lesions, which nobody is to know."""
         shape = (40, 40, 200)

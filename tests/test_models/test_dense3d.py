@@ -249,3 +249,40 @@ def test_unknown_test_settings_are_refused(small_detector):
         MODELS.build(small_detector(test_cfg=dict(merge='mean')))
     with pytest.raises(ValueError, match="flip_axes and permute_axes, found {'num'}"):
         MODELS.build(small_detector(test_cfg=dict(views=dict(num=4))))
+
+
+def test_the_order_in_memory_changes_no_result(small_detector):
+    torch.manual_seed(0)
+    plain = MODELS.build(small_detector()).eval()
+    other = MODELS.build(small_detector(channels_last=True)).eval()
+    other.load_state_dict(plain.state_dict())
+    stem = next(weight for weight in other.parameters() if weight.dim() == 5 and len(weight[0]) > 1)
+    assert stem.is_contiguous(memory_format=torch.channels_last_3d)
+    assert not stem.is_contiguous()
+    inputs = torch.randn(2, 1, 16, 24, 32)
+    for ours, theirs in zip(other.extract_feat(inputs), plain.extract_feat(inputs), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_backbones_with_matrices_may_be_channels_last(small_detector):
+    class WithMatrix(MODELS.get('ResNet3D')):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.matrix = torch.nn.Parameter(torch.zeros(2, 3, 4, 5))
+
+    with MODELS.switch_scope_and_registry('mmdet3d_medical'):
+        MODELS.register_module(module=WithMatrix, force=True)
+    backbone = dict(small_detector()['backbone'], type='WithMatrix')
+    model = MODELS.build(small_detector(backbone=backbone, channels_last=True))
+    assert model.backbone.matrix.is_contiguous()
+
+
+def test_a_neck_for_one_map_keeps_its_number(small_detector):
+    class OneMap(torch.nn.Module):
+        def __init__(self, in_channels):
+            super().__init__()
+            self.in_channels = in_channels
+
+    MODELS.register_module(module=OneMap, force=True)
+    model = MODELS.build(small_detector(neck=dict(type='OneMap', in_channels=16)))
+    assert model.neck.in_channels == 16

@@ -96,7 +96,43 @@ def test_from_the_command_line(parts, semi, run_tool, tmp_path, capsys):
     tables = json.loads(out.read_text())
     assert len(tables['pull']) == 4 + 1 and len(tables['thresholds']) == 7
     assert '| temperature | center | cosine | length |' in capsys.readouterr().out
+    wide = ('--cfg-options', 'model.detector.bbox_head.feat_channels=6')
+    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'small.py',
+                    tmp_path / 'plain.pth', *wide) == 2
+    assert 'do not fit the model' in capsys.readouterr().err
+    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'small.py',
+                    tmp_path / 'plain.pth', '--centers', 1) == 2
+    assert '0 < center < 1' in capsys.readouterr().err
     plain = semi.with_name('plain.py')
     plain.write_text("_base_ = 'mmdet3d_medical::retina3d/retina3d_fpn_phantom.py'\n")
     assert run_tool('analysis_tools/diagnose_guesses', plain, tmp_path / 'plain.pth') == 2
     assert 'expected a FocalMixDetector, found DenseDetector3D' in capsys.readouterr().err
+
+
+def test_the_pull_is_that_of_the_loss_in_training(parts):
+    """Squared errors in the place of the focal loss, as of MixMatch: another length."""
+    model, batch = parts
+    (focal,) = look(model, batch, lambda cls: cls, [(1.0, 0.5)])['pull']
+    model.unsup_loss = MODELS.build(dict(type='SoftSquaredErrorLoss'))
+    (squared,) = look(model, batch, lambda cls: cls, [(1.0, 0.5)])['pull']
+    assert focal['length'] == pytest.approx(1) and squared['length'] != pytest.approx(1, rel=0.01)
+
+
+def test_what_cannot_be_looked_at(parts, semi, run_tool, tmp_path, capsys, data_root):
+    model, _ = parts
+    torch.save(model.detector.state_dict(), tmp_path / 'plain.pth')
+    cfg = load_config(str(semi), small=True)
+    index = json.loads((data_root / 'index.json').read_text())
+    for scan in index['scans']:
+        scan.update(annotated=False, instances=[])
+    (data_root / 'unknown.json').write_text(json.dumps(index))
+    cfg.train_dataloader.dataset.datasets.unlabeled.ann_file = 'unknown.json'
+    cfg.dump(str(tmp_path / 'unknown.py'))
+    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'unknown.py',
+                    tmp_path / 'plain.pth', '--batches', 1) == 2
+    assert 'has no annotations to compare guesses with' in capsys.readouterr().err
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.datasets.labeled
+    cfg.dump(str(tmp_path / 'labeled.py'))
+    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'labeled.py',
+                    tmp_path / 'plain.pth') == 2
+    assert 'trains on no unlabeled scans' in capsys.readouterr().err

@@ -88,6 +88,7 @@ def test_groups_colours_flat_stems_and_fewer_stages(inflated):
     network = ResNeXt(depth=50, groups=2, base_width=32, base_channels=WIDTH, stem_channels=WIDTH)
     randomise(network)
     weights = {f'backbone.{name}': value for name, value in network.state_dict().items()}
+    weights['bbox_head.conv.weight'] = torch.zeros(4, 4, 3, 3)  # a whole detector, as of mmdet
     deep = inflated(dict(state_dict=weights, meta=dict(epoch=1)), depth=50, in_channels=3,
                     stem_kernel=(1, 7, 7), stem_stride=(1, 2, 2), strides=(1,), out_indices=(0,),
                     num_groups=2, group_channels=network.layer1[0].conv2.out_channels // 2)

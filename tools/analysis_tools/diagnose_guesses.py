@@ -19,19 +19,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from rich.progress import track
 from torch import Tensor
 
-from mmdet3d_medical.apis import UsageError, at_least, load_config, run_tool
+from mmdet3d_medical.apis import UsageError, at_least, load_config, put_weights, run_tool
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.engine.hooks.guess_quality import Counts, count_guesses
 from mmdet3d_medical.models.dense_heads import DenseTargets
 from mmdet3d_medical.models.detectors import FocalMixDetector
 from mmdet3d_medical.models.detectors.dense3d import targets_of
-from mmdet3d_medical.models.detectors.guess import guessing, sharpen
+from mmdet3d_medical.models.detectors.guess import check_sharpening, guessing, sharpen
 from mmdet3d_medical.registry import DATASETS, MODELS
 
 BINS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -103,7 +102,9 @@ class Diagnosis:
             if setting is not None:
                 targets = replace(truth, cls=sharpen(guess, *setting),
                                   cls_weight=torch.ones_like(truth.cls_weight))
-            loss = detector.bbox_head.loss_by_targets(outs, targets)['loss_cls']
+            losses = detector.bbox_head.loss_by_targets if setting is None else \
+                self.model.unsup_losses
+            loss = losses(outs, targets)['loss_cls']
             self.pulls[setting] = self.pulls[setting] + _gradient(loss, detector)
 
     def tables(self) -> dict[str, list[dict]]:
@@ -146,9 +147,28 @@ def batches(dataset, preprocessor, number: int, size: int, rng: np.random.Genera
     for start in range(0, number * size, size):
         items = [branch_in_use(dataset[Draw(int(rng.integers(len(dataset))), draw)])
                  for draw in range(start, start + size)]
+        for item in items:
+            if not item['data_samples'].metainfo.get('annotated', True):
+                raise UsageError(f'scan {item["data_samples"].scan_id} has no annotations to '
+                                 'compare guesses with: choose unlabeled scans that have some, '
+                                 'with --cfg-options train_dataloader.dataset.datasets.unlabeled.'
+                                 'split=LIST')
         batch = {key: [item[key] for item in items] for key in ('inputs', 'data_samples')}
         batch = preprocessor(batch, training=True)
         yield batch['inputs'], batch['data_samples']
+
+
+def unlabeled_source(config: Config) -> Config:
+    """Config of the unlabeled data set.
+
+    Raises:
+        UsageError: If training uses none.
+    """
+    try:
+        return config.train_dataloader.dataset.datasets.unlabeled
+    except AttributeError:
+        raise UsageError(f'{config.filename} trains on no unlabeled scans, so there are no guesses '
+                         'to look at: name a config with a data set `unlabeled`') from None
 
 
 def as_text(rows: list[dict]) -> str:
@@ -167,10 +187,12 @@ def main() -> None:
     if not isinstance(model, FocalMixDetector):
         raise UsageError(f'{args.config}: expected a FocalMixDetector, found '
                          f'{type(model).__name__}: name a config of configs/focalmix')
-    load_checkpoint(model, args.checkpoint, map_location='cpu')
+    put_weights(model, args.checkpoint, args.config)
     model.guesser.temperature = 1.0  # as they are; sharpened below
-    dataset = DATASETS.build(config.train_dataloader.dataset.datasets.unlabeled)
+    dataset = DATASETS.build(unlabeled_source(config))
     settings = list(itertools.product(args.temperatures, args.centers))
+    for setting in settings:
+        check_sharpening(*setting)
     settings = [(t, c) for t, c in settings if t != 1 or c == args.centers[0]]  # T = 1: no centre
     diagnosis, rng = Diagnosis(model, settings), np.random.default_rng(args.seed)
     preprocessor = model.data_preprocessor.data_preprocessor

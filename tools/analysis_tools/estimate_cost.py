@@ -86,7 +86,7 @@ def plan_of(cfg: Config, model: nn.Module, args: argparse.Namespace) -> Plan:
     if labeled + unlabeled == 0:
         raise UsageError('--batch 0 0: there is no patch to learn from.')
     detector = getattr(model, 'detector', model)
-    channels = args.channels + detector.data_preprocessor.added_channels
+    channels = args.channels + getattr(detector.data_preprocessor, 'added_channels', 0)
     patch = (channels, *(args.patch or patch_of(cfg)))
     if not isinstance(model, FocalMixDetector):
         return Plan(patch, labeled + unlabeled, 0, 0, 1)

@@ -66,6 +66,14 @@ def name_of(name: str) -> str | None:
     return None
 
 
+def weights_of_backbone(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefixes of wrappers; of a whole detector's those of its backbone."""
+    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+    own = {name.removeprefix('backbone.'): value for name, value in weights.items()
+           if name.startswith('backbone.')}
+    return own or weights
+
+
 def renamed(weights: dict[str, Tensor], num_stages: int) -> dict[str, Tensor]:
     """Weights by our names, without those of the classifier and of stages that we do not have.
 
@@ -73,8 +81,7 @@ def renamed(weights: dict[str, Tensor], num_stages: int) -> dict[str, Tensor]:
         UsageError: For weights that a plain ResNet does not have.
     """
     known, unknown = {}, []
-    for name, value in weights.items():
-        name = name.removeprefix('module.').removeprefix('backbone.')
+    for name, value in weights_of_backbone(weights).items():
         stage = re.match(r'layer(\d)\.', name)
         if name.startswith(CLASSIFIERS) or (stage and int(stage[1]) > num_stages):
             continue

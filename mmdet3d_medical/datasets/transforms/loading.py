@@ -1,5 +1,6 @@
 """From an item of the data set to a volume with voxel boxes."""
 import os
+import warnings
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -7,6 +8,8 @@ from mmcv.transforms import BaseTransform
 from mmdet3d_medical.evaluation.marks import read_marks
 from mmdet3d_medical.registry import TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
+
+UNSEEN = 100  # scans without a candidate that make a file of candidates suspicious
 
 
 @TRANSFORMS.register_module()
@@ -58,10 +61,11 @@ class LoadCandidates(BaseTransform):
 
     Args:
         marks: File of marks with diameters, as ``tools/test.py --out`` writes it.
-        score_thr: Lowest score of a candidate. Defaults to 0.0.
+        score_thr: Lowest score of a candidate, at least 0. Defaults to 0.0.
 
     Raises:
-        ValueError: If the file is not one of marks, or does not state a diameter for each.
+        ValueError: If the file is not one of marks, does not state a diameter for each, or has no
+            mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0.
     """
 
     def __init__(self, marks: str | os.PathLike, score_thr: float = 0.0) -> None:
@@ -69,20 +73,41 @@ class LoadCandidates(BaseTransform):
         if not (found.diameters > 0).all():
             raise ValueError(f'{marks}: the boxes of candidates need a diameter_mm above 0 in '
                              'every row: write it with tools/test.py --out')
+        if score_thr < 0:
+            raise ValueError(f'score_thr must be at least 0, found {score_thr}')
+        if not ((found.scores > 0) & (found.scores >= score_thr)).any():
+            raise ValueError(f'{marks}: no mark has a score above 0 that reaches score_thr='
+                             f'{score_thr}, the highest of {len(found.scores)} is '
+                             f'{max(found.scores, default=float("nan")):.3g}: lower score_thr')
         self.marks = str(marks)
         self.score_thr = score_thr
         self._rows: dict[str, list[int]] = {}
         for row in np.flatnonzero(found.scores >= score_thr):
             self._rows.setdefault(found.scan_ids[row], []).append(row)
         self._found = found
+        self._without = 0  # scans in a row that had no candidate, from the first one on
 
     def transform(self, results: dict) -> dict:
         rows = self._rows.get(results['scan_id'], [])
+        self._watch(results['scan_id'], bool(rows))
         sizes = np.repeat(self._found.diameters[rows][:, None], 3, axis=1)
         boxes = results['geometry'].world_to_box(self._found.centers[rows], sizes)
         results['candidates'] = boxes.astype(np.float32)
         results['candidate_scores'] = self._found.scores[rows]
         return results
+
+    def _watch(self, scan_id: str, has_candidates: bool) -> None:
+        """Warn once if the file seems to be of other scans: all patches would lie anywhere."""
+        if self._without is None:
+            return
+        self._without += 1
+        if has_candidates or self._without == UNSEEN:
+            if not has_candidates:
+                warnings.warn(
+                    f'{self.marks}: none of the first {UNSEEN} scans has a candidate, such as '
+                    f'{scan_id}; the file names scans such as {next(iter(self._rows))}. Are the '
+                    'marks of these scans?', stacklevel=2)
+            self._without = None
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(marks={self.marks!r}, score_thr={self.score_thr})'

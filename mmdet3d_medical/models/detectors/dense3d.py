@@ -61,8 +61,8 @@ class DenseDetector3D(BaseDetector):
               here the eight of mirroring, one after the other;
             * ``merge`` ('nms'): how boxes of all tiles and views become one, see
               :func:`~mmdet3d_medical.structures.merge_boxes3d`.
-        channels_last: Keep the weights of convolutions, and so all maps, in the order (B, D, H, W,
-            C) in memory. Outputs are the same up to rounding; faster on CPUs, see
+        channels_last: Keep the weights of convolutions, and so most maps, in the order (B, D, H,
+            W, C) in memory. Outputs are the same up to rounding; faster on CPUs, see
             ``docs/model.md``. Not measured on GPUs.
         init_cfg: As in mmengine's ``BaseModule``.
 
@@ -98,7 +98,9 @@ class DenseDetector3D(BaseDetector):
                 'needs; see DenseTargetHead in mmdet3d_medical/models/dense_heads/targets.py'
             )
         if channels_last:
-            self.to(memory_format=torch.channels_last_3d)
+            for weight in self.parameters():
+                if weight.dim() == 5:
+                    weight.data = weight.data.to(memory_format=torch.channels_last_3d)
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
         """Feature maps of a batch (B, C, D, H, W)."""
@@ -214,9 +216,11 @@ class DenseDetector3D(BaseDetector):
 def _fitted(neck: dict, backbone: nn.Module) -> dict:
     """A neck's config with ``in_channels`` that are the backbone's ``out_channels``, if stated."""
     channels = getattr(backbone, 'out_channels', None)
-    if channels is None or 'in_channels' not in neck:
+    if not isinstance(channels, Sequence) or 'in_channels' not in neck:
         return neck
     found = neck['in_channels']
+    if isinstance(found, int):  # a neck for one map knows which
+        return neck
     if found is not None and list(found) != list(channels):
         raise ValueError(
             f'neck.in_channels are {list(found)}, but the maps of {type(backbone).__name__} have '

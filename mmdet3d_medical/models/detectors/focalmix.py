@@ -169,11 +169,12 @@ class FocalMixDetector(BaseDetector):
             losses = self.detector.bbox_head.loss_by_targets(
                 rows_of(outs, labeled), targets.rows(labeled)
             )
-        unsup = self._unsup_losses(rows_of(outs, unlabeled), targets.rows(unlabeled))
+        unsup = self.unsup_losses(rows_of(outs, unlabeled), targets.rows(unlabeled))
         weighted = {f'unsup_{name}': self.unsup_weight * loss for name, loss in unsup.items()}
         return {**losses, **weighted}
 
-    def _unsup_losses(self, outs: Any, targets: DenseTargets) -> dict[str, Tensor]:
+    def unsup_losses(self, outs: Any, targets: DenseTargets) -> dict[str, Tensor]:
+        """Losses of unlabeled patches for guessed targets, not weighted."""
         head = self.detector.bbox_head
         if self.unsup_loss is None:
             return head.loss_by_targets(outs, targets)

@@ -59,6 +59,18 @@ def sharpen(p: Tensor, temperature: float, center: float = 0.5) -> Tensor:
     return torch.sigmoid((torch.logit(p) - middle) / temperature + middle)
 
 
+def check_sharpening(temperature: float, center: float) -> None:
+    """Refuse what :func:`sharpen` cannot do.
+
+    Raises:
+        ValueError: Unless temperature >= 0 and 0 < center < 1.
+    """
+    if not (temperature >= 0 and 0 < center < 1):
+        raise ValueError(
+            f'expected temperature >= 0 and 0 < center < 1, found {temperature} and {center}'
+        )
+
+
 class TargetGuesser:
     """Mean over views of a detector's probabilities, sharpened (equations 3 and 4).
 
@@ -93,10 +105,7 @@ class TargetGuesser:
     ):
         if statistics not in STATISTICS:
             raise ValueError(f'statistics must be one of {STATISTICS}, found {statistics!r}')
-        if not (temperature >= 0 and 0 < center < 1):
-            raise ValueError(
-                f'expected temperature >= 0 and 0 < center < 1, found {temperature} and {center}'
-            )
+        check_sharpening(temperature, center)
         self.views = RandomViews(**views)
         self.temperature = temperature
         self.center = center
