@@ -27,7 +27,7 @@ detect = $(TOOL)/test.py $(CONFIGS)-$(2).py $(call last,$(1)) --work-dir $(DEMO)
 .PHONY: help demo test lint docs clean
 
 help:
-	@echo 'make demo   train on phantoms with and without unlabeled scans (about 17 minutes on 2 cores)'
+	@echo 'make demo   train on phantoms with and without unlabeled scans (about 18 minutes on 2 cores)'
 	@echo 'make test   check style and run the tests'
 	@echo 'make lint   check style'
 	@echo 'make docs   build the documentation into docs/_build'
