@@ -117,7 +117,7 @@ def only_row(tmp_path, rules=RULES, **options):
     return row
 
 
-def same_conversion(one, two, scan_id):
+def assert_same_conversion(one, two, scan_id):
     """Check that two caches hold the same scan; the geometry may differ in the last digits."""
     scans = [{s['scan_id']: s for s in read_index(out / 'index.json')['scans']}[scan_id]
              for out in (one, two)]
@@ -134,7 +134,7 @@ def test_same_voxels_as_the_twin(tmp_path, orientation, settings):
     rules = SeriesRules(min_slices=4, max_angle=20)
     convert_dicom(tmp_path / 'in', tmp_path / 'out', settings, rules)
     convert_volumes([tmp_path / '1.2.3.mhd'], [], tmp_path / 'twin', settings)
-    same_conversion(tmp_path / 'out', tmp_path / 'twin', '1.2.3')
+    assert_same_conversion(tmp_path / 'out', tmp_path / 'twin', '1.2.3')
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_series_written_by_simpleitk(tmp_path):
     convert(tmp_path / 'in', tmp_path / 'out')
     write_twin(tmp_path / '1.2.3.mhd', voxels)
     convert_volumes([tmp_path / '1.2.3.mhd'], [], tmp_path / 'twin', SETTINGS)
-    same_conversion(tmp_path / 'out', tmp_path / 'twin', '1.2.3')
+    assert_same_conversion(tmp_path / 'out', tmp_path / 'twin', '1.2.3')
 
 
 @pytest.mark.parametrize('tags, expected', [
