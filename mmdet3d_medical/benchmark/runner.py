@@ -20,8 +20,8 @@ from .table import Run
 
 POLL_SECONDS = 1.0
 DIVERGED = 'is not finite in iteration'  # what NonFiniteLossHook says
-Steps = Iterator[tuple[Path, subprocess.Popen]]
 THREADS = dict(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+Steps = Iterator[tuple[Path, subprocess.Popen]]
 
 
 @dataclass

@@ -57,6 +57,11 @@ class PassCost:
         )
 
 
+def input_channels(detector: nn.Module, channels: int = 1) -> int:
+    """Of the network's input, for scans of ``channels``: a preprocessor may add the location."""
+    return channels + getattr(detector.data_preprocessor, 'added_channels', 0)
+
+
 def forward_cost(detector: nn.Module, shape: Sequence[int], amp: bool = False) -> PassCost:
     """Cost of a forward pass without gradient, as in testing and in guessing.
 

@@ -270,8 +270,7 @@ def test_backbones_with_matrices_may_be_channels_last(small_detector):
             super().__init__(**kwargs)
             self.matrix = torch.nn.Parameter(torch.zeros(2, 3, 4, 5))
 
-    with MODELS.switch_scope_and_registry('mmdet3d_medical'):
-        MODELS.register_module(module=WithMatrix, force=True)
+    MODELS.register_module(module=WithMatrix, force=True)
     backbone = dict(small_detector()['backbone'], type='WithMatrix')
     model = MODELS.build(small_detector(backbone=backbone, channels_last=True))
     assert model.backbone.matrix.is_contiguous()

@@ -87,6 +87,8 @@ def test_the_model_is_built_and_the_header_trains_it(path):
     model = MODELS.build(whole(path).model)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     assert 5e4 < trained < 1e8
+    for stated in re.findall(r'([\d.]+) M parameters', path.read_text()):
+        assert f'{trained / 1e6:.{len(stated.partition(".")[2])}f}' == stated
     assert f'# Train: python tools/train.py configs/{name_of(path)}' in path.read_text()
 
 

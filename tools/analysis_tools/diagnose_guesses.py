@@ -98,14 +98,14 @@ class Diagnosis:
         with guessing(detector, 'batch'):
             outs = detector.bbox_head(detector.extract_feat(inputs))
         for setting in self.pulls:
-            targets = truth
-            if setting is not None:
-                targets = replace(truth, cls=sharpen(guess, *setting),
-                                  cls_weight=torch.ones_like(truth.cls_weight))
-            losses = detector.bbox_head.loss_by_targets if setting is None else \
-                self.model.unsup_losses
-            loss = losses(outs, targets)['loss_cls']
-            self.pulls[setting] = self.pulls[setting] + _gradient(loss, detector)
+            if setting is None:
+                losses = detector.bbox_head.loss_by_targets(outs, truth)
+            else:
+                losses = self.model.unsup_losses(
+                    outs, replace(truth, cls=sharpen(guess, *setting),
+                                  cls_weight=torch.ones_like(truth.cls_weight)))
+            pull = _gradient(losses['loss_cls'], detector)
+            self.pulls[setting] = self.pulls[setting] + pull
 
     def tables(self) -> dict[str, list[dict]]:
         """What was found, rows by table."""
@@ -147,12 +147,6 @@ def batches(dataset, preprocessor, number: int, size: int, rng: np.random.Genera
     for start in range(0, number * size, size):
         items = [branch_in_use(dataset[Draw(int(rng.integers(len(dataset))), draw)])
                  for draw in range(start, start + size)]
-        for item in items:
-            if not item['data_samples'].metainfo.get('annotated', True):
-                raise UsageError(f'scan {item["data_samples"].scan_id} has no annotations to '
-                                 'compare guesses with: choose unlabeled scans that have some, '
-                                 'with --cfg-options train_dataloader.dataset.datasets.unlabeled.'
-                                 'split=LIST')
         batch = {key: [item[key] for item in items] for key in ('inputs', 'data_samples')}
         batch = preprocessor(batch, training=True)
         yield batch['inputs'], batch['data_samples']
@@ -164,11 +158,11 @@ def unlabeled_source(config: Config) -> Config:
     Raises:
         UsageError: If training uses none.
     """
-    try:
-        return config.train_dataloader.dataset.datasets.unlabeled
-    except AttributeError:
+    source = config.train_dataloader.dataset.get('datasets', {}).get('unlabeled')
+    if source is None:
         raise UsageError(f'{config.filename} trains on no unlabeled scans, so there are no guesses '
-                         'to look at: name a config with a data set `unlabeled`') from None
+                         'to look at: name a config with a data set `unlabeled`')
+    return source
 
 
 def as_text(rows: list[dict]) -> str:

@@ -24,7 +24,7 @@ from torch import nn
 from mmdet3d_medical.apis import UsageError, at_least, load_config, run_tool
 from mmdet3d_medical.models.detectors import FocalMixDetector
 from mmdet3d_medical.registry import MODELS
-from mmdet3d_medical.utils.cost import forward_cost, training_cost
+from mmdet3d_medical.utils.cost import forward_cost, input_channels, training_cost
 
 GB, TERA = 1e9, 1e12
 
@@ -86,8 +86,7 @@ def plan_of(cfg: Config, model: nn.Module, args: argparse.Namespace) -> Plan:
     if labeled + unlabeled == 0:
         raise UsageError('--batch 0 0: there is no patch to learn from.')
     detector = getattr(model, 'detector', model)
-    channels = args.channels + getattr(detector.data_preprocessor, 'added_channels', 0)
-    patch = (channels, *(args.patch or patch_of(cfg)))
+    patch = (input_channels(detector, args.channels), *(args.patch or patch_of(cfg)))
     if not isinstance(model, FocalMixDetector):
         return Plan(patch, labeled + unlabeled, 0, 0, 1)
     views = model.guesser.views

@@ -26,7 +26,7 @@ from mmdet3d_medical.apis import UsageError, load_config, run_tool
 from mmdet3d_medical.benchmark.scores import result_file
 from mmdet3d_medical.benchmark.table import read_table, runs_of
 from mmdet3d_medical.registry import MODELS
-from mmdet3d_medical.utils.cost import forward_cost, training_cost
+from mmdet3d_medical.utils.cost import forward_cost, input_channels, training_cost
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / 'docs/systems.md'
@@ -80,7 +80,7 @@ def build(config: Path) -> nn.Module:
 
 def input_shape(detector: nn.Module) -> tuple[int, ...]:
     """Of one patch: the image and, where the detector is told it, its location."""
-    return (1, 1 + detector.data_preprocessor.added_channels, *PATCH)
+    return (1, input_channels(detector), *PATCH)
 
 
 def size(detector: nn.Module) -> list[str]:

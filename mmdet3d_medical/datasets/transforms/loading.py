@@ -75,17 +75,18 @@ class LoadCandidates(BaseTransform):
                              'every row: write it with tools/test.py --out')
         if score_thr < 0:
             raise ValueError(f'score_thr must be at least 0, found {score_thr}')
-        if not ((found.scores > 0) & (found.scores >= score_thr)).any():
+        usable = np.flatnonzero((found.scores > 0) & (found.scores >= score_thr))
+        if not len(usable):
             raise ValueError(f'{marks}: no mark has a score above 0 that reaches score_thr='
                              f'{score_thr}, the highest of {len(found.scores)} is '
                              f'{max(found.scores, default=float("nan")):.3g}: lower score_thr')
         self.marks = str(marks)
         self.score_thr = score_thr
         self._rows: dict[str, list[int]] = {}
-        for row in np.flatnonzero(found.scores >= score_thr):
+        for row in usable:
             self._rows.setdefault(found.scan_ids[row], []).append(row)
         self._found = found
-        self._without = 0  # scans in a row that had no candidate, from the first one on
+        self._drawn = self._aimed = 0  # scans so far, and those of them with a candidate
 
     def transform(self, results: dict) -> dict:
         rows = self._rows.get(results['scan_id'], [])
@@ -98,16 +99,13 @@ class LoadCandidates(BaseTransform):
 
     def _watch(self, scan_id: str, has_candidates: bool) -> None:
         """Warn once if the file seems to be of other scans: all patches would lie anywhere."""
-        if self._without is None:
-            return
-        self._without += 1
-        if has_candidates or self._without == UNSEEN:
-            if not has_candidates:
-                warnings.warn(
-                    f'{self.marks}: none of the first {UNSEEN} scans has a candidate, such as '
-                    f'{scan_id}; the file names scans such as {next(iter(self._rows))}. Are the '
-                    'marks of these scans?', stacklevel=2)
-            self._without = None
+        self._drawn += 1
+        self._aimed += has_candidates
+        if self._drawn == UNSEEN and not self._aimed:
+            warnings.warn(
+                f'{self.marks}: none of the first {UNSEEN} scans has a candidate, such as '
+                f'{scan_id}; the file names scans such as {next(iter(self._rows))}. Are the '
+                'marks of these scans?', stacklevel=2)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(marks={self.marks!r}, score_thr={self.score_thr})'

@@ -248,8 +248,8 @@ def _check_annotated(samples: Sequence[DetDataSample]) -> None:
     without = [s.metainfo.get('scan_id') for s in samples if not s.metainfo.get('annotated', True)]
     if without:
         raise ValueError(
-            f'scan {without[0]} has no annotations ("annotated": false in the index), so nothing '
-            'can be learnt from it with labels: train on a split of annotated scans'
+            f'scan {without[0]} has no annotations ("annotated": false in the index) to learn '
+            'from, or to compare guesses with: choose a split of annotated scans'
         )
 
 
