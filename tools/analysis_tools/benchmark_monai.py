@@ -1,8 +1,8 @@
 """Time MONAI's RetinaNet for LUNA16 and ours, the same network, on the same patch in the same run.
 
 Needs MONAI (pip install monai), not torchvision. A training step is forward, targets, losses and
-backward; inference goes from the patch to boxes. Times are of this process on the CPU, the median
-of calls that take turns; memory is what a call took beyond what was in use before.
+backward; inference goes from the patch to boxes. Times are the median of calls that take turns, on
+a CPU those of this process; memory is what a call took beyond what was in use before.
 
 Example:
     python tools/analysis_tools/benchmark_monai.py --side 64 --json monai.json
@@ -81,8 +81,8 @@ def _feature_extractor() -> nn.Module:
 
 
 def monai_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
-    model = monai_detector()
-    target = dict(box=box, label=torch.zeros(1, dtype=torch.long))
+    model = monai_detector().to(patch.device)
+    target = dict(box=box, label=torch.zeros(1, dtype=torch.long, device=box.device))
 
     def train():
         sum(model.train()([patch[0]], [target]).values()).backward()
@@ -96,8 +96,8 @@ def monai_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
 
 
 def our_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
-    model = build(CONFIG)
-    labels = torch.zeros(1, dtype=torch.long)
+    model = build(CONFIG).to(patch.device)
+    labels = torch.zeros(1, dtype=torch.long, device=box.device)
     samples = [DetDataSample(gt_instances=InstanceData(bboxes=box, labels=labels))]
 
     def train():
@@ -110,16 +110,34 @@ def our_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
     return {'training step': train, 'inference': infer}
 
 
-def measure(ours: Callable, theirs: Callable, repeat: int) -> dict[str, list]:
+def cost_on_cpu(function: Callable) -> tuple[float, float | None]:
+    """Seconds of this process, and MB."""
+    start = time.process_time()
+    peak = peak_mb(function)
+    return time.process_time() - start, peak
+
+
+def cost_on_gpu(function: Callable) -> tuple[float, float]:
+    """Seconds until the device is done, and MB of tensors."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    function()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start, (torch.cuda.max_memory_allocated() - before) / 1e6
+
+
+def measure(ours: Callable, theirs: Callable, repeat: int, on_gpu: bool) -> dict[str, list]:
     """Seconds and MB of both: [ours, theirs]."""
     for function in (ours, theirs):
         function()  # what is kept from the first call on is no call's peak
     seconds, memory = ([], []), ([], [])
     for _ in range(repeat):
         for number, function in enumerate((ours, theirs)):
-            start = time.process_time()
-            memory[number].append(peak_mb(function))
-            seconds[number].append(time.process_time() - start)
+            elapsed, peak = cost_on_gpu(function) if on_gpu else cost_on_cpu(function)
+            seconds[number].append(elapsed)
+            memory[number].append(peak)
     return dict(
         seconds=[statistics.median(part) for part in seconds],
         peak_mb=None if None in memory[0] else [statistics.median(part) for part in memory],
@@ -134,6 +152,8 @@ def parse_args() -> argparse.Namespace:
                         help='of the patch in voxels, a multiple of 16 (default: 64)')
     parser.add_argument('--repeat', type=int, default=3, help='calls timed (default: 3)')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (default: 1)')
+    parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda'),
+                        help='where to compute (default: cpu)')
     parser.add_argument('--json', metavar='OUT.json', help='write the numbers to this file')
     return parser.parse_args()
 
@@ -147,8 +167,11 @@ def main() -> None:
     torch.manual_seed(0)
     patch, middle = torch.rand(1, 1, *[args.side] * 3), args.side / 2
     box = torch.tensor([[middle - 4] * 3 + [middle + 4] * 3])
+    patch, box = patch.to(args.device), box.to(args.device)
     theirs, ours = monai_calls(patch, box), our_calls(patch, box)
-    rows = {name: measure(ours[name], theirs[name], args.repeat) for name in ours}
+    rows = {
+        name: measure(ours[name], theirs[name], args.repeat, patch.is_cuda) for name in ours
+    }
     table = Table('', 'ours', 'MONAI', 'ours / MONAI')
     for name, row in rows.items():
         for unit, pair in row.items():

@@ -1,0 +1,71 @@
+"""On a GPU the same comes out as on a CPU. Skipped where there is none."""
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+
+from mmdet3d_medical.registry import MODELS
+from mmdet3d_medical.structures import nms3d
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+
+
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    """TF32, in which CUDA computes convolutions otherwise, has 10 bits."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+
+
+def losses_of(model, batch, device):
+    model = model.to(device).train()
+    data = model.data_preprocessor(batch, True)
+    losses = model(**data, mode='loss')
+    return {name: value.item() for name, value in losses.items() if 'loss' in name}
+
+
+def test_losses_of_focalmix(focalmix, make_branches):
+    """Guesses in four views, both MixUps, anchor targets and both losses."""
+    batch = make_branches()
+    on_cpu, on_gpu = (losses_of(focalmix(), batch, device) for device in ('cpu', 'cuda'))
+    assert on_gpu == pytest.approx(on_cpu, rel=1e-3)
+    assert min(on_cpu.values()) >= 0 < on_cpu['loss_cls']
+
+
+def test_detections(small_detector, make_batch):
+    torch.manual_seed(0)
+    model = MODELS.build(small_detector()).eval()
+    batch = make_batch(2, (16, 24, 16))
+    on_cpu = [sample.pred_instances for sample in model.test_step(batch)]
+    on_gpu = [sample.pred_instances.cpu() for sample in model.cuda().test_step(batch)]
+    for ours, theirs in zip(on_gpu, on_cpu, strict=True):
+        assert len(ours) == len(theirs) > 0
+        torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('centers', [0, 20])
+def test_nms(centers):
+    """Scattered boxes, and clusters; enough for several blocks."""
+    rng = torch.Generator().manual_seed(0)
+    middle = 150 * torch.rand(2500, 3, generator=rng)
+    if centers:
+        middle = middle[torch.randint(centers, (2500,), generator=rng)]
+        middle = middle + 2 * torch.randn(2500, 3, generator=rng)
+    size = 2 + 12 * torch.rand(2500, 3, generator=rng)
+    boxes, scores = torch.cat([middle - size / 2, middle + size / 2], 1), torch.rand(2500)
+    kept = nms3d(boxes, scores, 0.2)
+    assert torch.equal(nms3d(boxes.cuda(), scores.cuda(), 0.2).cpu(), kept)
+    assert 20 < len(kept) < 2500
+
+
+def test_float16_learns_as_float32(focalmix, make_branches):
+    """The first losses agree, ten steps stay finite, and the loss falls."""
+    batch, seen = make_branches(), []
+    for cfg in (dict(type='OptimWrapper'), dict(type='AmpOptimWrapper', loss_scale='dynamic')):
+        model = focalmix().cuda().train()
+        cfg['optimizer'] = dict(type='AdamW', lr=3e-3)
+        wrapper = build_optim_wrapper(model, cfg)
+        seen.append([model.train_step(batch, wrapper)['loss'].item() for _ in range(10)])
+        assert all(weight.isfinite().all() for weight in model.parameters())
+    full, half = seen
+    assert half[0] == pytest.approx(full[0], rel=0.02)
+    assert half[-1] < half[0]
