@@ -73,7 +73,7 @@ def guess_of(targets, metas=()) -> Guess:
     targets = torch.tensor(targets, dtype=torch.float32)[..., None]
     corner = 4.0 * torch.arange(targets.shape[1])[:, None]
     priors = torch.cat([corner.expand(-1, 3), corner.expand(-1, 3) + 4], 1)
-    return Guess(targets, priors, [], 0, metas)
+    return Guess(targets, torch.ones(targets.shape[:2]), priors, [], 0, metas)
 
 
 def test_mass_and_histogram_by_hand():

@@ -42,6 +42,16 @@ def recorded(model, name) -> list:
 # ------------------------------------------------------------------ identities
 
 
+def test_what_the_detector_is_unsure_of_costs_nothing(focalmix, make_branches):
+    """Everything lies between 0 and 1, nothing between 0 and 0."""
+    losses = [
+        step(focalmix(unsure=unsure, **OFF), make_branches()) for unsure in ((0, 1), (0, 0))
+    ]
+    none, all_ = (loss['unsup_loss_cls'].item() for loss in losses)
+    assert none == 0 < all_
+    assert losses[0]['loss_cls'] == losses[1]['loss_cls']
+
+
 @pytest.mark.parametrize('as_branches', [True, False])
 def test_without_unlabeled_patches_and_mixup_it_is_supervised_to_the_last_bit(
     focalmix, make_batch, as_branches

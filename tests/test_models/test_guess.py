@@ -207,6 +207,22 @@ def test_no_objects_without_decode_or_confidence(block_detector, monkeypatch):
     assert [len(boxes) for boxes in result.boxes] == [0, 0]
 
 
+def test_what_it_is_unsure_of_counts_neither_way(block_detector):
+    """Probabilities .14, .32, .59, .82, by their mean before sharpening."""
+    detector, once = lopsided(block_detector), dict(flip_axes=(), permute_axes=())
+    weights = [
+        guess(detector, patches((2, 2, 8)), 1, views=once, unsure=unsure, **cfg).weight[0].tolist()
+        for unsure, cfg in [((0.2, 0.7), {}), ((0.2, 0.7), dict(temperature=0.1)), ((0, 0), {})]
+    ]
+    assert weights == [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize('unsure', [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.1)])
+def test_impossible_limits(unsure):
+    with pytest.raises(ValueError, match='unsure'):
+        TargetGuesser(dict(num=1), unsure=unsure)
+
+
 @pytest.mark.parametrize(
     'settings', [dict(temperature=-0.1), dict(center=0.0), dict(center=1.0), dict(statistics='ema'),
                  dict(temperature=math.nan)]

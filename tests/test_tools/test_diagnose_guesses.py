@@ -45,7 +45,7 @@ def look(model, batch, change, settings):
         targets = TOOL['targets_of'](detector.bbox_head, batch[1], tuple(inputs.shape[2:]))
         priors = detector.bbox_head.priors(tuple(inputs.shape[2:]))
         assert targets.cls.sum() > 0 and (targets.cls_weight == 1).all()
-        return Guess(change(targets.cls), priors, [], 6)
+        return Guess(change(targets.cls), targets.cls_weight, priors, [], 6)
 
     model.guesser = guesser
     diagnosis = TOOL['Diagnosis'](model, settings)

@@ -43,6 +43,8 @@ class FocalMixDetector(BaseDetector):
         center: Of :func:`sharpen`; with ``temperature=0`` the threshold of pseudo-labels.
         statistics: Of batch normalisation while guessing, see :class:`TargetGuesser`.
         confidence: Lowest target of an object on unlabeled patches, for object-level MixUp.
+        unsure: Probabilities (low, high) between which guesses are left out, see
+            :class:`TargetGuesser`.
         image_mixup: Config of ``ImageMixUp``, or None.
         object_mixup: Config of ``ObjectMixUp``, or None.
         unsup_weight: Weight of the unlabeled patches' loss; ``SemiSupervisedHook`` ramps it up.
@@ -72,6 +74,7 @@ class FocalMixDetector(BaseDetector):
         center: float = 0.5,
         statistics: str = 'batch',
         confidence: float = 0.9,
+        unsure: tuple[float, float] = (0.0, 0.0),
         image_mixup: dict | None = dict(type='ImageMixUp', eta=0.2),  # noqa: B006
         object_mixup: dict | None = dict(type='ObjectMixUp', eta=0.2),  # noqa: B006
         unsup_weight: float = 1.0,
@@ -86,7 +89,9 @@ class FocalMixDetector(BaseDetector):
         default = getattr(built, 'data_preprocessor', dict(type='VolumeDataPreprocessor'))
         super().__init__(BranchDataPreprocessor(data_preprocessor or default), init_cfg)
         self.detector = built
-        self.guesser = TargetGuesser(views, temperature, center, statistics, confidence)
+        self.guesser = TargetGuesser(
+            views, temperature, center, statistics, confidence, unsure
+        )
         self.image_mixup = TRANSFORMS.build(image_mixup) if image_mixup else None
         self.object_mixup = TRANSFORMS.build(object_mixup) if object_mixup else None
         self.unsup_weight = unsup_weight
@@ -155,9 +160,9 @@ class FocalMixDetector(BaseDetector):
         """Targets and objects that the model guesses; there are no boxes to regress."""
         metas = [sample.metainfo for sample in samples]
         self.last_guess = guess = self.guesser(self.guessing_model, inputs, rng, metas)
-        weight = guess.cls.new_ones(guess.cls.shape[:2])
         box = guess.cls.new_zeros(*guess.cls.shape[:2], guess.box_width)
-        return DenseTargets(guess.cls, weight, box, torch.zeros_like(weight)), guess.boxes
+        no_box = torch.zeros_like(guess.weight)
+        return DenseTargets(guess.cls, guess.weight, box, no_box), guess.boxes
 
     def _losses(self, outs: Any, targets: DenseTargets, num_labeled: int) -> dict[str, Tensor]:
         """L_l + w L_u: MixUp leaves a row with the role of its dominant patch, labeled first."""

@@ -26,6 +26,7 @@ class Guess:
 
     Attributes:
         cls: (B, N, C) targets in [0, 1].
+        weight: (B, N); 0 where the detector is unsure, else 1.
         priors: (N, 6).
         boxes: For each patch (K, 6), the objects found with confidence.
         box_width: Regression outputs R of a prior.
@@ -33,6 +34,7 @@ class Guess:
     """
 
     cls: Tensor
+    weight: Tensor
     priors: Tensor
     boxes: list[Tensor]
     box_width: int
@@ -90,6 +92,9 @@ class TargetGuesser:
             supervised detector of phantoms both found as many lesions; running statistics were
             more precise below a target of 0.5.
         confidence: Lowest target of an object of object-level MixUp. The paper names no value.
+        unsure: (low, high): priors whose mean probability, before sharpening, lies between count
+            neither as lesion nor as background. Not in the paper; ``(0, 0)``, the default, leaves
+            none out.
 
     Raises:
         ValueError: For values outside these ranges.
@@ -102,7 +107,10 @@ class TargetGuesser:
         center: float = 0.5,
         statistics: str = 'batch',
         confidence: float = 0.9,
+        unsure: tuple[float, float] = (0.0, 0.0),
     ):
+        if not 0 <= unsure[0] <= unsure[1] <= 1:
+            raise ValueError(f'expected unsure=(low, high), 0 <= low <= high <= 1, found {unsure}')
         if statistics not in STATISTICS:
             raise ValueError(f'statistics must be one of {STATISTICS}, found {statistics!r}')
         check_sharpening(temperature, center)
@@ -111,6 +119,7 @@ class TargetGuesser:
         self.center = center
         self.statistics = statistics
         self.confidence = confidence
+        self.unsure = unsure
         self.permutations = PriorPermutations()
 
     @torch.no_grad()
@@ -142,11 +151,18 @@ class TargetGuesser:
             for index, (logits, deltas) in zip(indices, predictions, strict=True):
                 total = total + logits.float().sigmoid()[:, index]
                 first_deltas = deltas if first_deltas is None else first_deltas
-        cls = sharpen(total / len(views), self.temperature, self.center)
+        mean = total / len(views)
+        cls = sharpen(mean, self.temperature, self.center)
         boxes = [priors.new_zeros(0, 6)] * len(inputs)
         if hasattr(head, 'decode') and first_deltas.shape[-1]:
             boxes = self._objects(head, cls, priors, first_deltas, views[0], indices[0], shape)
-        return Guess(cls, priors, boxes, first_deltas.shape[-1], metas)
+        return Guess(cls, self._weight(mean), priors, boxes, first_deltas.shape[-1], metas)
+
+    def _weight(self, mean: Tensor) -> Tensor:
+        """0 where the likeliest class (B, N, C) is unsure, else 1."""
+        low, high = self.unsure
+        best = mean.amax(dim=-1)
+        return ((best <= low) | (best >= high)).to(mean.dtype)
 
     def _predict(
         self, detector: nn.Module, inputs: Tensor, views: Sequence[View]
