@@ -82,10 +82,7 @@ def test_meta_tensors_cost_what_real_ones_do(small_detector, gradient):
     with torch.set_grad_enabled(gradient):
         ran = count_passes(detector, (2, 1, 16, 24, 16))
     counted = (training_cost if gradient else forward_cost)(detector, (2, 1, 16, 24, 16))
-    assert (counted.kept, counted.peak, counted.flops) == (ran.kept, ran.peak, ran.flops)
-    # Some releases of torch copy a tensor more on one of the devices.
-    moved, expected = (sum(size for _, size in cost.operations) for cost in (counted, ran))
-    assert moved == pytest.approx(expected, rel=0.02) and counted.flops > 0
+    assert counted == ran and counted.flops > 0
     assert all(weight.device.type == 'cpu' for weight in detector.parameters())
     assert detector.training
 

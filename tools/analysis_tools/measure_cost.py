@@ -29,7 +29,7 @@ from rich.table import Table
 
 from mmdet3d_medical.apis import at_least, load_config, run_tool, set_amp
 from mmdet3d_medical.registry import MODELS
-from mmdet3d_medical.structures.geometry import VolumeGeometry
+from mmdet3d_medical.structures import VolumeGeometry
 
 WARM_UP = 3  # steps: the first ones choose algorithms and fill caches
 LESION = 8  # voxels
