@@ -33,6 +33,9 @@ class Model(torch.nn.Module):
     def update_teacher(self):
         self.updates += 1
 
+    def restart(self):
+        self.updates = 0
+
 
 def make_runner(model, iteration=0) -> SimpleNamespace:
     warnings = []
@@ -189,7 +192,7 @@ def collate(rows) -> dict:
     }
 
 
-def train(tmp_path, name, items, cfg, index, max_iters, resume=False) -> Runner:
+def train(tmp_path, name, items, cfg, index, max_iters, resume=False, load_from=None) -> Runner:
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     runner = Runner(
@@ -197,6 +200,7 @@ def train(tmp_path, name, items, cfg, index, max_iters, resume=False) -> Runner:
         train_dataloader=DataLoader(items * max_iters, batch_size=4, collate_fn=collate),
         custom_hooks=[SemiSupervisedHook(rampup_iters=4, ann_file=index, interval=1)],
         default_scope='mmdet3d_medical', resume=resume, randomness=dict(seed=0),
+        load_from=load_from,
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)),
@@ -205,15 +209,19 @@ def train(tmp_path, name, items, cfg, index, max_iters, resume=False) -> Runner:
     return runner
 
 
-def test_a_training_with_a_teacher_that_is_resumed(
-    tmp_path, small_detector, make_sample, make_batch, index
-):
+@pytest.fixture
+def items(make_sample, make_batch) -> list:
+    """Two labeled and two unlabeled patches of a scan."""
     items = []
     for number, branch in enumerate(('sup', 'sup', 'unsup', 'unsup')):
         sample = make_sample([[3.0, 4, 5, 8, 9, 9]])
         sample.set_metainfo(dict(scan_id='a', geometry=PATCH, annotated=branch == 'sup'))
         volume = make_batch(1, SHAPE, seed=number)['inputs'][0]
         items.append(dict(inputs=volume, data_samples=sample, branch=branch))
+    return items
+
+
+def test_a_training_with_a_teacher_that_is_resumed(tmp_path, small_detector, items, index):
     cfg = dict(type='FocalMixDetector', detector=small_detector(), views=dict(num=2),
                teacher=dict(momentum=0.1), confidence=0.001, center=0.01)
     whole = train(tmp_path, 'whole', items, cfg, index, 4)
@@ -230,3 +238,17 @@ def test_a_training_with_a_teacher_that_is_resumed(
     for name in ('guess_mass', 'guess_above_half', 'guess_recall', 'unsup_loss_cls'):
         values = logged[f'train/{name}'].data[0]
         assert len(values) == 4 and np.isfinite(values).all()
+
+
+def test_a_training_that_starts_from_another_restarts_the_teacher(
+    tmp_path, small_detector, items, index
+):
+    cfg = dict(type='FocalMixDetector', detector=small_detector(), teacher=dict(momentum=0.0))
+    first = train(tmp_path, 'first', items, cfg, index, 2)
+    trained = dict(first.model.detector.state_dict())
+    second = train(tmp_path, 'second', items, cfg, index, 2,
+                   load_from=str(tmp_path / 'first' / 'iter_2.pth'))
+    assert second.model.step == 2
+    torch.testing.assert_close(dict(second.model.teacher.state_dict()), trained)
+    assert not torch.equal(second.model.detector.bbox_head.classify.weight,
+                           trained['bbox_head.classify.weight'])

@@ -90,7 +90,7 @@ class SemiSupervisedHook(Hook):
         self._counts: deque[Counts] = deque(maxlen=10 * window)  # of patches
 
     def before_train(self, runner: Runner) -> None:
-        """Remember the full weight, read the annotations.
+        """Remember the full weight, read the annotations, count steps from 0 unless resumed.
 
         Raises:
             TypeError: If the model is not a ``FocalMixDetector`` or alike.
@@ -101,6 +101,8 @@ class SemiSupervisedHook(Hook):
                 f'SemiSupervisedHook needs a FocalMixDetector, found {type(model).__name__}: '
                 'remove the hook from custom_hooks or wrap the detector'
             )
+        if runner.iter == 0:  # weights of `load_from` are those of another training
+            model.restart()
         self._full_weight = model.unsup_weight
         self._known = KnownLesions(self.ann_file) if self.ann_file else None
 

@@ -53,7 +53,8 @@ class FocalMixDetector(BaseDetector):
             losses.
         teacher: ``dict(momentum=m)`` guesses with a moving average of the detector, parameters
             and buffers: teacher = (1 - m) * teacher + m * detector after each step, done by
-            ``SemiSupervisedHook``. Default: the detector itself guesses, as in the paper.
+            ``SemiSupervisedHook``. It starts where the detector is, with momentum 0 it stays
+            there. Default: the detector itself guesses, as in the paper.
         seed: Views and MixUp are drawn from (seed, number of the step, rank). The number is
             kept in checkpoints, so a resumed training draws the same.
         data_preprocessor: Default: the detector's, for each branch.
@@ -187,6 +188,10 @@ class FocalMixDetector(BaseDetector):
         number = targets.num_positives()
         loss = self.unsup_loss(logits, targets.cls, targets.cls_weight, avg_factor=number)
         return dict(loss_cls=loss)
+
+    def restart(self) -> None:
+        """Count steps from 0: the next one sets the teacher, if any, to the detector."""
+        self.step.zero_()
 
     @torch.no_grad()
     def update_teacher(self, momentum: float | None = None) -> None:
