@@ -1,0 +1,32 @@
+# FocalMix on phantoms with the surest guesses of the detector that it starts from, hard, on patches
+# around what that found: 5 labeled and 100 unlabeled scans. For a second round repeat marks and
+# training with the checkpoint of the first.
+#
+# Start: python tools/train.py configs/focalmix/retina3d_fpn_phantom_5l-0u.py
+# Marks: python tools/test.py configs/focalmix/retina3d_fpn_phantom_5l-0u.py \
+#            work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth \
+#            --out work_dirs/retina3d_fpn_phantom_5l-0u/candidates.csv --cfg-options \
+#            test_dataloader.dataset.split=splits/unlabeled_100.txt \
+#            test_dataloader.dataset.subsets=None
+# Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py \
+#            --cfg-options load_from=work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth
+# Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
+# Scores: docs/benchmark/README.md.
+_base_ = './retina3d_fpn_phantom_10l-100u_candidates.py'
+model = dict(
+    teacher=dict(momentum=0.0),  # it stays as it begins
+    statistics='running',
+    temperature=0.0,
+    unsure=(0.1, 0.7),
+)
+candidates = dict(
+    _base_.candidates_pipeline[1],
+    marks='work_dirs/retina3d_fpn_phantom_5l-0u/candidates.csv',
+    score_thr=0.5,
+)
+train_dataloader = dict(dataset=dict(datasets=dict(
+    labeled=dict(split='splits/labeled_5.txt'),
+    unlabeled=dict(
+        pipeline=[*_base_.candidates_pipeline[:1], candidates, *_base_.candidates_pipeline[2:]]
+    ),
+)))
