@@ -1,0 +1,32 @@
+# FocalMix on LUNA16 with the surest guesses of the detector that it starts from, hard, on patches
+# around what that found: 25 labeled and 400 unlabeled scans. It helped most on phantoms, see
+# retina3d_fpn_phantom_5l-100u_sure.py, and is not from the paper. For a second round repeat marks
+# and training with the checkpoint of the first.
+#
+# Start: python tools/train.py configs/focalmix/retina3d_fpn_luna16_25l-0u.py --amp
+# Marks: python tools/test.py configs/focalmix/retina3d_fpn_luna16_25l-0u.py \
+#            work_dirs/retina3d_fpn_luna16_25l-0u/iter_40000.pth \
+#            --out work_dirs/retina3d_fpn_luna16_25l-0u/candidates.csv --cfg-options \
+#            test_dataloader.dataset.split=splits/unlabeled_400.txt \
+#            test_dataloader.dataset.subsets=None
+# Train: python tools/train.py configs/focalmix/retina3d_fpn_luna16_25l-400u_sure.py --amp \
+#            --cfg-options load_from=work_dirs/retina3d_fpn_luna16_25l-0u/iter_40000.pth
+# Data, test, time and memory: as retina3d_fpn_luna16.py says. Not trained yet.
+_base_ = './retina3d_fpn_luna16_25l-400u.py'
+model = dict(
+    teacher=dict(momentum=0.0),  # it stays as it begins
+    statistics='running',
+    temperature=0.0,
+    unsure=(0.1, 0.7),
+)
+candidates_pipeline = [
+    _base_.unlabeled_pipeline[0],
+    dict(
+        type='LoadCandidates',
+        marks='work_dirs/retina3d_fpn_luna16_25l-0u/candidates.csv',
+        score_thr=0.5,
+    ),
+    dict(_base_.unlabeled_pipeline[1], lesion_prob=0.7),
+    *_base_.unlabeled_pipeline[2:],
+]
+train_dataloader = dict(dataset=dict(datasets=dict(unlabeled=dict(pipeline=candidates_pipeline))))
