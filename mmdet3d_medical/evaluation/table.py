@@ -10,6 +10,7 @@ from rich.table import Table
 from .functional.difference import Difference
 from .functional.errors import SizeScore
 from .functional.froc import FROCResult
+from .functional.operating_points import OperatingPoint
 
 
 def froc_table(results: Mapping[str, FROCResult]) -> str:
@@ -72,6 +73,24 @@ def size_table(scores: Mapping[str, Mapping[str, SizeScore]], fp_rates: Sequence
             label = f'{name} {group}' if len(scores) > 1 else group
             values = (f'{value:.3f}' for value in (*score.sensitivity, score.cpm))
             table.add_row(label, *values, str(score.tp), str(score.nodules))
+        table.add_section()
+    return _text(table)
+
+
+def operating_table(points: Mapping[str, Sequence[OperatingPoint]]) -> str:
+    """A table with one row for each score of each result.
+
+    Args:
+        points: By name of the result.
+    """
+    columns = ['score from', 'tp', 'fp', 'sensitivity', 'precision', 'FP/scan']
+    table = Table(*columns)
+    for name, rows in points.items():
+        for point in rows:
+            label = f'{name} {point.score:g}' if len(points) > 1 else f'{point.score:g}'
+            precision = '-' if point.precision is None else f'{point.precision:.3f}'
+            table.add_row(label, str(point.tp), str(point.fp), f'{point.sensitivity:.3f}',
+                          precision, f'{point.fp_per_scan:.3f}')
         table.add_section()
     return _text(table)
 

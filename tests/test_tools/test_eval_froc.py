@@ -85,6 +85,20 @@ def test_mistakes_are_written(evaluate):
         'marks', 'false positive', '00783', '50', '0', '0', '5', '0.8', '0.25']
 
 
+def test_what_marks_of_a_score_are_worth(evaluate, capsys):
+    args = ('--annotations', 'annotations.csv', '--excluded', 'excluded.csv', '--seriesuids',
+            'scans.csv', '--json', 's.json', '--thresholds', 0.95, 0.9, 0.8)
+    assert evaluate('marks.csv', *args) == 0
+    printed = capsys.readouterr().out
+    assert 'precision' in printed and '0.250' in printed
+    points = json.loads(Path('s.json').read_text())['by_score']
+    # b's mark of .95 lies in an excluded finding, .9 hits one of two nodules, .8 is false.
+    assert [tuple(point.values()) for point in points] == [
+        (0.95, 0, 0, 0.0, None, 0.0), (0.9, 1, 0, 0.5, 1.0, 0.0), (0.8, 1, 1, 0.5, 0.5, 0.25)]
+    evaluate('marks.csv', 'marks.csv', *args, '--names', 'a', 'b')
+    assert 'b 0.95' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('separator', ['\t', ';'])
 def test_other_separators_score_alike(evaluate, separator):
     Path('other.csv').write_text(MARKS.replace(',', separator))

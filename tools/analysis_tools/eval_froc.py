@@ -1,7 +1,8 @@
 """Score marks by the rules of LUNA16: sensitivity at seven false positive rates, CPM, intervals.
 
 Marks of several detectors are scored side by side, with the difference of each from the first.
-Recall by nodule size follows; missed nodules and the worst false positives go to a file.
+Recall by nodule size follows, and what the marks of a score and above are worth; missed nodules and
+the worst false positives go to a file.
 
 Example:
     python tools/analysis_tools/eval_froc.py marks.csv --annotations annotations.csv \\
@@ -21,9 +22,11 @@ from mmdet3d_medical.apis import UsageError, at_least, picture, run_tool
 from mmdet3d_medical.evaluation.functional import (
     FROCResult,
     Mistake,
+    OperatingPoint,
     SizeScore,
     cpm_difference,
     froc,
+    operating_points,
     recall_by_size,
     worst_mistakes,
 )
@@ -34,7 +37,12 @@ from mmdet3d_medical.evaluation.marks import (
     read_scan_ids,
     respelt_id,
 )
-from mmdet3d_medical.evaluation.table import comparison_table, froc_table, size_table
+from mmdet3d_medical.evaluation.table import (
+    comparison_table,
+    froc_table,
+    operating_table,
+    size_table,
+)
 from mmdet3d_medical.visualization.froc import plot_froc
 
 
@@ -61,6 +69,9 @@ def parse_args() -> argparse.Namespace:
                         help='score this class only; needed where files name several')
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='what to call the files (default: by their names, or folders)')
+    parser.add_argument('--thresholds', nargs='+', type=float, default=[], metavar='SCORE',
+                        help='tell what the marks of these scores and above find, and how many of '
+                        'them are right')
     parser.add_argument('--json', metavar='OUT.json', help='write the scores to this file')
     parser.add_argument('--errors', metavar='OUT.csv', help='write the nodules that are missed '
                         'and the 100 worst false positives to this file')
@@ -87,6 +98,7 @@ class Score:
 
     froc: FROCResult
     sizes: dict[str, SizeScore]
+    points: list[OperatingPoint]
     mistakes: list[Mistake]
 
     def to_dict(self) -> dict:
@@ -94,7 +106,8 @@ class Score:
         sizes = {name: dict(cpm=size.cpm, tp=size.tp, nodules=size.nodules,
                             sensitivity=dict(zip(rates, size.sensitivity.tolist(), strict=True)))
                  for name, size in self.sizes.items()}
-        return dict(**self.froc.to_dict(), by_size=sizes)
+        points = [dataclasses.asdict(point) for point in self.points]
+        return dict(**self.froc.to_dict(), by_size=sizes, by_score=points)
 
 
 def evaluate(args: argparse.Namespace) -> list[Score]:
@@ -118,6 +131,7 @@ def evaluate(args: argparse.Namespace) -> list[Score]:
         result = froc(scans, table, nodules, excluded, max_marks=args.max_marks,
                       bootstraps=args.bootstrap, seed=args.seed)
         scores.append(Score(result, recall_by_size(result, nodules),
+                            operating_points(result, args.thresholds),
                             list(worst_mistakes(result, table, nodules))))
     return scores
 
@@ -210,6 +224,8 @@ def main() -> None:
     rates = results[names[0]].fp_rates
     print(table, size_table({name: score.sizes for name, score in scores.items()}, rates), sep='',
           end='')
+    if args.thresholds:
+        print(operating_table({name: score.points for name, score in scores.items()}), end='')
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(content, indent=2) + '\n')

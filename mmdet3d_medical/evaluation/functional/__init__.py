@@ -4,17 +4,20 @@ from .average_precision import average_precision
 from .difference import Difference, cpm_difference, mean_cpm_difference
 from .errors import Mistake, SizeScore, recall_by_size, worst_mistakes
 from .froc import FP_RATES, FROCResult, froc
+from .operating_points import OperatingPoint, operating_points
 
 __all__ = [
     'FP_RATES',
     'Difference',
     'FROCResult',
     'Mistake',
+    'OperatingPoint',
     'SizeScore',
     'average_precision',
     'cpm_difference',
     'froc',
     'mean_cpm_difference',
+    'operating_points',
     'recall_by_size',
     'worst_mistakes',
 ]
