@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .table import Row, Table
 
 Scores = Mapping[str, RowScore]  # by the names of a table's rows, in order
 ABSENT = '-'
+LABEL_WIDTH = 40  # characters in a line of a plot's labels
 
 
 def markdown(table: Table, scores: Scores) -> str:
@@ -120,7 +122,7 @@ def plot(table: Table, scores: Scores, path: Path) -> None:
         path: Picture to write.
     """
     rows = [(table.rows[name], score) for name, score in scores.items() if score.scored]
-    size = (6, 4) if table.x_label else (7, 1 + 0.35 * len(rows))
+    size = (6, 4) if table.x_label else (7, 1 + 0.45 * len(rows))
     figure = Figure(figsize=size, layout='constrained')
     axes = figure.subplots()
     dots = [[result.cpm for result in score.scored.values()] for _, score in rows]
@@ -134,7 +136,7 @@ def plot(table: Table, scores: Scores, path: Path) -> None:
         places = range(len(rows), 0, -1)
         axes.plot(means, places, '|', markersize=16, markeredgewidth=2)
         axes.plot(*_pairs(places, dots)[::-1], 'o', alpha=0.6)
-        axes.set_yticks(places, [row.label for row, _ in rows])
+        axes.set_yticks(places, [textwrap.fill(row.label, LABEL_WIDTH) for row, _ in rows])
         axes.set(xlabel='CPM (dots: seeds, bars: means)', ylim=(0.4, len(rows) + 0.6))
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
