@@ -20,6 +20,7 @@ from mmengine.config import DictAction
 
 from mmdet3d_medical.apis import UsageError, at_least, run_tool
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
+from mmdet3d_medical.apis.setup import Setup
 
 TOOLS = Path(__file__).resolve().parent
 
@@ -64,11 +65,10 @@ def score(validation: CrossValidation, bootstraps: int) -> None:
 def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))  # so that processes are ended
+    setup = Setup(TOOLS, args.config, args.cfg_options or {}, shrink=args.shrink, amp=args.amp,
+                  seed=args.seed, processes=args.processes)
     validation = CrossValidation(
-        tools=TOOLS, path=args.config,
-        work=args.work_dir or Path('work_dirs') / f'{Path(args.config).stem}_cv',
-        options=args.cfg_options or {}, shrink=args.shrink, amp=args.amp, seed=args.seed,
-        processes=args.processes)
+        setup, args.work_dir or Path('work_dirs') / f'{Path(args.config).stem}_cv')
     folds = args.folds or validation.subsets
     unknown = sorted(set(folds) - set(validation.subsets))
     if unknown:

@@ -1,16 +1,10 @@
 # FocalMix on LUNA16 with the surest guesses of the detector that it starts from, hard, on patches
 # around what that found: 25 labeled and 400 unlabeled scans. It helped most on phantoms, see
-# retina3d_fpn_phantom_5l-100u_sure.py, and is not from the paper. For a second round repeat marks
-# and training with the checkpoint of the first.
+# retina3d_fpn_phantom_5l-100u_sure.py, and is not from the paper.
 #
 # Start: python tools/train.py configs/focalmix/retina3d_fpn_luna16_25l-0u.py --amp
-# Marks: python tools/test.py configs/focalmix/retina3d_fpn_luna16_25l-0u.py \
-#            work_dirs/retina3d_fpn_luna16_25l-0u/iter_40000.pth \
-#            --out work_dirs/retina3d_fpn_luna16_25l-0u/candidates.csv --cfg-options \
-#            test_dataloader.dataset.split=splits/unlabeled_400.txt \
-#            test_dataloader.dataset.subsets=None
-# Train: python tools/train.py configs/focalmix/retina3d_fpn_luna16_25l-400u_sure.py --amp \
-#            --cfg-options load_from=work_dirs/retina3d_fpn_luna16_25l-0u/iter_40000.pth
+# Train: python tools/self_train.py configs/focalmix/retina3d_fpn_luna16_25l-400u_sure.py \
+#            work_dirs/retina3d_fpn_luna16_25l-0u/iter_40000.pth --rounds 2 --amp
 # Data, test, time and memory: as retina3d_fpn_luna16.py says. Not trained yet.
 _base_ = './retina3d_fpn_luna16_25l-400u.py'
 model = dict(

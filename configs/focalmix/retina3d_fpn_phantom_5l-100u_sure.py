@@ -1,15 +1,9 @@
 # FocalMix on phantoms with the surest guesses of the detector that it starts from, hard, on patches
-# around what that found: 5 labeled and 100 unlabeled scans. For a second round repeat marks and
-# training with the checkpoint of the first.
+# around what that found: 5 labeled and 100 unlabeled scans.
 #
 # Start: python tools/train.py configs/focalmix/retina3d_fpn_phantom_5l-0u.py
-# Marks: python tools/test.py configs/focalmix/retina3d_fpn_phantom_5l-0u.py \
-#            work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth \
-#            --out work_dirs/retina3d_fpn_phantom_5l-0u/candidates.csv --cfg-options \
-#            test_dataloader.dataset.split=splits/unlabeled_100.txt \
-#            test_dataloader.dataset.subsets=None
-# Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py \
-#            --cfg-options load_from=work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth
+# Train: python tools/self_train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py \
+#            work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth --rounds 2
 # Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
 # CPM 0.466 after the first round, 0.499 after the second; supervised for as many steps 0.438 and
 # 0.447 (docs/benchmark/README.md, Length).

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 import os
 import queue
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
-from mmengine.config import Config
 
 from mmdet3d_medical.datasets.index import read_index
-from mmdet3d_medical.utils.files import write_json, write_text
+from mmdet3d_medical.utils.files import in_progress, write_text
 from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder, tail
 
 from .checkpoint import trained_checkpoint
-from .config import load_config
 from .errors import UsageError
-from .options import datasets_in, spell_options
+from .options import datasets_in
+from .setup import Setup
 
 FINDING_COLUMNS = ('seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm', 'class')
 FULL_LIST = 'train.txt'  # of all scans for training: replaced by the subsets that are not tested
@@ -38,28 +33,12 @@ class CrossValidation:
     """A config, trained and tested once for each subset of its test data's index.
 
     Attributes:
-        tools: Folder of ``train.py`` and ``test.py``.
-        path: The config.
+        setup: The config, and how it is trained and tested.
         work: Folder of all folds.
-        options: Values to change in the config, by dotted key.
-        shrink: Whether to make everything small.
-        amp: Whether to train in mixed precision.
-        seed: Of the training.
-        processes: In which a fold is trained and tested, one for each device.
     """
 
-    tools: Path
-    path: str
+    setup: Setup
     work: Path
-    options: dict[str, Any] = field(default_factory=dict)
-    shrink: bool = False
-    amp: bool = False
-    seed: int | None = None
-    processes: int = 1
-
-    @cached_property
-    def config(self) -> Config:
-        return load_config(self.path, options=dict(self.options), small=self.shrink)
 
     @cached_property
     def scans(self) -> list[dict]:
@@ -68,7 +47,7 @@ class CrossValidation:
         Raises:
             UsageError: If one has none, or there are fewer than two subsets.
         """
-        index = _index_of(self.config.test_dataloader.dataset)
+        index = _index_of(self.setup.config.test_dataloader.dataset)
         scans = [scan for scan in read_index(index)['scans'] if scan['annotated']]
         subsets = {scan.get('subset') for scan in scans}
         if None in subsets or len(subsets) < 2:
@@ -78,7 +57,7 @@ class CrossValidation:
 
     @cached_property
     def classes(self) -> list[str]:
-        return read_index(_index_of(self.config.test_dataloader.dataset))['classes']
+        return read_index(_index_of(self.setup.config.test_dataloader.dataset))['classes']
 
     @property
     def subsets(self) -> list[int]:
@@ -96,7 +75,7 @@ class CrossValidation:
 
     def checkpoint(self, fold: int) -> Path | None:
         """The last checkpoint of a fold that is trained to its end."""
-        return trained_checkpoint(self.folder(fold), self.config.train_cfg.max_iters)
+        return trained_checkpoint(self.folder(fold), self.setup.config.train_cfg.max_iters)
 
     def claim(self) -> None:
         """Note what the folder is for, or refuse one of another cross-validation.
@@ -104,54 +83,27 @@ class CrossValidation:
         Raises:
             UsageError: Naming the folder and what differs.
         """
-        note = self.work / 'cross_validation.json'
-        settings = json.dumps(self.config.to_dict(), sort_keys=True, default=str)
-        asked = dict(config=Path(self.path).name, options=spell_options(self.options),
-                     shrink=self.shrink, amp=self.amp, seed=self.seed, processes=self.processes,
-                     subsets=self.subsets,
-                     settings=hashlib.sha256(settings.encode()).hexdigest()[:16])
-        made = json.loads(note.read_text()) if note.is_file() else asked
-        differ = [f'{key} {made.get(key)!r}, now {value!r}' for key, value in asked.items()
-                  if made.get(key) != value]
-        if differ:
-            raise UsageError(f'{self.work} is of another cross-validation: {"; ".join(differ)}. '
-                             'Restore the settings, or give another --work-dir')
-        write_json(note, asked)
+        self.setup.claim(self.work / 'cross_validation.json', 'cross-validation',
+                         subsets=self.subsets)
 
     def train_command(self, fold: int) -> list[str]:
         """Train on the other subsets, or go on from the last checkpoint."""
-        own = _index_of(self.config.test_dataloader.dataset)
-        options = {**self.options, 'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
-        for key, dataset in datasets_in(self.config.train_dataloader.dataset,
+        own = _index_of(self.setup.config.test_dataloader.dataset)
+        options = {}
+        for key, dataset in datasets_in(self.setup.config.train_dataloader.dataset,
                                         'train_dataloader.dataset'):
             if _index_of(dataset) == own:
                 options[f'{key}.subsets'] = [other for other in self.subsets if other != fold]
                 if Path(dataset.get('split') or '').name == FULL_LIST:
                     options[f'{key}.split'] = None
-        return [
-            *self._program('train.py'), self.path, '--work-dir', str(self.folder(fold)),
-            '--resume', *['--amp'] * self.amp,
-            *([] if self.seed is None else ['--seed', str(self.seed)]), *self._ending(options),
-        ]
+        return self.setup.train_command(self.folder(fold), options)
 
     def test_command(self, fold: int) -> list[str]:
         """Find marks in the subset that was left out."""
         dataset = 'test_dataloader.dataset'
-        options = {**self.options, f'{dataset}.split': None, f'{dataset}.subsets': [fold]}
-        return [
-            *self._program('test.py'), self.path, str(self.checkpoint(fold)),
-            '--work-dir', str(self.folder(fold)), '--out', str(_unfinished(self.marks(fold))),
-            *self._ending(options),
-        ]
-
-    def _program(self, name: str) -> list[str]:
-        several = ['-m', 'torch.distributed.run', '--standalone',
-                   f'--nproc-per-node={self.processes}'] if self.processes > 1 else []
-        return [sys.executable, *several, str(self.tools / name)]
-
-    def _ending(self, options: dict[str, Any]) -> list[str]:
-        launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []
-        return [*['--shrink'] * self.shrink, *launcher, '--cfg-options', *spell_options(options)]
+        options = {f'{dataset}.split': None, f'{dataset}.subsets': [fold]}
+        return self.setup.test_command(self.checkpoint(fold), self.folder(fold),
+                                       in_progress(self.marks(fold)), options)
 
     def pool(self) -> list[str]:
         """Put the marks of all folds into one file, and beside it what they are scored against.
@@ -191,7 +143,7 @@ def run_folds(validation: CrossValidation, folds: Iterable[int], workers: int) -
         dict[int, str]: What went wrong, by fold.
     """
     slots, processes, errors = queue.Queue(), [], {}
-    for slot in device_slots(workers, validation.processes):
+    for slot in device_slots(workers, validation.setup.processes):
         slots.put(slot)
 
     def run(fold: int) -> None:
@@ -247,7 +199,7 @@ def _run_fold(validation: CrossValidation, fold: int, finish) -> None:
             raise RuntimeError(f'the training left no last checkpoint in {folder}')
     _say(fold, f'is tested, see {folder / "test.log"}')
     finish(validation.test_command(fold), folder / 'test.log')
-    _unfinished(marks).replace(marks)
+    in_progress(marks).replace(marks)
 
 
 def _finish(command: Sequence[str], log: Path, lock, env, processes: list) -> None:
@@ -270,10 +222,6 @@ def _say(fold: int, text: str) -> None:
 
 def _index_of(dataset: dict) -> Path:
     return Path(dataset.get('data_root', '')) / dataset.get('ann_file', 'index.json')
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f'unfinished_{path.name}')
 
 
 def _as_csv(rows: Iterable[Sequence]) -> str:

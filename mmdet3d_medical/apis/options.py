@@ -16,6 +16,12 @@ def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
             yield from datasets_in(part, f'{key}.{name}')
 
 
+def candidate_steps(dataset: Mapping[str, Any]) -> list[int]:
+    """Positions of ``LoadCandidates`` in the pipeline of a data set."""
+    return [number for number, step in enumerate(dataset.get('pipeline', ()))
+            if step['type'] == 'LoadCandidates']
+
+
 def spell_options(options: Mapping[str, Any]) -> list[str]:
     """Options as ``--cfg-options`` takes them."""
     return [f'{key}={_spell(value)}' for key, value in options.items()]

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmdet3d_medical.apis.options import datasets_in, spell_options
+from mmdet3d_medical.apis.options import candidate_steps, datasets_in, spell_options
 
-from .runs import Bench, candidate_steps
+from .runs import Bench
 from .table import Run
 
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.apis.checkpoint import trained_checkpoint
-from mmdet3d_medical.apis.options import datasets_in
+from mmdet3d_medical.apis.options import candidate_steps, datasets_in
 from mmdet3d_medical.evaluation.marks import read_marks, write_marks
 from mmdet3d_medical.utils.files import write_json
 
@@ -193,12 +193,6 @@ class Bench:
             return f'failed: {result["failure"]}'
         minutes = result['seconds'] / 60
         return f'CPM {result["cpm"]:.3f}, {result["steps"]} steps in {minutes:.1f} min'
-
-
-def candidate_steps(dataset: Mapping[str, Any]) -> list[int]:
-    """Positions of ``LoadCandidates`` in the pipeline of a data set."""
-    return [number for number, step in enumerate(dataset.get('pipeline', ()))
-            if step['type'] == 'LoadCandidates']
 
 
 def training_seconds(checkpoint: Path) -> float:

@@ -20,3 +20,8 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Write JSON with sorted keys, whole or not at all; its folder is made."""
     write_text(path, json.dumps(content, indent=1, sort_keys=True) + '\n')
+
+
+def in_progress(path: Path) -> Path:
+    """What a file is called while another program writes it, to be renamed when it is whole."""
+    return path.with_name(f'unfinished_{path.name}')

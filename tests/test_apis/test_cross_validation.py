@@ -5,12 +5,14 @@ import json
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmdet3d_medical.apis import UsageError, cross_validation
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
+from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.datasets import write_index
 from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.marks import read_findings, read_marks, read_scan_ids
@@ -66,7 +68,7 @@ def validation(tmp_path, monkeypatch):
 
     monkeypatch.setattr(CrossValidation, 'train_command', script(TRAIN))
     monkeypatch.setattr(CrossValidation, 'test_command', script(TEST))
-    made = CrossValidation(Path('tools'), write_config(tmp_path), tmp_path / 'work')
+    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path)), tmp_path / 'work')
     return made, extra
 
 
@@ -116,12 +118,12 @@ def test_another_cross_validation_is_refused(validation, tmp_path):
     validation, _ = validation
     validation.claim()
     validation.claim()
-    other = CrossValidation(validation.tools, validation.path, validation.work, seed=1,
-                            options={'optim_wrapper.optimizer.lr': 0.5})
+    other = CrossValidation(replace(validation.setup, seed=1, options={
+        'optim_wrapper.optimizer.lr': 0.5}), validation.work)
     with pytest.raises(UsageError, match='of another cross-validation: .*seed None, now 1'):
         other.claim()
     write_data(tmp_path, subsets=(0, 1))
-    smaller = CrossValidation(validation.tools, validation.path, validation.work)
+    smaller = CrossValidation(replace(validation.setup), validation.work)
     with pytest.raises(UsageError, match=r'subsets \[0, 1, 3\], now \[0, 1\]'):
         smaller.claim()
 
@@ -133,8 +135,8 @@ def options_of(command) -> dict:
 
 def test_a_fold_is_trained_on_the_others_and_tested_on_its_own(tmp_path):
     write_data(tmp_path)
-    made = CrossValidation(Path('tools'), write_config(tmp_path), tmp_path / 'work', amp=True,
-                           options={'a.b': [1, 2]}, seed=5)
+    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path), {'a.b': [1, 2]}, amp=True,
+                                 seed=5), tmp_path / 'work')
     command = made.train_command(1)
     assert command[:2] == [sys.executable, 'tools/train.py']
     assert {'--amp', '--resume', '5'} <= set(command) and '--launcher' not in command
@@ -142,7 +144,7 @@ def test_a_fold_is_trained_on_the_others_and_tested_on_its_own(tmp_path):
     assert options['train_dataloader.dataset.subsets'] == '[0,3]'
     assert options['a.b'] == '[1,2]' and options['val_cfg'] == 'None'
     assert options_of(made.test_command(1))['test_dataloader.dataset.subsets'] == '[1]'
-    several = CrossValidation(Path('tools'), made.path, made.work, processes=2).train_command(1)
+    several = CrossValidation(replace(made.setup, processes=2), made.work).train_command(1)
     assert several[1:5] == ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
     assert several[several.index('--launcher') + 1] == 'pytorch'
 
@@ -156,7 +158,8 @@ sources = [dict(type='LUNA16Dataset', data_root={str(tmp_path)!r}, split='splits
 train_dataloader = dict(dataset=dict(_delete_=True, type='MultiSourceDataset', datasets=sources))
 """
     path = write_config(tmp_path, more=more)
-    options = options_of(CrossValidation(Path('tools'), path, tmp_path / 'w').train_command(0))
+    made = CrossValidation(Setup(Path('tools'), path), tmp_path / 'w')
+    options = options_of(made.train_command(0))
     key = 'train_dataloader.dataset.datasets'
     assert {name: value for name, value in options.items() if name.startswith(key)} == {
         f'{key}.0.subsets': '[1,3]', f'{key}.1.subsets': '[1,3]', f'{key}.1.split': 'None'}
@@ -166,7 +169,7 @@ train_dataloader = dict(dataset=dict(_delete_=True, type='MultiSourceDataset', d
 def test_data_without_subsets(tmp_path, subsets):
     write_data(tmp_path, subsets=subsets)
     with pytest.raises(UsageError, match='expected at least two subsets'):
-        _ = CrossValidation(Path('tools'), write_config(tmp_path), tmp_path / 'work').subsets
+        _ = CrossValidation(Setup(Path('tools'), write_config(tmp_path)), tmp_path / 'work').subsets
 
 
 def test_devices_are_dealt_out(monkeypatch):

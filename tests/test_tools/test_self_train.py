@@ -1,0 +1,67 @@
+import pytest
+
+TOOL = 'self_train'
+
+
+@pytest.fixture
+def sure(tmp_path, data_root):
+    """A config with sure guesses around marks: one labeled scan and two unlabeled ones."""
+    path = tmp_path / 'sure.py'
+    source = f'data_root={str(data_root)!r}, split=None'
+    path.write_text(f"""
+_base_ = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom_5l-100u_sure.py'
+model = dict(unsure=(0, 0), center=0.001, detector=dict(test_cfg=dict(score_thr=0)))
+candidates = dict(type='LoadCandidates', marks='none.csv')
+train_dataloader = dict(dataset=dict(datasets=dict(
+    labeled=dict({source}, subsets=[0]),
+    unlabeled=dict({source}, subsets=[3, 9], pipeline=[
+        _base_.candidates_pipeline[0], candidates, *_base_.candidates_pipeline[2:]]),
+)))
+train_cfg = dict(max_iters=1)
+default_hooks = dict(checkpoint=dict(interval=1))
+""")
+    return path
+
+
+@pytest.fixture
+def start(config, run_tool, tmp_path):
+    work = tmp_path / 'start'
+    assert run_tool('train', config, '--shrink', '--work-dir', work, '--cfg-options',
+                    'train_cfg.max_iters=1', 'val_cfg=None', 'val_dataloader=None',
+                    'val_evaluator=None', 'default_hooks.checkpoint.interval=1') == 0
+    return work / 'iter_1.pth'
+
+
+def test_rounds_start_from_the_one_before(sure, start, run_tool, tmp_path, capfd):
+    args = (sure, start, '--shrink', '--work-dir', tmp_path / 'work')
+    assert run_tool(TOOL, *args, '--rounds', 1) == 0
+    first, second = tmp_path / 'work' / 'round1', tmp_path / 'work' / 'round2'
+    assert not second.exists()
+    assert run_tool(TOOL, *args, '--rounds', 2) == 0  # goes on
+    printed = capfd.readouterr().out
+    assert [printed.count(f'round {number}: trains') for number in (1, 2)] == [1, 1]
+    assert f'test.py {sure} {second / "iter_1.pth"}' in printed
+    for folder, detector in ((first, start), (second, first / 'iter_1.pth')):
+        lines = (folder / 'candidates.csv').read_text().splitlines()[1:]
+        assert {line.split(',')[0] for line in lines} == {'scan3', 'scan9'}
+        assert str(detector) in (folder / 'test.log').read_text().splitlines()[0]
+        command = (folder / 'train.log').read_text().splitlines()[0]
+        assert f'load_from={detector}' in command
+        assert f'datasets.unlabeled.pipeline.1.marks={folder / "candidates.csv"}' in command
+    before = (second / 'iter_1.pth').stat().st_mtime_ns
+    assert run_tool(TOOL, *args) == 0  # nothing is left to do
+    assert (second / 'iter_1.pth').stat().st_mtime_ns == before
+
+
+def test_what_cannot_be_trained_in_rounds(config, sure, start, run_tool, tmp_path, capfd):
+    args = ('--shrink', '--work-dir', tmp_path / 'work')
+    assert run_tool(TOOL, config, start, *args) == 2
+    assert 'found it in 0' in capfd.readouterr().err
+    assert run_tool(TOOL, sure, tmp_path / 'none.pth', *args) == 2
+    assert 'There is no checkpoint' in capfd.readouterr().err
+    (tmp_path / 'damaged.pth').write_text('no weights')
+    assert run_tool(TOOL, sure, tmp_path / 'damaged.pth', *args) == 2
+    error = capfd.readouterr().err
+    assert 'damaged.pth' in error and 'same command again' in error
+    assert run_tool(TOOL, sure, start, *args) == 2
+    assert 'is of another self-training' in capfd.readouterr().err
