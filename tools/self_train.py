@@ -10,6 +10,7 @@ Example:
 """
 
 import argparse
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -58,7 +59,8 @@ def main() -> None:
         last = SelfTraining(setup, args.checkpoint, work).run(args.rounds)
     except BusyError:
         raise UsageError(f'another process works in {work}') from None
-    print(f'Test it: python tools/test.py {args.config} {last} --out marks.csv')
+    command = setup.test_command(last, work, Path('marks.csv'), {})
+    print(f'Test it: {shlex.join(command)}')
 
 
 if __name__ == '__main__':

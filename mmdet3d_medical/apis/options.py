@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from .errors import UsageError
+
+UNSPOKEN = ' ,()[]{}\'"'  # which mmengine's DictAction deletes, or takes for lists
 
 
 def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
@@ -18,16 +23,24 @@ def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
 
 def candidate_steps(dataset: Mapping[str, Any]) -> list[int]:
     """Positions of ``LoadCandidates`` in the pipeline of a data set."""
-    return [number for number, step in enumerate(dataset.get('pipeline', ()))
-            if step['type'] == 'LoadCandidates']
+    return [number for number, step in enumerate(dataset.get('pipeline') or ())
+            if step['type'].rpartition('.')[-1] == 'LoadCandidates']
 
 
 def spell_options(options: Mapping[str, Any]) -> list[str]:
-    """Options as ``--cfg-options`` takes them."""
+    """Options as ``--cfg-options`` takes them.
+
+    Raises:
+        UsageError: For text that it would read as something else.
+    """
     return [f'{key}={_spell(value)}' for key, value in options.items()]
 
 
 def _spell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f'[{",".join(map(_spell, value))}]'
-    return str(value)
+    text = str(value)
+    if isinstance(value, (str, Path)) and set(text) & set(UNSPOKEN):
+        raise UsageError(f'{text!r} cannot be handed on to train.py and test.py, as --cfg-options '
+                         'takes no blanks, commas, brackets or quotes: name it without them')
+    return text

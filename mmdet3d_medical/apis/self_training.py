@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from .checkpoint import trained_checkpoint
 from .errors import UsageError
 from .options import candidate_steps, datasets_in
 from .setup import Setup
+
+NOTE = 'self_training.json'
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class SelfTraining:
         part = 'test_dataloader.dataset'
         source = {f'{part}.{name}': dataset.get(name) for name in ('data_root', 'split', 'subsets')}
         source[f'{part}.ann_file'] = dataset.get('ann_file', 'index.json')
+        for name, value in (dataset.get('metainfo') or {}).items():
+            source[f'{part}.metainfo.{name}'] = value
         return self.setup.test_command(self.checkpoint(number - 1), self.folder(number),
                                        in_progress(self.marks(number)), source)
 
@@ -92,22 +97,33 @@ class SelfTraining:
         """
         _ = self.unlabeled
         with lock_folder(self.work) as lock:
-            self.setup.claim(self.work / 'self_training.json', 'self-training',
-                             start=str(self.start))
+            if not self.marks(1).is_file():  # nothing is done that another start could mix with
+                (self.work / NOTE).unlink(missing_ok=True)
+            self.setup.claim(self.work / NOTE, 'self-training', start=_identity(self.start))
             for number in range(1, rounds + 1):
                 self._run_round(number, lock)
         return self.checkpoint(rounds)
 
     def _run_round(self, number: int, lock) -> None:
         folder, marks = self.folder(number), self.marks(number)
+        mark, train = self.mark_command(number), self.train_command(number)
         folder.mkdir(exist_ok=True)
         if self.checkpoint(number) is None and not marks.is_file():
             print(f'round {number}: marks unlabeled scans, see {folder / "test.log"}', flush=True)
-            _finish(self.mark_command(number), folder / 'test.log', lock)
+            _finish(mark, folder / 'test.log', lock)
             in_progress(marks).replace(marks)
         if self.checkpoint(number) is None:
             print(f'round {number}: trains, see {folder / "train.log"}', flush=True)
-            _finish(self.train_command(number), folder / 'train.log', lock)
+            _finish(train, folder / 'train.log', lock)
+            if self.checkpoint(number) is None:
+                raise UsageError(f'the training left no last checkpoint in {folder}: does '
+                                 'default_hooks.checkpoint save the last iteration there?')
+
+
+def _identity(checkpoint: Path) -> str:
+    """Path and hash: a detector that is trained anew is another start."""
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]
+    return f'{checkpoint.resolve()} ({digest})'
 
 
 def _finish(command: list[str], log: Path, lock) -> None:
@@ -116,6 +132,7 @@ def _finish(command: list[str], log: Path, lock) -> None:
         status = process.wait()
     finally:
         process.terminate()
+        process.wait()  # as long as it lives it holds the lock
     if status:
         last = (tail(log).strip().splitlines() or [''])[-1]
         raise UsageError(f'exit status {status}, see {log}: {last}\nGive the same command again '

@@ -82,8 +82,8 @@ class Setup:
 
     def _ending(self, options: dict[str, Any]) -> list[str]:
         launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []
-        return [*['--shrink'] * self.shrink, *launcher,
-                '--cfg-options', *spell_options({**self.options, **options})]
+        spelt = spell_options({**self.options, **options})
+        return [*['--shrink'] * self.shrink, *launcher, *['--cfg-options'] * bool(spelt), *spelt]
 
     def claim(self, note: Path, what: str, **more: Any) -> None:
         """Note what a folder is for, or refuse one where something else was begun.

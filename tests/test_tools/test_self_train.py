@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 TOOL = 'self_train'
 
@@ -40,7 +41,7 @@ def test_rounds_start_from_the_one_before(sure, start, run_tool, tmp_path, capfd
     assert run_tool(TOOL, *args, '--rounds', 2) == 0  # goes on
     printed = capfd.readouterr().out
     assert [printed.count(f'round {number}: trains') for number in (1, 2)] == [1, 1]
-    assert f'test.py {sure} {second / "iter_1.pth"}' in printed
+    assert f'test.py {sure} {second / "iter_1.pth"}' in printed and '--shrink' in printed
     for folder, detector in ((first, start), (second, first / 'iter_1.pth')):
         lines = (folder / 'candidates.csv').read_text().splitlines()[1:]
         assert {line.split(',')[0] for line in lines} == {'scan3', 'scan9'}
@@ -63,5 +64,25 @@ def test_what_cannot_be_trained_in_rounds(config, sure, start, run_tool, tmp_pat
     assert run_tool(TOOL, sure, tmp_path / 'damaged.pth', *args) == 2
     error = capfd.readouterr().err
     assert 'damaged.pth' in error and 'same command again' in error
+    blank = tmp_path / 'a b'
+    assert run_tool(TOOL, sure, start, '--shrink', '--work-dir', blank) == 2
+    assert 'takes no blanks' in capfd.readouterr().err
+
+
+def test_another_start_is_refused_once_its_marks_are_used(sure, start, run_tool, tmp_path, capfd):
+    args = ('--shrink', '--work-dir', tmp_path / 'work', '--rounds', 1)
+    (tmp_path / 'damaged.pth').write_text('no weights')
+    assert run_tool(TOOL, sure, tmp_path / 'damaged.pth', *args) == 2
+    assert run_tool(TOOL, sure, start, *args) == 0  # nothing had been done
+    capfd.readouterr()
+    weights = torch.load(start, weights_only=False)
+    torch.save(weights | dict(meta={}), start)  # trained anew
     assert run_tool(TOOL, sure, start, *args) == 2
-    assert 'is of another self-training' in capfd.readouterr().err
+    assert 'is of another self-training: start' in capfd.readouterr().err
+
+
+def test_a_training_that_leaves_no_checkpoint(sure, start, run_tool, tmp_path, capfd):
+    assert run_tool(TOOL, sure, start, '--shrink', '--work-dir', tmp_path / 'work',
+                    '--cfg-options', 'default_hooks.checkpoint.interval=5',
+                    'default_hooks.checkpoint.save_last=False') == 2
+    assert 'left no last checkpoint' in capfd.readouterr().err
