@@ -1,5 +1,5 @@
 # FocalMix on LUNA16 with the surest guesses of the detector that it starts from, hard, on patches
-# around what that found: 25 labeled and 400 unlabeled scans. It helped most on phantoms, see
+# around what that found: 25 labeled and 400 unlabeled scans. It helped on phantoms, see
 # retina3d_fpn_phantom_5l-100u_sure.py, and is not from the paper.
 #
 # Start: python tools/train.py configs/focalmix/retina3d_fpn_luna16_25l-0u.py --amp

@@ -5,8 +5,8 @@
 # Train: python tools/self_train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py \
 #            work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth --rounds 2
 # Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
-# CPM 0.466 after the first round, 0.499 after the second; supervised for as many steps 0.438 and
-# 0.447 (docs/benchmark/README.md, Length).
+# CPM 0.466 after the first round, 0.499 after the second; supervised with both MixUps for as
+# many steps 0.456 and 0.462 (docs/benchmark/README.md, Length).
 _base_ = './retina3d_fpn_phantom_10l-100u_candidates.py'
 model = dict(
     teacher=dict(momentum=0.0),  # it stays as it begins
