@@ -6,13 +6,8 @@
 # Train: python tools/self_train.py configs/focalmix/retina3d_fpn_luna16_25l-400u_sure.py \
 #            work_dirs/retina3d_fpn_luna16_25l-0u/iter_40000.pth --rounds 2 --amp
 # Data, test, time and memory: as retina3d_fpn_luna16.py says. Not trained yet.
-_base_ = './retina3d_fpn_luna16_25l-400u.py'
-model = dict(
-    teacher=dict(momentum=0.0),  # it stays as it begins
-    statistics='running',
-    temperature=0.0,
-    unsure=(0.1, 0.7),
-)
+_base_ = ['./retina3d_fpn_luna16_25l-400u.py', '../_base_/baselines/surest_guesses.py']
+model = _base_.baseline
 candidates_pipeline = [
     _base_.unlabeled_pipeline[0],
     dict(

@@ -7,13 +7,8 @@
 # Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
 # CPM 0.466 after the first round, 0.499 after the second; supervised with both MixUps for as
 # many steps 0.456 and 0.462 (docs/benchmark/README.md, Length).
-_base_ = './retina3d_fpn_phantom_10l-100u_candidates.py'
-model = dict(
-    teacher=dict(momentum=0.0),  # it stays as it begins
-    statistics='running',
-    temperature=0.0,
-    unsure=(0.1, 0.7),
-)
+_base_ = ['./retina3d_fpn_phantom_10l-100u_candidates.py', '../_base_/baselines/surest_guesses.py']
+model = _base_.baseline
 candidates = dict(
     _base_.candidates_pipeline[1],
     marks='work_dirs/retina3d_fpn_phantom_5l-0u/candidates.csv',

@@ -123,7 +123,7 @@ def test_another_cross_validation_is_refused(validation, tmp_path):
     with pytest.raises(UsageError, match='of another cross-validation: .*seed None, now 1'):
         other.claim()
     write_data(tmp_path, subsets=(0, 1))
-    smaller = CrossValidation(replace(validation.setup), validation.work)
+    smaller = CrossValidation(validation.setup, validation.work)
     with pytest.raises(UsageError, match=r'subsets \[0, 1, 3\], now \[0, 1\]'):
         smaller.claim()
 
