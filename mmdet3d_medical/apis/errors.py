@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.registry import build_functions
 
+from .processes import leave
+
 PACKAGE = Path(__file__).parents[1]
 REGISTRY = Path(build_functions.__file__)
 FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError,
@@ -32,6 +34,7 @@ def run_tool(main: Callable[[], None]) -> None:
         if not _raised_on_purpose(error):
             raise
         _stop(error)
+    leave()
 
 
 def _stop(error: Exception) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,21 +108,23 @@ class Run:
         return Run(self.setting.start, self.seed) if self.setting.start else None
 
 
-def runs_of(table: Table, only: Iterable[str] = ()) -> list[Run]:
+def runs_of(table: Table, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
     """The runs that a table shows, one seed of all rows after the other.
 
     Args:
         table: The table.
         only: Names of rows; none means all.
+        seeds: Some of the table's; none means all.
 
     Raises:
-        ValueError: If the table has no such row.
+        ValueError: If the table has no such row or seed.
     """
-    unknown = sorted(set(only) - set(table.rows))
-    if unknown:
-        raise ValueError(f'{table.path} has no rows {unknown}, it has {list(table.rows)}')
+    for what, asked, there in (('rows', only, table.rows), ('seeds', seeds, table.seeds)):
+        unknown = sorted(set(asked) - set(there))
+        if unknown:
+            raise ValueError(f'{table.path} has no {what} {unknown}, it has {list(there)}')
     rows = [table.rows[name] for name in only] or table.rows.values()
-    return [Run(row.setting, seed) for seed in table.seeds for row in rows]
+    return [Run(row.setting, seed) for seed in seeds or table.seeds for row in rows]
 
 
 def read_table(path: str | Path) -> Table:

@@ -45,6 +45,9 @@ def test_all_rows_of_a_seed_come_before_the_next_seed(runs):
 def test_only_some_rows(write_table):
     table = read_table(write_table())
     assert names(runs_of(table, ['later'])) == ['table/later_seed0', 'table/later_seed1']
+    assert names(runs_of(table, ['later'], [1])) == ['table/later_seed1']
+    with pytest.raises(ValueError, match=r'no seeds \[7\], it has \[0, 1\]'):
+        runs_of(table, ['later'], [7])
     with pytest.raises(ValueError, match=r"no rows \['none'\], it has \['plain'"):
         runs_of(table, ['none'])
 

@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
+from mmdet3d_medical.apis.processes import leave
 from mmdet3d_medical.registry import MODELS
 
 SHAPE = (16, 16, 16)
@@ -45,7 +46,7 @@ def work(rank: int, port: int, cfg: dict, batches: list[dict], gradients: Path) 
     if rank == 0:
         torch.save([p.grad for p in model.module.parameters()], gradients)
     dist.barrier()
-    dist.destroy_process_group()
+    leave()
 
 
 def check_gradients(
@@ -61,7 +62,7 @@ def check_gradients(
     backward(model, model.data_preprocessor, joined)
     distributed = torch.load(folder / 'gradients.pth')
     for ours, parameter in zip(distributed, model.parameters(), strict=True):
-        torch.testing.assert_close(ours, parameter.grad, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(ours, parameter.grad, atol=1e-5, rtol=1e-3)
     return model
 
 

@@ -35,6 +35,8 @@ def parse_args() -> argparse.Namespace:
                         metavar='DIR', help='logs and checkpoints (default: work_dirs/benchmark)')
     parser.add_argument('--only', nargs='+', default=[], metavar='ROW',
                         help='run these rows and what they start from')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[], metavar='K',
+                        help='run these seeds of the table')
     parser.add_argument('--report-only', action='store_true',
                         help='run nothing, write the table from the results that are there')
     return parser.parse_args()
@@ -84,7 +86,7 @@ def main() -> None:
     )
     errors = {}
     if not args.report_only:
-        errors = run_missing(args, bench, runs_of(table, args.only))
+        errors = run_missing(args, bench, runs_of(table, args.only, args.seeds))
     report(table, data, bench.results)
     if errors:
         raise UsageError(f'{len(errors)} runs ended with an error: '
