@@ -117,7 +117,8 @@ def test_the_name_tells_the_scans(path):
     expected = [(f'data/{data}/', name) for name in lists[: 2 if int(unlabeled) else 1]]
     cfg = whole(path)
     assert scans_of(cfg) == expected
-    assert (cfg.model.type == 'FocalMixDetector') == (int(unlabeled) > 0)
+    if int(unlabeled):  # without, it may still be there for MixUp
+        assert cfg.model.type == 'FocalMixDetector'
 
 
 def settings(name: str) -> dict:

@@ -1,0 +1,10 @@
+# FocalMix on phantoms with the surest guesses, cross entropy and stronger MixUp of patches: 5 labeled
+# and 100 unlabeled scans.
+#
+# Start: as retina3d_fpn_phantom_5l-0u_ce.py says, and that itself.
+# Train: python tools/self_train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_ce_sure.py \
+#            work_dirs/retina3d_fpn_phantom_5l-0u_ce/iter_1500.pth --rounds 2
+# Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
+# Scores: docs/benchmark/README.md, Baseline.
+_base_ = ['./retina3d_fpn_phantom_5l-100u_sure.py', '../_base_/baselines/cross_entropy.py']
+model = dict(_base_.cross_entropy, unsure=(0.02, 0.9))
