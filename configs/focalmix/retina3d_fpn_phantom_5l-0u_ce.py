@@ -1,5 +1,5 @@
-# Supervised training on phantoms with cross entropy and stronger MixUp of patches: 5 labeled scans, no
-# unlabeled ones.
+# Supervised training on phantoms with cross entropy and stronger MixUp of patches: 5 labeled scans,
+# no unlabeled ones.
 #
 # Start: python tools/train.py configs/focalmix/retina3d_fpn_phantom_5l-0u.py
 # Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_5l-0u_ce.py \

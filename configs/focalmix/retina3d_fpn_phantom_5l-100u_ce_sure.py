@@ -1,5 +1,5 @@
-# FocalMix on phantoms with the surest guesses, cross entropy and stronger MixUp of patches: 5 labeled
-# and 100 unlabeled scans.
+# FocalMix on phantoms with the surest guesses, cross entropy and stronger MixUp of patches: 5
+# labeled and 100 unlabeled scans.
 #
 # Start: as retina3d_fpn_phantom_5l-0u_ce.py says, and that itself.
 # Train: python tools/self_train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_ce_sure.py \
