@@ -1,5 +1,6 @@
 # Cross entropy in the place of the focal loss, and as much MixUp of patches as MixMatch has: with
-# few labeled phantoms the better baseline, docs/benchmark/README.md. `model = _base_.cross_entropy`.
+# few labeled phantoms the better baseline, docs/benchmark/README.md.
+# `model = _base_.cross_entropy`.
 cross_entropy = dict(
     detector=dict(bbox_head=dict(loss_cls=dict(alpha=(1.0, 1.0), gamma=0.0))),
     image_mixup=dict(eta=0.75),
