@@ -3,7 +3,7 @@ import sys
 
 from mmdet3d_medical.apis.processes import leave
 
-GLOO = '''
+GLOO = """
 import atexit, sys
 import torch.distributed as dist
 from mmdet3d_medical.apis.processes import leave
@@ -17,7 +17,7 @@ atexit.register(print, 'handled')
 dist.init_process_group('gloo', init_method=f'file://{sys.argv[1]}', rank=0, world_size=1)
 leave()
 print('went on')
-'''
+"""
 
 
 def test_a_process_that_talks_over_gloo_ends_before_the_interpreter(tmp_path):
