@@ -23,7 +23,9 @@ def voxel_regions(boxes: np.ndarray, shape: Sequence[int]) -> list[Region | None
     """
     low, high = np.maximum(boxes[:, :3], 0), np.minimum(boxes[:, 3:], shape)
     start, stop = np.ceil(low - 0.5), np.ceil(high - 0.5)
-    start = np.where(start < stop, start, np.floor((low + high) / 2)).astype(int)
+    # A box that all but ends at the far edge of the volume has a middle that rounds to this edge.
+    middle = np.minimum(np.floor((low + high) / 2), np.subtract(shape, 1))
+    start = np.where(start < stop, start, middle).astype(int)
     stop = np.maximum(stop, start + 1).astype(int)
     return [tuple(map(slice, first, last)) if solid else None
             for first, last, solid in zip(start.tolist(), stop.tolist(), (low < high).all(axis=1),
