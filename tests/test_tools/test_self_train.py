@@ -86,3 +86,16 @@ def test_a_training_that_leaves_no_checkpoint(sure, start, run_tool, tmp_path, c
                     '--cfg-options', 'default_hooks.checkpoint.interval=5',
                     'default_hooks.checkpoint.save_last=False') == 2
     assert 'left no last checkpoint' in capfd.readouterr().err
+
+
+def test_two_processes_on_scans_that_nobody_annotated(sure, start, unannotated, run_tool, tmp_path):
+    first = tmp_path / 'work/round1'
+    option = f'train_dataloader.dataset.datasets.unlabeled.data_root={unannotated}'
+    assert run_tool(TOOL, sure, start, '--shrink', '--work-dir', first.parent, '--rounds', 1,
+                    '--processes', 2, '--cfg-options', option) == 0
+    for name in ('test', 'train'):
+        command = (first / f'{name}.log').read_text().splitlines()[0]
+        assert str(unannotated) in command and 'nproc' in command
+    lines = (first / 'candidates.csv').read_text().splitlines()[1:]
+    assert {line.split(',')[0] for line in lines} == {'scan3', 'scan9'}
+    assert (first / 'iter_1.pth').is_file()
