@@ -114,7 +114,8 @@ def compute(results: Path) -> str:
 
 
 def plot(table: Table, scores: Scores, path: Path) -> None:
-    """Draw the CPM of each seed and the mean, by rows or, where the table says so, against ``x``.
+    """Draw the CPM of each seed and the mean, by rows or, where the table says so, against ``x``;
+    there the mean is of the seeds that all rows have.
 
     Args:
         table: The table.
@@ -126,20 +127,28 @@ def plot(table: Table, scores: Scores, path: Path) -> None:
     figure = Figure(figsize=size, layout='constrained')
     axes = figure.subplots()
     dots = [[result.cpm for result in score.scored.values()] for _, score in rows]
-    means = [np.mean(values) for values in dots]
     if table.x_label:
         places = [row.x for row, _ in rows]
-        axes.plot(places, means, '-')
+        axes.plot(places, shared_means([score for _, score in rows]), '-')
         axes.plot(*_pairs(places, dots), 'o', alpha=0.6)
-        axes.set(xlabel=table.x_label, ylabel='CPM (dots: seeds, line: mean)')
+        axes.set(xlabel=table.x_label, ylabel='CPM (dots: seeds, line: mean of shared ones)')
     else:
         places = range(len(rows), 0, -1)
-        axes.plot(means, places, '|', markersize=16, markeredgewidth=2)
+        axes.plot([np.mean(group) for group in dots], places, '|', markersize=16, markeredgewidth=2)
         axes.plot(*_pairs(places, dots)[::-1], 'o', alpha=0.6)
         axes.set_yticks(places, [textwrap.fill(row.label, LABEL_WIDTH) for row, _ in rows])
         axes.set(xlabel='CPM (dots: seeds, bars: means)', ylim=(0.4, len(rows) + 0.6))
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
+
+
+def shared_means(scores: Sequence[RowScore]) -> list[float]:
+    """Mean CPM of each row over the seeds that all rows have, so that a line through them shows no
+    difference between seeds; NaN where they share none.
+    """
+    shared = set.intersection(*(set(score.scored) for score in scores))
+    return [float(np.mean([score.scored[seed].cpm for seed in shared])) if shared else math.nan
+            for score in scores]
 
 
 def _pairs(places: Iterable[float], values: Iterable[Sequence[float]]) -> tuple[list, list]:

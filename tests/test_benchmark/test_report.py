@@ -1,8 +1,9 @@
 import json
 
+import numpy as np
 import pytest
 
-from mmdet3d_medical.benchmark.report import compute, fill, markdown, plot
+from mmdet3d_medical.benchmark.report import compute, fill, markdown, plot, shared_means
 from mmdet3d_medical.benchmark.rows import RowScore, RunScore
 from mmdet3d_medical.benchmark.table import read_table
 from mmdet3d_medical.evaluation.functional import Difference, froc
@@ -89,6 +90,14 @@ def test_plots_show_each_seed(options, write_table, scores, tmp_path):
     table = read_table(write_table(rows=rows, **options))
     plot(table, scores, tmp_path / 'plot.png')
     assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_line_joins_means_of_the_same_seeds():
+    rows = [RowScore({0: found_in(4), 1: found_in(8)}), RowScore({0: found_in(6)})]
+    assert shared_means(rows) == pytest.approx([0.4, 0.6])  # not 0.6 and 0.6
+    rows[1] = RowScore({1: found_in(6), 0: found_in(6)})
+    assert shared_means(rows) == pytest.approx([0.6, 0.6])
+    assert np.isnan(shared_means([rows[0], RowScore({2: found_in(6)})])).all()
 
 
 def test_pages_are_filled_between_their_marks(tmp_path):
