@@ -22,8 +22,13 @@ LABEL_WIDTH = 40  # characters in a line of a plot's labels
 
 
 def markdown(table: Table, scores: Scores) -> str:
-    """A table of CPM, differences and cost, one of sensitivities, and the plot."""
-    if not any(score.runs for score in scores.values()):
+    """A table of CPM, differences and cost, one of sensitivities, and the plot.
+
+    Rows without any run are named below the tables.
+    """
+    absent = [name for name, score in scores.items() if not score.runs]
+    scores = {name: score for name, score in scores.items() if score.runs}
+    if not scores:
         return f'**{table.title}**\n\nNot run yet.\n'
     return '\n\n'.join([
         f'**{table.title}**',
@@ -32,6 +37,7 @@ def markdown(table: Table, scores: Scores) -> str:
         'Sensitivity at rates of false positives per scan, mean over seeds:',
         _grid(_sensitivities(table, scores)),
         f'![CPM of each seed]({table.name}.png)',
+        *[f'Rows not run yet: {", ".join(f"`{name}`" for name in absent)}.'] * bool(absent),
     ]) + '\n'
 
 
@@ -46,8 +52,8 @@ def _grid(rows: Iterable[Sequence[str]]) -> str:
 def _comparison(table: Table, scores: Scores) -> Iterator[list[str]]:
     yield ['row', *(f'seed {seed}' for seed in table.seeds), 'mean CPM', 'compared with',
            'difference', 'gain', 'reads', 'paper', 'steps', 'minutes']
-    for name, row in table.rows.items():
-        score = scores[name]
+    for name, score in scores.items():
+        row = table.rows[name]
         yield [row.label, *(_cpm_of_seed(score, seed) for seed in table.seeds),
                f'**{_number(score.cpm)}**', *_difference(table, row, score),
                '' if row.paper is None else f'{row.paper:.3f}', *_cost(score)]

@@ -67,6 +67,12 @@ def test_columns_without_an_entry_are_left_out(write_table, scores):
     assert '| row | seed 0 | seed 1 | mean CPM | steps | minutes |\n' in text
 
 
+def test_rows_without_a_run_are_named_below(table, scores):
+    text = markdown(table, dict(scores, later=RowScore({})))
+    assert '| later |' not in text and text.count('| with MixUp |') == 2
+    assert text.endswith('.png)\n\nRows not run yet: `later`.\n')
+
+
 def test_nothing_is_claimed_before_the_first_run(table):
     scores = {name: RowScore({}) for name in table.rows}
     assert markdown(table, scores) == '**A table**\n\nNot run yet.\n'

@@ -142,13 +142,13 @@ def row(name: str, config: Path, others: dict[str, Path]) -> str:
 
 
 def phantom_cpm(name: str) -> float | None:
-    """Mean over the seeds that a row of the benchmark has; None without any, or if one failed."""
+    """Of the benchmark's first seed, which all that is trained has; None if that failed or lacks."""
     table = read_table(BENCHMARK)
     if name not in table.rows:
         return None
-    files = [result_file(BENCHMARK.with_name('results'), run) for run in runs_of(table, [name])]
-    found = [json.loads(file.read_text()).get('cpm') for file in files if file.is_file()]
-    return sum(found) / len(found) if found and None not in found else None
+    (run,) = runs_of(table, [name], table.seeds[:1])
+    file = result_file(BENCHMARK.with_name('results'), run)
+    return json.loads(file.read_text()).get('cpm') if file.is_file() else None
 
 
 def score_cell(cpm: float | None, has_config: bool) -> str:

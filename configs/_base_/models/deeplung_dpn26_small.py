@@ -5,12 +5,12 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='DeepLungDPN26',
-        stem_channels=12,
-        channels=(24, 24, 48, 48),
-        decoder_channels=(48, 72),
-        dense_channels=8,
+        stem_channels=8,
+        channels=(12, 12, 24, 24),
+        decoder_channels=(24, 36),
+        dense_channels=4,
         num_groups=4,
         strides=(2, 1, 2, 2),
     ),
-    bbox_head=dict(in_channels=96),
+    bbox_head=dict(in_channels=48),
 )

@@ -1,13 +1,19 @@
-# The same detector for phantoms at 2 mm voxels: narrower, levels at strides 2, 4 and 8.
-_base_ = './fcos3d_r18_fpn.py'
-max_stride = 8
+# FCOS on the network of retina3d_r18_fpn_small.py: lesions of up to 4 strides belong to a level,
+# at 2 mm voxels 16 mm to the first and 32 mm to the second.
+_base_ = './retina3d_r18_fpn_small.py'
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=max_stride),
-    backbone=dict(base_channels=16, strides=(1, 2, 2)),
-    neck=dict(in_channels=[16, 32, 64], out_channels=32),
     bbox_head=dict(
-        in_channels=32, feat_channels=32, stacked_convs=1, strides=[2, 4, max_stride]
+        _delete_=True,
+        type='FCOS3DHead',
+        num_classes=1,
+        in_channels=16,
+        feat_channels=16,
+        stacked_convs=1,
+        norm_cfg=dict(type='GN', num_groups=8),
+        strides=[2, 4, 8],
+        assigner=dict(type='CenterSampling3DAssigner', radius=1.5, max_cells=4.0),
+        loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
+        loss_bbox=dict(type='BoxIoU3DLoss', mode='giou'),
     ),
-    test_cfg=dict(tile_size=128, tile_overlap=32),
 )

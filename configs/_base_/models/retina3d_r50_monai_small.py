@@ -20,4 +20,5 @@ model = dict(
         ),
     ),
     test_cfg=dict(tile_size=128, tile_overlap=32, nms_pre=1000, max_per_scan=100),
+    channels_last=True,
 )
