@@ -1,6 +1,7 @@
 """Time MONAI's RetinaNet for LUNA16 and ours, the same network, on the same patch in the same run.
 
-Needs MONAI (pip install monai), not torchvision. A training step is forward, targets, losses and
+Needs MONAI (pip install monai), not torchvision. Both have the same weights and limits of scores
+and boxes, so that they find about as many boxes. A training step is forward, targets, losses and
 backward; inference goes from the patch to boxes. Times are the median of calls that take turns, on
 a CPU those of this process; memory is what a call took beyond what was in use before.
 
@@ -16,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from runpy import run_path
 
 import torch
 from benchmark import build, peak_mb
@@ -28,10 +30,11 @@ from torch import Tensor, nn
 from mmdet3d_medical.apis import UsageError, run_tool
 
 CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'
+CONVERTER = Path(__file__).parents[1] / 'model_converters/monai_to_mmdet3d.py'
 
 
 def monai_detector() -> nn.Module:
-    """The detector of the bundle lung_nodule_ct_detection, with its settings for training."""
+    """The detector of the bundle lung_nodule_ct_detection, with its settings."""
     try:
         from monai.apps.detection.networks import retinanet_detector
         from monai.apps.detection.networks.retinanet_network import RetinaNet
@@ -50,6 +53,9 @@ def monai_detector() -> nn.Module:
         batch_size_per_image=64, positive_fraction=0.3, pool_size=20, min_neg=16
     )
     detector.set_target_keys(box_key='box', label_key='label')
+    detector.set_box_selector_parameters(
+        score_thresh=0.02, topk_candidates_per_level=1000, nms_thresh=0.22, detections_per_img=300
+    )
     return detector
 
 
@@ -69,19 +75,20 @@ def _feature_extractor() -> nn.Module:
             whole = resnet50(
                 spatial_dims=3, n_input_channels=1, conv1_t_stride=[2, 2, 1], conv1_t_size=[7, 7, 7]
             )
-            self.stem = nn.Sequential(whole.conv1, whole.bn1, whole.act, whole.maxpool)
-            self.layer1, self.layer2 = whole.layer1, whole.layer2
+            names = ('conv1', 'bn1', 'act', 'maxpool', 'layer1', 'layer2')
+            self.body = nn.ModuleDict({name: getattr(whole, name) for name in names})
             self.fpn = FeaturePyramidNetwork(3, [256, 512], 256, LastLevelMaxPool(3))
 
         def forward(self, x):
-            fine = self.layer1(self.stem(x))
-            return self.fpn(dict(fine=fine, coarse=self.layer2(fine)))
+            *stem, layer1, layer2 = self.body.values()
+            fine = layer1(nn.Sequential(*stem)(x))
+            return self.fpn(dict(fine=fine, coarse=layer2(fine)))
 
     return Extractor()
 
 
-def monai_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
-    model = monai_detector().to(patch.device)
+def monai_calls(model: nn.Module, patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
+    patch = patch.transpose(2, 4).contiguous()  # MONAI's axes are x, y, z; the box is a cube
     target = dict(box=box, label=torch.zeros(1, dtype=torch.long, device=box.device))
 
     def train():
@@ -95,8 +102,17 @@ def monai_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
     return {'training step': train, 'inference': infer}
 
 
-def our_calls(patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
-    model = build(CONFIG).to(patch.device)
+def our_detector(theirs: nn.Module) -> nn.Module:
+    """With MONAI's weights."""
+    detector = build(CONFIG)
+    convert = run_path(str(CONVERTER))['convert']
+    missing, extra = detector.load_state_dict(convert(theirs.network.state_dict()), strict=False)
+    if missing or extra:
+        raise UsageError(f'MONAI has other weights than 1.6.1: {[*missing, *extra]}')
+    return detector
+
+
+def our_calls(model: nn.Module, patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
     labels = torch.zeros(1, dtype=torch.long, device=box.device)
     samples = [DetDataSample(gt_instances=InstanceData(bboxes=box, labels=labels))]
 
@@ -168,7 +184,9 @@ def main() -> None:
     patch, middle = torch.rand(1, 1, *[args.side] * 3), args.side / 2
     box = torch.tensor([[middle - 4] * 3 + [middle + 4] * 3])
     patch, box = patch.to(args.device), box.to(args.device)
-    theirs, ours = monai_calls(patch, box), our_calls(patch, box)
+    monai = monai_detector()
+    theirs = monai_calls(monai.to(args.device), patch, box)
+    ours = our_calls(our_detector(monai).to(args.device), patch, box)
     rows = {
         name: measure(ours[name], theirs[name], args.repeat, patch.is_cuda) for name in ours
     }

@@ -1,5 +1,5 @@
-# The same detector for phantoms at 2 mm voxels, with half as many convolutions and a quarter of the width;
-# cells of one slice and 4 x 4 pixels (8 mm), pooled at once.
+# The same detector for phantoms at 2 mm voxels, with half as many convolutions and at most a
+# quarter of the width; cells of one slice and 4 x 4 pixels (8 mm), pooled at once.
 _base_ = './s4nd.py'
 cell = (1, 4, 4)
 
