@@ -3,7 +3,7 @@
 # Data:  as retina3d_fpn_phantom.py says
 # Train: python tools/train.py configs/focalmix/s4nd_phantom.py
 # Test:  python tools/test.py configs/focalmix/s4nd_phantom.py CHECKPOINT --out marks.csv
-# Not compared with supervised training yet.
+# CPM beside supervised training: docs/systems.md.
 _base_ = [
     '../_base_/models/s4nd_small.py',
     '../_base_/datasets/phantom_semi.py',

@@ -62,8 +62,8 @@ class DenseDetector3D(BaseDetector):
             * ``merge`` ('nms'): how boxes of all tiles and views become one, see
               :func:`~mmdet3d_medical.structures.merge_boxes3d`.
         channels_last: Keep the weights of convolutions, and so most maps, in the order (B, D, H,
-            W, C) in memory. Outputs are the same up to rounding; faster on CPUs, see
-            ``docs/model.md``. Not measured on GPUs.
+            W, C) in memory. Outputs are the same up to rounding; faster on CPUs, a little on
+            GPUs, see ``docs/model.md``.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
