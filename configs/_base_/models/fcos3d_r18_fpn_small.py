@@ -1,19 +1,15 @@
 # FCOS on the network of retina3d_r18_fpn_small.py: lesions of up to 4 strides belong to a level,
 # at 2 mm voxels 16 mm to the first and 32 mm to the second.
-_base_ = './retina3d_r18_fpn_small.py'
+_base_ = './fcos3d_r18_fpn.py'
+max_stride = 8
 
 model = dict(
+    data_preprocessor=dict(pad_size_divisor=max_stride),
+    backbone=dict(base_channels=8, strides=(1, 2, 2)),
+    neck=dict(in_channels=[8, 16, 32], out_channels=16),
     bbox_head=dict(
-        _delete_=True,
-        type='FCOS3DHead',
-        num_classes=1,
-        in_channels=16,
-        feat_channels=16,
-        stacked_convs=1,
-        norm_cfg=dict(type='GN', num_groups=8),
-        strides=[2, 4, 8],
-        assigner=dict(type='CenterSampling3DAssigner', radius=1.5, max_cells=4.0),
-        loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
-        loss_bbox=dict(type='BoxIoU3DLoss', mode='giou'),
+        in_channels=16, feat_channels=16, stacked_convs=1, strides=[2, 4, max_stride]
     ),
+    test_cfg=dict(tile_size=(64, 128, 128), tile_overlap=24, tile_batch=2),
+    channels_last=True,
 )
