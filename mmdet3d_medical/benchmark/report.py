@@ -30,15 +30,17 @@ def markdown(table: Table, scores: Scores) -> str:
     scores = {name: score for name, score in scores.items() if score.runs}
     if not scores:
         return f'**{table.title}**\n\nNot run yet.\n'
-    return '\n\n'.join([
+    parts = [
         f'**{table.title}**',
         _grid(_comparison(table, scores)),
         _explanation(table, scores),
         'Sensitivity at rates of false positives per scan, mean over seeds:',
         _grid(_sensitivities(table, scores)),
         f'![CPM of each seed]({table.name}.png)',
-        *[f'Rows not run yet: {", ".join(f"`{name}`" for name in absent)}.'] * bool(absent),
-    ]) + '\n'
+    ]
+    if absent:
+        parts.append(f'Rows not run yet: {", ".join(f"`{name}`" for name in absent)}.')
+    return '\n\n'.join(parts) + '\n'
 
 
 def _grid(rows: Iterable[Sequence[str]]) -> str:

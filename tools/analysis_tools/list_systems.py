@@ -142,7 +142,7 @@ def row(name: str, config: Path, others: dict[str, Path]) -> str:
 
 
 def phantom_cpm(name: str) -> float | None:
-    """Of the benchmark's first seed, which every trained row has; None if it lacks or failed."""
+    """Of the benchmark's first seed, which every trained row has; None if not run or failed."""
     table = read_table(BENCHMARK)
     if name not in table.rows:
         return None

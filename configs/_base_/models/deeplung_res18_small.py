@@ -1,4 +1,4 @@
-# The same detector for phantoms at 2 mm voxels: at most a quarter as wide, its level at stride 2,
+# The same detector for phantoms at 2 mm voxels: about a quarter as wide, its level at stride 2,
 # anchors of 5, 10 and 20 mm.
 _base_ = './deeplung_res18.py'
 
