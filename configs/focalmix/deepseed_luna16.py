@@ -20,7 +20,6 @@ model = dict(
         bbox_head=dict(
             _base_.model.bbox_head,
             sampler=None,
-            prior_prob=0.01,
             loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
         ),
     ),

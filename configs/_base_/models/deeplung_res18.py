@@ -25,7 +25,7 @@ model = dict(
         in_channels=128,
         feat_channels=64,
         dropout=0.5,
-        prior_prob=0.5,
+        prior_prob=0.01,
         anchor_generator=dict(type='Anchor3DGenerator', strides=[4], sizes=[[5, 10, 20]]),
         bbox_coder=dict(type='CubeBox3DCoder'),
         assigner=dict(

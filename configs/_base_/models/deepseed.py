@@ -7,7 +7,6 @@ model = dict(
     backbone=dict(reduction=16),
     bbox_head=dict(
         shared=False,
-        prior_prob=0.01,
         loss_cls=dict(type='SoftFocalLoss', alpha=(0.5, 0.5), gamma=2.0),
     ),
 )

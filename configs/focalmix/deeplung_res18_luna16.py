@@ -1,0 +1,31 @@
+# FocalMix around DeepLung's detector (Res18) on LUNA16: 25 labeled and 400 unlabeled scans, with
+# the patches and the schedule of FocalMix.
+#
+# Data:  as configs/retina3d/retina3d_fpn_luna16.py says
+# Train: python tools/train.py configs/focalmix/deeplung_res18_luna16.py --amp
+# Test:  python tools/test.py configs/focalmix/deeplung_res18_luna16.py CHECKPOINT --out marks.csv
+# Not trained yet: that needs LUNA16 and a GPU. Soft targets cannot be mined, so the soft-target
+# focal loss takes all anchors. The channels of location are viewed with the image, not mixed.
+_base_ = [
+    '../_base_/models/deeplung_res18.py',
+    '../_base_/datasets/luna16_semi.py',
+    '../_base_/schedules/iterations.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='FocalMixDetector',
+    detector=dict(
+        _base_.model,
+        bbox_head=dict(
+            _base_.model.bbox_head,
+            sampler=None,
+            loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
+        ),
+    ),
+    views=dict(num=4, num_channels=1),
+    temperature=0.7,
+    image_mixup=dict(type='ImageMixUp', eta=0.2, num_channels=1),
+    object_mixup=dict(type='ObjectMixUp', eta=0.2, num_channels=1),
+)
+custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]

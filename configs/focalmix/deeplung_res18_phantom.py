@@ -1,0 +1,31 @@
+# FocalMix around DeepLung's detector (Res18) on synthetic chest CTs at 2 mm: 10 labeled and 100
+# unlabeled scans, 4 + 4 patches.
+#
+# Data:  as retina3d_fpn_phantom.py says
+# Train: python tools/train.py configs/focalmix/deeplung_res18_phantom.py
+# Test:  python tools/test.py configs/focalmix/deeplung_res18_phantom.py CHECKPOINT --out marks.csv
+# Not compared with supervised training yet.
+_base_ = [
+    '../_base_/models/deeplung_res18_small.py',
+    '../_base_/datasets/phantom_semi.py',
+    '../_base_/schedules/phantom.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='FocalMixDetector',
+    detector=dict(
+        _base_.model,
+        bbox_head=dict(
+            _base_.model.bbox_head,
+            sampler=None,
+            loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
+        ),
+    ),
+    views=dict(num=4, num_channels=1),
+    temperature=0.7,
+    image_mixup=dict(type='ImageMixUp', eta=0.2, num_channels=1),
+    object_mixup=dict(type='ObjectMixUp', eta=0.2, num_channels=1),
+)
+custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=600)]
+default_hooks = dict(checkpoint=dict(interval=500))

@@ -1,0 +1,13 @@
+# retina3d_r50_fpn_luna16.py of this folder with the stem and the strides of a ResNet-50 in 2D, to
+# start from weights trained on photographs, inflated to 3D.
+#
+# Data:  as configs/retina3d/retina3d_fpn_luna16.py says
+# Weights: as configs/retina3d/retina3d_r50_inflated_luna16.py says
+# Train: python tools/train.py configs/focalmix/retina3d_r50_inflated_luna16.py --amp \
+#            --cfg-options load_from=resnet50_3d.pth
+# Test:  python tools/test.py configs/focalmix/retina3d_r50_inflated_luna16.py CHECKPOINT \
+#            --out marks.csv
+# Not trained yet: that needs LUNA16, a GPU and the weights.
+_base_ = './retina3d_r50_fpn_luna16.py'
+
+model = dict(detector=dict(backbone=dict(stem_kernel=7, stem_pool=True, strides=(1, 2, 2))))
