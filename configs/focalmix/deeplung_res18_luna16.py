@@ -23,9 +23,5 @@ model = dict(
             loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
         ),
     ),
-    views=dict(num=4, num_channels=1),
-    temperature=0.7,
-    image_mixup=dict(type='ImageMixUp', eta=0.2, num_channels=1),
-    object_mixup=dict(type='ObjectMixUp', eta=0.2, num_channels=1),
 )
 custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]

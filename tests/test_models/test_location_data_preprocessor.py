@@ -107,13 +107,13 @@ def sample_with(make_sample, boxes, shape=(16, 16, 16)) -> DetDataSample:
     return sample
 
 
-def test_it_is_trained_by_focalmix_whose_mixup_leaves_positions_alone(make_sample):
+def test_it_is_trained_by_focalmix_whose_views_and_mixup_leave_positions_alone(make_sample):
     torch.manual_seed(0)
     model = MODELS.build(dict(
         type='FocalMixDetector', detector=small_deeplung(),
-        views=dict(num=2, num_channels=1),
-        image_mixup=dict(type='ImageMixUp', eta=1.0, num_channels=1),
-        object_mixup=dict(type='ObjectMixUp', eta=1.0, num_channels=1),
+        views=dict(num=2, scale_range=(2.0, 2.0)),
+        image_mixup=dict(type='ImageMixUp', eta=1.0),
+        object_mixup=dict(type='ObjectMixUp', eta=1.0),
     ))  # fmt: skip
     model.init_weights()
     volumes = [torch.randn(1, 16, 16, 16) * 300 for _ in range(4)]
@@ -130,13 +130,17 @@ def test_it_is_trained_by_focalmix_whose_mixup_leaves_positions_alone(make_sampl
     given = torch.cat([batch['inputs']['sup'], batch['inputs']['unsup']])
     assert torch.equal(seen[-1][:, 1:], given[:, 1:])
     assert not torch.equal(seen[-1][:, :1], given[:, :1])
+    for view in seen[:2]:
+        for channels, scale in ((slice(1), 2), (slice(1, None), 1)):
+            expected = scale * batch['inputs']['unsup'][:, channels]
+            assert torch.equal(view[:, channels].flatten().sort()[0], expected.flatten().sort()[0])
 
 
 def test_mined_losses_under_focalmix_are_refused(make_sample):
     model = MODELS.build(dict(
         type='FocalMixDetector',
         detector=small_deeplung(sampler=dict(type='HardNegativeMining')),
-        views=dict(num=1, num_channels=1), image_mixup=None, object_mixup=None,
+        views=dict(num=1), image_mixup=None, object_mixup=None,
     ))  # fmt: skip
     batch = model.data_preprocessor(dict(
         inputs=dict(unsup=[torch.zeros(1, 16, 16, 16)]),

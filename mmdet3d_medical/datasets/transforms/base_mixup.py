@@ -11,7 +11,8 @@ class BaseMixUp(BaseTransform):
     Args:
         eta: Parameter of Beta(eta, eta); 0 turns mixing off.
         p: Probability that a patch or an object is mixed.
-        num_channels: Channels to mix, from the first on; ``None`` for all.
+        num_channels: Channels to mix, from the first on, or below 0 all but so many of the last;
+            ``None`` for all.
 
     Raises:
         ValueError: If eta is negative or infinite, or p not in [0, 1].

@@ -48,8 +48,9 @@ class ImageMixUp(BaseMixUp):
         box: Boxes learnt from a mixed patch of a batch: 'dominant', those of the member with
             lambda' >= 1/2, as if it was alone; 'both', those with weight lambda' and, at anchors
             without one, the partner's with weight 1 - lambda'. Defaults to 'dominant'.
-        num_channels: Channels that are image and are mixed, from the first on; the others, say
-            coordinates, stay the dominant member's. Defaults to ``None``, all.
+        num_channels: Channels that are image and are mixed, from the first on, or below 0 all but
+            so many of the last; the others, say coordinates, stay the dominant member's. Defaults
+            to ``None``, all.
     """
 
     def __init__(self, eta: float = 0.2, p: float = 1.0, box: str = 'dominant',
@@ -133,7 +134,7 @@ class ObjectMixUp(BaseMixUp):
     Args:
         eta: Parameter of Beta(eta, eta); 0 turns mixing off. Defaults to 0.2.
         p: Probability that an object is mixed. Defaults to 1.0.
-        num_channels: Channels that are image and are mixed, from the first on. Defaults to
+        num_channels: Channels that are image and are mixed, as in :class:`ImageMixUp`. Defaults to
             ``None``, all.
     """
 

@@ -38,7 +38,9 @@ class FocalMixDetector(BaseDetector):
         detector: Config of the detector. Its classification loss should be ``SoftFocalLoss``, and
             sampling of background should be off, as targets are soft. To start from a checkpoint
             give it ``init_cfg=dict(type='Pretrained', checkpoint=...)`` or set ``load_from``.
-        views: Arguments of :class:`RandomViews`, in which unlabeled patches are seen.
+        views: Arguments of :class:`RandomViews`, in which unlabeled patches are seen. Channels that
+            the detector's preprocessor adds, such as positions, are no image to these and to MixUp,
+            unless they say ``num_channels``.
         temperature: T of :func:`sharpen`, 0 for hard pseudo-labels, 1 for none.
         center: Of :func:`sharpen`; with ``temperature=0`` the threshold of pseudo-labels.
         statistics: Of batch normalisation while guessing, see :class:`TargetGuesser`.
@@ -88,13 +90,15 @@ class FocalMixDetector(BaseDetector):
         built = MODELS.build(detector)
         _check_protocol(built)
         default = getattr(built, 'data_preprocessor', dict(type='VolumeDataPreprocessor'))
-        super().__init__(BranchDataPreprocessor(data_preprocessor or default), init_cfg)
+        branches = BranchDataPreprocessor(data_preprocessor or default)
+        super().__init__(branches, init_cfg)
         self.detector = built
+        image = _image_alone(branches.data_preprocessor)
         self.guesser = TargetGuesser(
-            views, temperature, center, statistics, confidence, unsure
+            dict(image, **views), temperature, center, statistics, confidence, unsure
         )
-        self.image_mixup = TRANSFORMS.build(image_mixup) if image_mixup else None
-        self.object_mixup = TRANSFORMS.build(object_mixup) if object_mixup else None
+        self.image_mixup = _mixup(image_mixup, image)
+        self.object_mixup = _mixup(object_mixup, image)
         self.unsup_weight = unsup_weight
         self.unsup_loss = MODELS.build(unsup_loss) if unsup_loss else None
         self.teacher = _teacher_of(built) if teacher else None
@@ -225,6 +229,16 @@ class FocalMixDetector(BaseDetector):
             for key in [key for key in state_dict if key.startswith(mine)]:
                 state_dict[average + key.removeprefix(mine)] = state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _image_alone(preprocessor: nn.Module) -> dict:
+    """What keeps views and MixUp off the channels that a preprocessor adds at the end."""
+    added = getattr(preprocessor, 'added_channels', 0)
+    return dict(num_channels=-added) if added else {}
+
+
+def _mixup(cfg: dict | None, defaults: dict) -> Any:
+    return TRANSFORMS.build(dict(defaults, **cfg)) if cfg else None
 
 
 def _check_protocol(detector: nn.Module) -> None:

@@ -77,8 +77,9 @@ class RandomViews:
             0, which by default is the middle of the HU window.
         shift_range: Smallest and largest addition to it; by default the window is 2 wide.
         per_forward: Views that go through the network together; bounds the memory.
-        num_channels: Channels that are image and change intensity, from the first on; the others,
-            say coordinates, are only mirrored and exchanged together with it. Default: all.
+        num_channels: Channels that are image and change intensity, from the first on, or below 0
+            all but so many of the last; the others, say coordinates, are only mirrored and
+            exchanged together with it. Default: all.
 
     Raises:
         ValueError: For a number below 1, axes that are not among 0, 1, 2, or a range upside down.
