@@ -4,7 +4,7 @@
 # Data:  as retina3d_fpn_phantom.py says
 # Train: python tools/train.py configs/focalmix/deeplung_res18_phantom.py
 # Test:  python tools/test.py configs/focalmix/deeplung_res18_phantom.py CHECKPOINT --out marks.csv
-# Not compared with supervised training yet.
+# CPM beside supervised training: docs/systems.md.
 _base_ = [
     '../_base_/models/deeplung_res18_small.py',
     '../_base_/datasets/phantom_semi.py',
