@@ -140,10 +140,9 @@ def test_which_channels_focalmix_takes_for_image_can_be_said():
     mixup = dict(type='ImageMixUp', num_channels=2)
     model = MODELS.build(dict(
         type='FocalMixDetector', detector=small_deeplung(), image_mixup=mixup,
-        data_preprocessor=dict(type='VolumeDataPreprocessor'),
     ))  # fmt: skip
     assert model.image_mixup.num_channels == 2
-    assert model.object_mixup.num_channels is model.guesser.views.num_channels is None
+    assert model.object_mixup.num_channels == model.guesser.views.num_channels == -3
 
 
 def test_mined_losses_under_focalmix_are_refused(make_sample):
