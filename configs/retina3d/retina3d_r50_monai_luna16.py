@@ -20,7 +20,8 @@ max_iters = 160000  # 300 times each of 533 scans, 4 patches at a time
 optim_wrapper = dict(
     optimizer=dict(
         _delete_=True, type='SGD', lr=0.01, momentum=0.9, nesterov=True, weight_decay=3e-5
-    )
+    ),
+    clip_grad=None,
 )
 # Warm-up for 10 of 300 epochs, a tenth of the rate 160 epochs later.
 param_scheduler = [

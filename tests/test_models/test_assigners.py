@@ -84,6 +84,17 @@ def test_a_lesion_smaller_than_a_cell_gets_an_anchor():
     assert (result.gt_inds == 1).sum() == 1
 
 
+def test_centers_outside_may_be_allowed():
+    # IoU 1/3, 0.311 and four times 0: mean 0.107, deviation 0.168. Both overlap by less than half
+    # a side, so no centre lies inside; the best is positive all the same.
+    priors = torch.tensor([[0.0, 0, x, 4, 4, x + 4] for x in (-2, 2.1, 8, 12, 16, 20)])
+    lesion = lesions([0.0, 0, 0, 4, 4, 4])
+    assert assign(ATSS3DAssigner(topk=6), priors, lesion).gt_inds.tolist() == [1, 0, 0, 0, 0, 0]
+    assigner = ATSS3DAssigner(topk=6, center_inside=False)
+    assert assign(assigner, priors, lesion).gt_inds.tolist() == [1, 1, 0, 0, 0, 0]
+    assert assign(assigner, priors[2:], lesion).gt_inds.tolist() == [0, 0, 0, 0]  # not one overlaps
+
+
 def test_an_anchor_goes_to_the_lesion_it_overlaps_most():
     priors = torch.tensor([[0.0, 0, 0, 4, 4, 4]])
     both = lesions([0.0, 0, 0, 4, 4, 3], [0.0, 0, 0, 4, 4, 4])

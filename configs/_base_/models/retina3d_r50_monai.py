@@ -48,19 +48,18 @@ model = dict(
             round_halves=True,
         ),
         bbox_coder=dict(type='DeltaBox3DCoder', max_ratio=1000 / 16),
-        assigner=dict(type='ATSS3DAssigner', topk=4),
-        # 64 anchors of a patch, 0.3 of them positive; negatives are the worst of 20 times as many
-        # drawn at random. The bundle averages cross entropy over the 64, here the sum is divided by
-        # the number of positives: 0.3 makes both the same where 19 are positive.
+        # Four positions of each level, three anchors each.
+        assigner=dict(type='ATSS3DAssigner', topk=4 * len(shapes), center_inside=False),
         sampler=dict(
-            type='HardNegativeMining',
-            num_candidates=20 * 45,
-            num_negatives=45,
-            num_positives=19,
-            balance=False,
+            type='HardNegativeSampler',
+            num_samples=64,
+            positive_fraction=0.3,
+            pool_size=20,
+            min_negatives=16,
         ),
-        loss_cls=dict(type='SoftFocalLoss', alpha=(1.0, 1.0), gamma=0.0, loss_weight=0.3),
-        loss_bbox=dict(type='mmdet.SmoothL1Loss', beta=1 / 9),
+        loss_cls=dict(type='SoftFocalLoss', alpha=(1.0, 1.0), gamma=0.0),
+        # The mean over positives and over the six numbers of each.
+        loss_bbox=dict(type='mmdet.SmoothL1Loss', beta=1 / 9, loss_weight=1 / 6),
     ),
     test_cfg=dict(
         tile_size=(192, 512, 512),

@@ -8,7 +8,7 @@ from .center_sampling3d_assigner import CenterSampling3DAssigner
 from .cube_box3d_coder import CubeBox3DCoder
 from .delta_box3d_coder import DeltaBox3DCoder
 from .distance_box3d_coder import DistanceBox3DCoder
-from .hard_negative_mining import HardNegativeMining
+from .hard_negative_mining import HardNegativeMining, HardNegativeSampler
 
 __all__ = [
     'ATSS3DAssigner',
@@ -20,4 +20,5 @@ __all__ = [
     'DeltaBox3DCoder',
     'DistanceBox3DCoder',
     'HardNegativeMining',
+    'HardNegativeSampler',
 ]

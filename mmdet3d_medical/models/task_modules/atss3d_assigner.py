@@ -26,14 +26,17 @@ class ATSS3DAssigner(BaseAssigner):
 
     Args:
         topk: Candidates per level; anchors of a cell share a centre, so give at least their number.
+        center_inside: Whether an anchor's centre must lie in the lesion, as above. False is for
+            lesions smaller than a cell; an anchor must then overlap the lesion.
     """
 
     needs_levels = True  # read by the head: `assign` takes `num_level_priors`
 
-    def __init__(self, topk: int = 9):
+    def __init__(self, topk: int = 9, center_inside: bool = True):
         if topk < 1:
             raise ValueError(f'topk must be >= 1, found {topk}')
         self.topk = topk
+        self.center_inside = center_inside
 
     def assign(
         self,
@@ -76,11 +79,16 @@ class ATSS3DAssigner(BaseAssigner):
         threshold = ious.mean(dim=1, keepdim=True)
         if ious.shape[1] > 1:
             threshold = threshold + ious.std(dim=1, keepdim=True)
-        center = (priors[candidates, :3] + priors[candidates, 3:]) / 2
-        inside = ((center > boxes[:, None, :3]) & (center < boxes[:, None, 3:])).all(dim=-1)
         is_best = ious == ious.amax(dim=1, keepdim=True)
-        chosen = ((ious >= threshold) & inside) | (is_best & (ious > 0))
+        usable = self._has_center(priors[candidates], boxes) if self.center_inside else ious > 0
+        chosen = ((ious >= threshold) & usable) | (is_best & (ious > 0))
         return torch.zeros_like(overlaps, dtype=torch.bool).scatter_(1, candidates, chosen)
+
+    @staticmethod
+    def _has_center(priors: Tensor, boxes: Tensor) -> Tensor:
+        """(K, M) bool: whether the centre of a prior (K, M, 6) lies in its box (K, 6)."""
+        center = (priors[..., :3] + priors[..., 3:]) / 2
+        return ((center > boxes[:, None, :3]) & (center < boxes[:, None, 3:])).all(dim=-1)
 
     def _candidates(
         self, priors: Tensor, boxes: Tensor, num_level_priors: Sequence[int]
