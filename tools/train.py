@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from mmdet3d_medical.apis import (
     check_weights,
+    check_work_dir,
     load_config,
     run_tool,
     set_amp,
@@ -44,6 +45,7 @@ def main() -> None:
         set_seed(cfg, args.seed)
     if args.amp:
         set_amp(cfg)
+    check_work_dir(cfg)
     if args.resume and not set_resume(cfg):
         print(f'--resume: no checkpoint in {cfg.work_dir}, so training starts from the beginning.')
     runner = Runner.from_cfg(cfg)

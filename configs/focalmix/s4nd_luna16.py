@@ -18,6 +18,7 @@ model = dict(
         _base_.model,
         bbox_head=dict(
             _base_.model.bbox_head,
+            # FocalMix's own, not S4ND's weighted cross entropy
             loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
         ),
     ),

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+import torch
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint, load_checkpoint
 from torch import nn
 
 from .errors import UsageError
@@ -50,6 +52,30 @@ def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
             f'{error}') from error
 
 
+def last_checkpoint(work_dir: str) -> Path | None:
+    """The last checkpoint in a work directory, which may have been moved since, if there is one."""
+    latest = find_latest_checkpoint(work_dir)
+    path = Path(work_dir) / Path(latest).name if latest else None
+    return path if path and path.is_file() else None
+
+
+def check_work_dir(cfg: Config) -> None:
+    """Refuse to train where another kind of model was trained.
+
+    FocalMix around a detector and the detector alone often have configs of the same name, and
+    their weights the same names: one would go on with the other's, or write over them.
+
+    Raises:
+        UsageError: If the last checkpoint in ``cfg.work_dir`` is that of another model type.
+    """
+    checkpoint = last_checkpoint(cfg.work_dir)
+    here, there = cfg.model.type, _model_type(checkpoint) if checkpoint else None
+    if there and there.rpartition('.')[-1] != here.rpartition('.')[-1]:
+        raise UsageError(f'{checkpoint} is of a {there}, while {cfg.filename} trains a {here}. '
+                         'Give it a directory of its own: '
+                         f'--work-dir {cfg.work_dir}_{here.rpartition(".")[-1]}')
+
+
 def trained_checkpoint(folder: Path, iters: int) -> Path | None:
     """The last checkpoint in a work directory, if the training came to its end.
 
@@ -61,6 +87,15 @@ def trained_checkpoint(folder: Path, iters: int) -> Path | None:
     latest = folder / 'last_checkpoint'  # written when a checkpoint is complete
     complete = latest.is_file() and Path(latest.read_text()).name == path.name
     return path if complete and path.is_file() else None
+
+
+def _model_type(checkpoint: Path) -> str | None:
+    """As the checkpoint's config has it; None if there is none, or the file is damaged."""
+    try:
+        loaded = torch.load(checkpoint, map_location='cpu', mmap=True, weights_only=False)
+        return Config.fromstring(loaded['meta']['cfg'], '.py').model.type
+    except Exception:  # unpickling what is no pickle can raise anything
+        return None
 
 
 def _check_readable(checkpoint: str) -> None:

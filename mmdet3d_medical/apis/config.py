@@ -5,8 +5,8 @@ from pathlib import Path
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner.checkpoint import find_latest_checkpoint
 
+from .checkpoint import last_checkpoint
 from .errors import UsageError
 from .schedule import fit_schedule
 from .shrink import shrink
@@ -64,10 +64,8 @@ def set_resume(cfg: Config) -> bool:
     Returns:
         bool: Whether there is one.
     """
-    latest = find_latest_checkpoint(cfg.work_dir)
-    # The path was written when the checkpoint was; the directory may have moved since.
-    checkpoint = Path(cfg.work_dir) / Path(latest).name if latest else None
-    cfg.resume = checkpoint is not None and checkpoint.is_file()
+    checkpoint = last_checkpoint(cfg.work_dir)
+    cfg.resume = checkpoint is not None
     if cfg.resume:
         cfg.load_from = str(checkpoint)
     return cfg.resume

@@ -102,3 +102,12 @@ def test_dropout_is_off_in_testing():
     assert not torch.equal(head(x)[0][0], head(x)[0][0])
     head.eval()
     assert torch.equal(head(x)[0][0], head(x)[0][0])
+
+
+@pytest.mark.parametrize('whole', [True, False])
+def test_dropout_of_channels_is_the_same_in_all_cells(whole):
+    torch.manual_seed(0)
+    kept = make_head(channel_dropout=whole).dropout(torch.ones(1, 64, 3, 3, 3)) > 0
+    share = kept.flatten(2).float().mean(dim=2)
+    assert 0.2 < kept.float().mean() < 0.8
+    assert bool(((share == 0) | (share == 1)).all()) == whole

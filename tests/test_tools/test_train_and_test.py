@@ -58,6 +58,26 @@ def test_weights_of_another_width_are_refused(config, run_tool, tmp_path, capfd)
         assert '--shrink' in error
 
 
+def test_a_directory_of_another_kind_of_model_is_refused(config, run_tool, tmp_path, capfd):
+    options = ('--work-dir', tmp_path / 'run', '--shrink', '--cfg-options', 'train_cfg.max_iters=1')
+    assert run_tool('train', config, *options) == 0
+    plain = weights(tmp_path / 'run' / 'iter_1.pth')
+    around = tmp_path / 'focalmix' / config.name
+    around.parent.mkdir()
+    around.write_text(f"""
+_base_ = {str(config)!r}
+model = dict(_delete_=True, type='FocalMixDetector', detector=_base_.model)
+""")
+    for resume in ([], ['--resume']):
+        capfd.readouterr()
+        assert run_tool('train', around, *resume, *options) == 2
+        error = capfd.readouterr().err
+        assert 'iter_1.pth is of a DenseDetector3D' in error
+        assert f'--work-dir {tmp_path / "run"}_FocalMixDetector' in error
+    kept = weights(tmp_path / 'run' / 'iter_1.pth')
+    assert all(torch.equal(kept[name], plain[name]) for name in plain)
+
+
 @pytest.mark.parametrize('content', [b'', b'no weights', b'PK\x03\x04 cut off'])
 def test_what_is_no_checkpoint_is_refused(content, config, run_tool, tmp_path, capfd):
     path = tmp_path / 'weights.pth'

@@ -25,6 +25,7 @@ model = dict(
         in_channels=128,
         feat_channels=64,
         dropout=0.5,
+        channel_dropout=True,
         prior_prob=0.01,
         anchor_generator=dict(type='Anchor3DGenerator', strides=[4], sizes=[[5, 10, 20]]),
         bbox_coder=dict(type='CubeBox3DCoder'),

@@ -26,6 +26,8 @@ class Pointwise3DHead(Anchor3DHead):
         feat_channels: Width of the hidden layer; 0 for none.
         shared: Whether classes and boxes share it.
         dropout: Probability that a feature is dropped before it, in [0, 1).
+        channel_dropout: Whether a feature is dropped in all cells of a patch at once, as in the
+            code of the authors of DeepLung and DeepSEED.
         prior_prob: Probability that the untrained head gives every anchor.
         init_cfg: As in mmengine's ``BaseModule``.
         **kwargs: All other arguments of :class:`Anchor3DHead`: ``anchor_generator``, ``loss_cls``,
@@ -39,6 +41,7 @@ class Pointwise3DHead(Anchor3DHead):
         feat_channels: int = 64,
         shared: bool = True,
         dropout: float = 0.5,
+        channel_dropout: bool = False,
         prior_prob: float = 0.01,
         init_cfg: dict | list | None = None,
         **kwargs: Any,
@@ -46,7 +49,7 @@ class Pointwise3DHead(Anchor3DHead):
         super().__init__(num_classes, init_cfg=init_cfg, **kwargs)
         self.init_cfg = init_cfg or _default_init(prior_prob, has_boxes=self.num_deltas > 0)
         self.shared = shared or not (feat_channels and self.num_deltas)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = (nn.Dropout3d if channel_dropout else nn.Dropout)(dropout)
         self.hidden = _hidden(in_channels, feat_channels)
         self.box_hidden = nn.Identity() if self.shared else _hidden(in_channels, feat_channels)
         channels = feat_channels or in_channels
