@@ -4,7 +4,7 @@
 # Train: python tools/train.py configs/retina3d/retina3d_r101_fpn_phantom.py
 # Test:  python tools/test.py configs/retina3d/retina3d_r101_fpn_phantom.py CHECKPOINT \
 #            --out marks.csv
-# Expected: 0.93 M parameters. Not trained in full yet.
+# Expected: 0.93 M parameters. CPM: docs/systems.md.
 _base_ = [
     '../_base_/models/retina3d_r101_fpn_small.py',
     '../_base_/datasets/phantom.py',

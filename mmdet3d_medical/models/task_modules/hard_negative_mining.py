@@ -90,8 +90,8 @@ class HardNegativeSampler:
     of each patch at most ``num_samples * positive_fraction`` positives are drawn, and negatives,
     ``1 / positive_fraction - 1`` times as many and at least ``min_negatives``, out of the
     ``pool_size`` times as many with the highest scores. The head's classification loss becomes
-    the mean over what was drawn, its box loss the mean over all positives. It acts on the weights
-    of targets and needs hard ones. Chance is torch's own.
+    the mean over what was drawn (summed over classes), its box loss the mean over all positives.
+    It acts on the weights of targets and needs hard ones. Chance is torch's own.
 
     Args:
         num_samples: Anchors of a patch at most, unless ``min_negatives`` asks for more.
