@@ -83,7 +83,7 @@ def score_rows(table: Table, data: BenchmarkData, results: Path) -> dict[str, Ro
         ValueError: If marks are missing, or a result is not what its marks give.
     """
     finished = {
-        name: [run for run in runs_of(table, [name]) if result_file(results, run).is_file()]
+        name: [run for run in runs_of(table, [name]) if _is_finished(run, results)]
         for name in table.rows
     }
     truth = data.truth(table.scored_on) if any(finished.values()) else None
@@ -93,6 +93,12 @@ def score_rows(table: Table, data: BenchmarkData, results: Path) -> dict[str, Ro
     }
     return {name: _compare(score, scores.get(table.rows[name].baseline))
             for name, score in scores.items()}
+
+
+def _is_finished(run: Run, results: Path) -> bool:
+    """Whether it has a result, and what it started from too, whose cost is part of its own."""
+    before = run.start is None or _is_finished(run.start, results)
+    return before and result_file(results, run).is_file()
 
 
 def _score_run(run: Run, truth: Truth, results: Path) -> RunScore:

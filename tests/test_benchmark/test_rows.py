@@ -49,6 +49,14 @@ def test_only_seeds_that_both_have_are_compared(table, score, write_result):
     assert plain.cpm == pytest.approx(np.mean([plain.scored[0].cpm, plain.scored[1].cpm]))
 
 
+def test_a_run_without_the_result_of_its_start_is_not_finished(table, score, write_result):
+    for run in runs_of(table):
+        if run.name != 'table/plain_seed1':
+            write_result(run, 2)
+    plain, _, later = score(table).values()  # the last starts from the first
+    assert list(plain.runs) == list(later.runs) == [0]
+
+
 def test_a_failed_seed_leaves_no_mean_of_the_lucky_ones(table, score, write_result):
     for run in runs_of(table):
         failed = run.name == 'table/mixed_seed0'
