@@ -5,7 +5,7 @@
 #        python tools/dataset_converters/make_splits.py data/luna16_deeplung/index.json
 # Train: python tools/train.py configs/deeplung/deeplung_dpn26_luna16.py --amp
 # Test:  python tools/test.py configs/deeplung/deeplung_dpn26_luna16.py CHECKPOINT --out marks.csv
-# Expected: 1,360,431 parameters; 24 GFLOP forward for a patch, and 13.1 GB of activations kept in a
+# Expected: 1,360,431 parameters; 24 GFLOP forward for a patch, and 12.9 GB of activations kept in a
 # step of 16 in float32, counted. Not trained yet: that needs LUNA16 and a GPU. Published CPM over
 # ten folds: 0.842.
 _base_ = [

@@ -5,7 +5,7 @@
 #        python tools/dataset_converters/make_splits.py data/luna16_deeplung/index.json
 # Train: python tools/train.py configs/deeplung/deeplung_res18_luna16.py --amp
 # Test:  python tools/test.py configs/deeplung/deeplung_res18_luna16.py CHECKPOINT --out marks.csv
-# Expected: 5,383,623 parameters; 142 GFLOP forward for a patch, and 10.8 GB of activations kept in
+# Expected: 5,383,623 parameters; 142 GFLOP forward for a patch, and 10.7 GB of activations kept in
 # a step of 16 in float32, counted. Not trained yet: that needs LUNA16 and a GPU. Published CPM over
 # ten folds: 0.834.
 _base_ = [
