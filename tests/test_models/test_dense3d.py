@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from mmdet3d_medical.models.detectors.tiling import cut_tiles
+from mmdet3d_medical.models.layers import WinogradConv3d, winograd_conv3d
 from mmdet3d_medical.registry import MODELS
 
 
@@ -261,6 +262,20 @@ def test_the_order_in_memory_changes_no_result(small_detector):
     assert not stem.is_contiguous()
     inputs = torch.randn(2, 1, 16, 24, 32)
     for ours, theirs in zip(other.extract_feat(inputs), plain.extract_feat(inputs), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('options', [dict(), dict(channels_last=True)])
+def test_winograd_changes_no_result_and_no_checkpoint(small_detector, monkeypatch, options):
+    monkeypatch.setattr(winograd_conv3d, 'MIN_CHANNELS', 1)
+    monkeypatch.setattr(winograd_conv3d, 'MIN_VOXELS', 1)
+    torch.manual_seed(0)
+    plain = MODELS.build(small_detector()).eval()
+    other = MODELS.build(small_detector(winograd=True, **options)).eval()
+    assert any(isinstance(part, WinogradConv3d) for part in other.bbox_head.modules())
+    other.load_state_dict(plain.state_dict())
+    inputs = torch.randn(2, 1, 16, 24, 32)
+    for ours, theirs in zip(*(model._forward(inputs) for model in (other, plain)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.models.layers import winograd_conv3d
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils import register_all_modules
 
@@ -105,9 +106,11 @@ def networks(tmp_path_factory):
     return theirs, path, MODELS.build(load_config(str(CONFIG)).model).eval()
 
 
+@pytest.mark.parametrize('winograd_from', [1, 1_000_000], ids=['winograd', 'plain'])
 @torch.no_grad()
-def test_the_same_numbers_come_out(networks, run_tool, tmp_path):
+def test_the_same_numbers_come_out(networks, run_tool, tmp_path, monkeypatch, winograd_from):
     theirs, path, ours = networks
+    monkeypatch.setattr(winograd_conv3d, 'MIN_VOXELS', winograd_from)
     out = tmp_path / 'ours.pth'
     assert run_tool('model_converters/monai_to_mmdet3d', path, out) == 0
     ours.load_state_dict(torch.load(out)['state_dict'], strict=True)

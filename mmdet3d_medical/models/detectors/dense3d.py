@@ -16,6 +16,7 @@ from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import MERGES, clip_boxes3d, merge_boxes3d
 
 from ..dense_heads.targets import DenseTargetHead, DenseTargets, missing_of_protocol
+from ..layers import use_winograd
 from .tiling import Tile, cut_tiles
 from .views import RandomViews, View
 
@@ -64,6 +65,9 @@ class DenseDetector3D(BaseDetector):
         channels_last: Keep the weights of convolutions, and so most maps, in the order (B, D, H,
             W, C) in memory. Outputs are the same up to rounding; faster on CPUs, a little on
             GPUs, see ``docs/model.md``.
+        winograd: On a CPU compute wide convolutions of 3^3 by Winograd's filtering
+            (:class:`~mmdet3d_medical.models.layers.WinogradConv3d`): the same outputs up to
+            rounding in about half of the time, see ``docs/model.md``.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
@@ -81,6 +85,7 @@ class DenseDetector3D(BaseDetector):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         channels_last: bool = False,
+        winograd: bool = False,
         init_cfg: dict | list | None = None,
     ):
         preprocessor = data_preprocessor or dict(type='VolumeDataPreprocessor')
@@ -101,6 +106,8 @@ class DenseDetector3D(BaseDetector):
             for weight in self.parameters():
                 if weight.dim() == 5:
                     weight.data = weight.data.to(memory_format=torch.channels_last_3d)
+        if winograd:
+            use_winograd(self)
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
         """Feature maps of a batch (B, C, D, H, W)."""
