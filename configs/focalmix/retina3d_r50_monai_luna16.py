@@ -18,7 +18,7 @@ model = dict(
     type='FocalMixDetector',
     detector=dict(
         _base_.model,
-        winograd=True,  # on CPUs
+        winograd=True,  # half of the time on CPUs
         bbox_head=dict(
             _base_.model.bbox_head,
             # in the middle of cells, as in MONAI 1.6, so that mirrored anchors are anchors

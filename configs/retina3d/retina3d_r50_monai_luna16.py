@@ -15,7 +15,7 @@ _base_ = [
     '../_base_/schedules/iterations.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(winograd=True)  # on CPUs
+model = dict(winograd=True)  # half of the time on CPUs
 max_iters = 160000  # 300 times each of 533 scans, 4 patches at a time
 
 optim_wrapper = dict(

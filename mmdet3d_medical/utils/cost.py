@@ -22,6 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmdet3d_medical.models.layers import rebuilding
+
 
 @dataclass(frozen=True)
 class PassCost:
@@ -90,7 +92,8 @@ def count_passes(detector: nn.Module, shape: Sequence[int], amp: bool = False) -
         _CostCounter(flop_counter) as counter,
         _autocast(detector) if amp else nullcontext(),
     ):
-        outs = detector.bbox_head(detector.extract_feat(inputs))
+        with rebuilding(detector):
+            outs = detector.bbox_head(detector.extract_feat(inputs))
         kept = counter.live
         if torch.is_grad_enabled():
             parts = [part for part in detector.bbox_head.flatten(outs) if part.requires_grad]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from mmdet3d_medical.models.detectors.tiling import cut_tiles
-from mmdet3d_medical.models.layers import WinogradConv3d, winograd_conv3d
+from mmdet3d_medical.models.layers import RebuiltConvModule, WinogradConv3d, winograd_conv3d
 from mmdet3d_medical.registry import MODELS
 
 
@@ -277,6 +277,23 @@ def test_winograd_changes_no_result_and_no_checkpoint(small_detector, monkeypatc
     inputs = torch.randn(2, 1, 16, 24, 32)
     for ours, theirs in zip(*(model._forward(inputs) for model in (other, plain)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_rebuilding_activations_changes_no_gradient(small_detector, make_batch, with_cp):
+    results = []
+    for on in (False, True):
+        torch.manual_seed(0)
+        cfg = small_detector(rebuild_activations=on)
+        cfg['backbone'].update(norm_cfg=dict(type='BN3d'), with_cp=with_cp)
+        cfg['bbox_head'].update(norm_cfg=dict(type='GN', num_groups=2))
+        model = MODELS.build(cfg)
+        assert any(isinstance(part, RebuiltConvModule) for part in model.modules()) == on
+        batch = model.data_preprocessor(make_batch(2, (16, 24, 16)), True)
+        losses = model(**batch, mode='loss')
+        sum(losses.values()).backward()
+        results.append((losses, {name: part.grad for name, part in model.named_parameters()}))
+    torch.testing.assert_close(*results, rtol=0, atol=0)
 
 
 def test_backbones_with_matrices_may_be_channels_last(small_detector):

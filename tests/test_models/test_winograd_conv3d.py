@@ -20,16 +20,16 @@ def always(monkeypatch):
     monkeypatch.setattr(winograd_conv3d, 'MIN_VOXELS', 1)
 
 
-def both(inputs, weight, grad):
-    """Output, gradients of input and weight by Winograd, and by PyTorch in double precision."""
+def both(inputs, weight, bias, grad):
+    """Output and gradients of all three by Winograd, and by PyTorch in double precision."""
     results = []
     for function, dtype in (
         (winograd_conv3d._Winograd.apply, torch.float32),
-        (lambda x, w: F.conv3d(x, w, padding=1), torch.float64),
+        (lambda x, w, b: F.conv3d(x, w, b, padding=1), torch.float64),
     ):
-        x, w = (part.to(dtype).requires_grad_() for part in (inputs, weight))
-        out = function(x, w)
-        results.append((out, *torch.autograd.grad(out, (x, w), grad.to(dtype))))
+        parts = [part.to(dtype).requires_grad_() for part in (inputs, weight, bias)]
+        out = function(*parts)
+        results.append((out, *torch.autograd.grad(out, parts, grad.to(dtype))))
     return results
 
 
@@ -55,7 +55,7 @@ def test_any_shape(shape, batch, channels, seed, chunk, last):
         inputs = inputs.to(memory_format=torch.channels_last_3d)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd_conv3d, 'CHUNK', chunk)
-        found, expected = both(inputs, weight, grad)
+        found, expected = both(inputs, weight, torch.randn(channels[1], generator=rng), grad)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-3)
 
@@ -63,7 +63,8 @@ def test_any_shape(shape, batch, channels, seed, chunk, last):
 def test_rounding_of_a_wide_layer_is_as_stated():
     torch.manual_seed(0)
     inputs, weight = torch.randn(1, 64, 16, 16, 16), torch.randn(64, 64, 3, 3, 3)
-    for ours, theirs in zip(*both(inputs, weight, torch.randn(inputs.shape)), strict=True):
+    results = both(inputs, weight, torch.randn(64), torch.randn(inputs.shape))
+    for ours, theirs in zip(*results, strict=True):
         assert (ours - theirs).abs().max() < 3e-5 * theirs.std()
 
 
@@ -92,6 +93,12 @@ def test_convolutions_are_replaced_and_their_parameters_stay(always):
     assert all(value is parameters[name] for name, value in other.named_parameters())
     inputs = torch.randn(2, 2, 9, 6, 7)
     torch.testing.assert_close(other(inputs), net(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_its_output_may_be_changed_in_place(always):
+    layer, inputs = WinogradConv3d(2, 3, 3, padding=1), torch.randn(1, 2, 5, 5, 5)
+    expected = F.conv3d(inputs, layer.weight, layer.bias, padding=1).relu()
+    torch.testing.assert_close(layer(inputs).relu_(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_one_that_does_not_fit_is_refused():

@@ -76,6 +76,20 @@ def test_recomputed_stages_keep_less(small_detector):
     assert training_cost(saving, shape).flops > training_cost(plain, shape).flops
 
 
+def test_rebuilt_activations_keep_less(small_detector):
+    """Half of the maps where convolution, normalisation and ReLU follow each other."""
+    parts = small_detector()
+    parts['bbox_head'].update(norm_cfg=dict(type='GN', num_groups=2), stacked_convs=4)
+    parts['backbone'].update(norm_cfg=dict(type='BN3d'))
+    plain, saving = (MODELS.build(dict(parts, rebuild_activations=on)) for on in (False, True))
+    shape = (1, 1, 32, 32, 32)
+    for amp in (False, True):
+        whole, less = (training_cost(model, shape, amp) for model in (plain, saving))
+        assert less.kept < 0.7 * whole.kept and less.peak < 0.9 * whole.peak
+        assert less.flops == whole.flops
+    assert count_passes(saving.train(), shape) == training_cost(saving, shape)
+
+
 @pytest.mark.parametrize('gradient', [True, False])
 def test_meta_tensors_cost_what_real_ones_do(small_detector, gradient):
     detector = MODELS.build(small_detector())

@@ -2,8 +2,8 @@
 
 Needs MONAI (pip install monai), not torchvision. Both have the same weights and limits of scores
 and boxes, so that they find about as many boxes. A training step is forward, targets, losses and
-backward; inference goes from the patch to boxes. Times are the median of calls that take turns, on
-a CPU those of this process; memory is what a call took beyond what was in use before.
+backward, once more with our ``rebuild_activations``; inference goes from the patch to boxes. Times are the median of calls that take turns, on
+a CPU those of this process; memory is the most that tensors of a call hold at one time.
 
 Example:
     python tools/analysis_tools/benchmark_monai.py --side 64 --json monai.json
@@ -12,22 +12,27 @@ Example:
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import time
 from collections.abc import Callable
+from itertools import accumulate
+from operator import methodcaller
 from pathlib import Path
 from runpy import run_path
 
 import torch
-from benchmark import build, peak_mb
+from benchmark import build
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.models.layers import rebuild_activations
 
 CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'
 CONVERTER = Path(__file__).parents[1] / 'model_converters/monai_to_mmdet3d.py'
@@ -115,48 +120,63 @@ def our_detector(theirs: nn.Module) -> nn.Module:
 def our_calls(model: nn.Module, patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
     labels = torch.zeros(1, dtype=torch.long, device=box.device)
     samples = [DetDataSample(gt_instances=InstanceData(bboxes=box, labels=labels))]
+    saving = copy.deepcopy(model)
+    rebuild_activations(saving)
 
-    def train():
+    def train(model):
         sum(model.train().loss(patch, samples).values()).backward()
         model.zero_grad()
 
-    def infer():
-        model.eval().predict(patch, samples)
+    return {
+        'training step': lambda: train(model),
+        'training step, activations rebuilt': lambda: train(saving),
+        'inference': lambda: model.eval().predict(patch, samples),
+    }
 
-    return {'training step': train, 'inference': infer}
 
-
-def cost_on_cpu(function: Callable) -> tuple[float, float | None]:
-    """Seconds of this process, and MB."""
+def cpu_seconds(function: Callable) -> float:
+    """Of this process."""
     start = time.process_time()
-    peak = peak_mb(function)
-    return time.process_time() - start, peak
+    function()
+    return time.process_time() - start
 
 
-def cost_on_gpu(function: Callable) -> tuple[float, float]:
-    """Seconds until the device is done, and MB of tensors."""
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
+def cpu_peak_mb(function: Callable) -> float:
+    """From the requests for memory that PyTorch's profiler records."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        function()
+    events = profiler.profiler.kineto_results.events()
+    requests = [event for event in events if event.name() == '[memory]']  # and returns
+    requests.sort(key=methodcaller('start_ns'))
+    return max(accumulate(event.nbytes() for event in requests)) / 1e6
+
+
+def gpu_seconds(function: Callable) -> float:
+    """Until the device is done."""
     torch.cuda.synchronize()
     start = time.perf_counter()
     function()
     torch.cuda.synchronize()
-    return time.perf_counter() - start, (torch.cuda.max_memory_allocated() - before) / 1e6
+    return time.perf_counter() - start
+
+
+def gpu_peak_mb(function: Callable) -> float:
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    function()
+    return (torch.cuda.max_memory_allocated() - before) / 1e6
 
 
 def measure(ours: Callable, theirs: Callable, repeat: int, on_gpu: bool) -> dict[str, list]:
     """Seconds and MB of both: [ours, theirs]."""
-    for function in (ours, theirs):
+    seconds, peak_mb = (gpu_seconds, gpu_peak_mb) if on_gpu else (cpu_seconds, cpu_peak_mb)
+    both = (ours, theirs)
+    for function in both:
         function()  # what is kept from the first call on is no call's peak
-    seconds, memory = ([], []), ([], [])
-    for _ in range(repeat):
-        for number, function in enumerate((ours, theirs)):
-            elapsed, peak = cost_on_gpu(function) if on_gpu else cost_on_cpu(function)
-            seconds[number].append(elapsed)
-            memory[number].append(peak)
+    turns = [[seconds(function) for function in both] for _ in range(repeat)]
     return dict(
-        seconds=[statistics.median(part) for part in seconds],
-        peak_mb=None if None in memory[0] else [statistics.median(part) for part in memory],
+        seconds=[statistics.median(times) for times in zip(*turns, strict=True)],
+        peak_mb=[peak_mb(function) for function in both],
     )
 
 
@@ -186,16 +206,16 @@ def main() -> None:
     patch, box = patch.to(args.device), box.to(args.device)
     monai = monai_detector()
     theirs = monai_calls(monai.to(args.device), patch, box)
-    ours = our_calls(our_detector(monai).to(args.device), patch, box)
+    detector = our_detector(monai).to(args.device)
     rows = {
-        name: measure(ours[name], theirs[name], args.repeat, patch.is_cuda) for name in ours
+        name: measure(ours, theirs[name.split(',')[0]], args.repeat, patch.is_cuda)
+        for name, ours in our_calls(detector, patch, box).items()
     }
     table = Table('', 'ours', 'MONAI', 'ours / MONAI')
     for name, row in rows.items():
         for unit, pair in row.items():
-            if pair:
-                cells = [f'{value:.2f}' for value in (*pair, pair[0] / pair[1])]
-                table.add_row(f'{name} of {args.side}^3, {unit}', *cells)
+            cells = [f'{value:.2f}' for value in (*pair, pair[0] / pair[1])]
+            table.add_row(f'{name} of {args.side}^3, {unit}', *cells)
     Console().print(table)
     if args.json:
         Path(args.json).write_text(json.dumps(rows, indent=2) + '\n')

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import MERGES, clip_boxes3d, merge_boxes3d
 
+from .. import layers
 from ..dense_heads.targets import DenseTargetHead, DenseTargets, missing_of_protocol
-from ..layers import use_winograd
 from .tiling import Tile, cut_tiles
 from .views import RandomViews, View
 
@@ -68,6 +68,10 @@ class DenseDetector3D(BaseDetector):
         winograd: On a CPU compute wide convolutions of 3^3 by Winograd's filtering
             (:class:`~mmdet3d_medical.models.layers.WinogradConv3d`): the same outputs up to
             rounding in about half of the time, see ``docs/model.md``.
+        rebuild_activations: Keep the outputs of convolutions for the backward pass, but not those
+            of the normalisations and ReLUs behind them, which are computed again there
+            (:mod:`~mmdet3d_medical.models.layers.rebuilt_activations`): the same gradients, less
+            memory, a little more time, see ``docs/model.md``.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
@@ -86,6 +90,7 @@ class DenseDetector3D(BaseDetector):
         test_cfg: dict | None = None,
         channels_last: bool = False,
         winograd: bool = False,
+        rebuild_activations: bool = False,
         init_cfg: dict | list | None = None,
     ):
         preprocessor = data_preprocessor or dict(type='VolumeDataPreprocessor')
@@ -107,7 +112,9 @@ class DenseDetector3D(BaseDetector):
                 if weight.dim() == 5:
                     weight.data = weight.data.to(memory_format=torch.channels_last_3d)
         if winograd:
-            use_winograd(self)
+            layers.use_winograd(self)
+        if rebuild_activations:
+            layers.rebuild_activations(self)
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
         """Feature maps of a batch (B, C, D, H, W)."""
@@ -116,7 +123,8 @@ class DenseDetector3D(BaseDetector):
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: list | None = None):
         """The head's raw outputs."""
-        return self.bbox_head(self.extract_feat(batch_inputs))
+        with layers.rebuilding(self):
+            return self.bbox_head(self.extract_feat(batch_inputs))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict:
         """Losses of a batch of annotated patches: predict, assign, compare.

@@ -18,6 +18,7 @@ from mmdet3d_medical.registry import MODELS, TRANSFORMS
 
 from ..data_preprocessors import BranchDataPreprocessor
 from ..dense_heads.targets import DenseTargets, missing_of_protocol, rows_of
+from ..layers import rebuilding
 from .dense3d import targets_of
 from .guess import Guess, TargetGuesser
 
@@ -146,7 +147,7 @@ class FocalMixDetector(BaseDetector):
             inputs, targets, *_ = self.image_mixup.mix(inputs, targets, rng)
         if self.object_mixup is not None:
             inputs, *_ = self.object_mixup.mix(inputs, objects, rng)
-        outs = self.detector.bbox_head(self.extract_feat(inputs))
+        outs = self._forward(inputs)
         return self._losses(outs, targets, len(batch_inputs.get('sup', ())))
 
     @property
@@ -216,7 +217,8 @@ class FocalMixDetector(BaseDetector):
         return self.detector.predict(batch_inputs, batch_data_samples)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: Samples | None = None) -> Any:
-        return self.detector.bbox_head(self.extract_feat(batch_inputs))
+        with rebuilding(self.detector):
+            return self.detector.bbox_head(self.extract_feat(batch_inputs))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Take weights of a plain detector for the detector's, those for the teacher's."""

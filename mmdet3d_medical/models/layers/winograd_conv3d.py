@@ -74,8 +74,7 @@ class WinogradConv3d(nn.Conv3d):
         """(B, C, D, H, W) to (B, O, D, H, W)."""
         if not self.is_faster(x):
             return super().forward(x)
-        out = _Winograd.apply(x, self.weight)
-        return out if self.bias is None else out + self.bias.view(-1, 1, 1, 1)
+        return _Winograd.apply(x, self.weight, self.bias)
 
     def is_faster(self, x: Tensor) -> bool:
         """Whether this way is taken for a map (B, C, D, H, W)."""
@@ -106,37 +105,44 @@ def use_winograd(module: nn.Module) -> None:
 
 
 class _Winograd(torch.autograd.Function):
-    """The convolution without bias, and its gradients, of which each is computed likewise."""
+    """The convolution, and its gradients, of which those of input and kernel are like it."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _convolve(x, weight)
+        return _convolve(x, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         mirrored = weight.flip(2, 3, 4).transpose(0, 1)
+        need_x, need_weight, need_bias = ctx.needs_input_grad
         return (
-            _convolve(grad, mirrored) if ctx.needs_input_grad[0] else None,
-            _weight_grad(x, grad) if ctx.needs_input_grad[1] else None,
+            _convolve(grad, mirrored) if need_x else None,
+            _weight_grad(x, grad) if need_weight else None,
+            grad.sum((0, 2, 3, 4)) if need_bias else None,
         )
 
 
-def _convolve(x: Tensor, weight: Tensor) -> Tensor:
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(B, C, D, H, W) and (O, C, 3, 3, 3) to (B, O, D, H, W)."""
     volumes, kernel = _channels_last(x), weight.permute(2, 3, 4, 1, 0)
-    out = volumes.new_zeros(*volumes.shape[:-1], len(weight))
+    # Not made as a view of what the loops fill: such outputs of a Function bear no ReLU in place.
+    out = x.new_empty(len(x), len(weight), *x.shape[2:])
+    out = torch.zeros_like(out, memory_format=torch.channels_last_3d)
+    filled = out.permute(0, 2, 3, 4, 1)
+    if bias is not None:
+        filled += bias
     for reads, taps, writes in zip(VOXELS, TAPS, OUTPUTS.T, strict=True):
         spectrum = _along_both(TAPS, torch.tensordot(taps, kernel, 1))
-        for volume, result in zip(volumes, out, strict=True):
+        for volume, result in zip(volumes, filled, strict=True):
             for rows in _chunks(volume):
                 tiles = _along_both(VOXELS, _tiles(_read(volume, reads, rows, start=-1), 6))
                 products = torch.bmm(_matrices(tiles), _matrices(spectrum))
                 products = products.view(*tiles.shape[:-1], -1)
                 _write(result, _along_both(OUTPUTS, products), writes, rows)
-    return out.permute(0, 4, 1, 2, 3)
+    return out
 
 
 def _weight_grad(x: Tensor, grad: Tensor) -> Tensor:

@@ -1,0 +1,168 @@
+"""Rebuilding activations changes what is kept, and nothing else."""
+
+import copy
+import gc
+import weakref
+
+import pytest
+import torch
+from mmcv.cnn import ConvModule
+from torch import nn
+
+from mmdet3d_medical.models.layers import RebuiltConvModule, rebuild_activations, rebuilding
+
+GN, BN, IN = dict(type='GN', num_groups=2), dict(type='BN3d'), dict(type='IN3d')
+RELU, LEAKY = dict(type='ReLU'), dict(type='LeakyReLU', negative_slope=0.1)
+
+
+def network(norm=GN, act=RELU, width=4):
+    """Two modules of which results follow from what is kept, one without normalisation, one
+    convolution."""
+    torch.manual_seed(0)
+    part = dict(conv_cfg=dict(type='Conv3d'), act_cfg=act, padding=1)
+    net = nn.Sequential(
+        ConvModule(1, width, 3, norm_cfg=norm, **part),
+        ConvModule(width, width, 3, norm_cfg=norm, **part),
+        ConvModule(width, width, 3, norm_cfg=None, **part),
+        nn.Conv3d(width, 2, 1),
+    )
+    for weight in net.parameters():
+        nn.init.normal_(weight, std=0.3)
+    return net
+
+
+def rebuilt(net):
+    net = copy.deepcopy(net)
+    rebuild_activations(net)
+    return net
+
+
+def passes(net, inputs, again=False):
+    """Output, and gradients of input and weights."""
+    inputs = inputs.clone().requires_grad_()
+    trained = [inputs, *(weight for weight in net.parameters() if weight.requires_grad)]
+    with rebuilding(net):
+        out = net(inputs)
+    loss = out.float().square().sum()
+    grads = torch.autograd.grad(loss, trained, retain_graph=again)
+    if again:
+        assert all(map(torch.equal, grads, torch.autograd.grad(loss, trained)))
+    return out, *grads
+
+
+@pytest.mark.parametrize('norm', [GN, BN, IN], ids=lambda norm: norm['type'])
+@pytest.mark.parametrize('act', [RELU, LEAKY], ids=lambda act: act['type'])
+@pytest.mark.parametrize('training', [True, False], ids=['train', 'eval'])
+def test_outputs_gradients_and_statistics_are_the_same(norm, act, training):
+    plain = network(norm, act).train(training)
+    other = rebuilt(plain)
+    assert other[0].can_rebuild and not other[2].can_rebuild
+    inputs = torch.randn(2, 1, 5, 6, 7)
+    for ours, theirs in zip(passes(other, inputs), passes(plain, inputs), strict=True):
+        assert torch.equal(ours, theirs)
+    assert all(map(torch.equal, other.buffers(), plain.buffers()))
+
+
+@pytest.mark.parametrize('norm', [GN, BN], ids=lambda norm: norm['type'])
+def test_mixed_precision(norm):
+    plain = network(norm)
+    other = rebuilt(plain)
+    inputs = torch.randn(2, 1, 5, 6, 7)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert other[0](inputs).dtype == torch.bfloat16
+        out, *grads = passes(other, inputs)
+        expected_out, *expected = passes(plain, inputs)
+    assert torch.equal(out, expected_out)
+    for ours, theirs in zip(grads, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max()))
+
+
+def test_frozen_weights_and_double_precision():
+    plain = network().double()
+    plain[0].requires_grad_(False)
+    plain[1].gn.weight.requires_grad_(False)
+    inputs = torch.randn(2, 1, 4, 4, 4).double()
+    for ours, theirs in zip(passes(rebuilt(plain), inputs), passes(plain, inputs), strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.dtype == torch.float64
+
+
+def test_a_graph_may_be_used_twice():
+    passes(rebuilt(network()), torch.randn(1, 1, 4, 4, 4), again=True)
+
+
+class Changed(nn.Sequential):
+    """A convolution of the first part's result + 1."""
+
+    in_place = False
+
+    def forward(self, x):
+        result = self[0](x)
+        return self[1](result.add_(1.0) if self.in_place else result + 1.0)
+
+
+def test_a_result_that_is_changed_in_place_is_kept():
+    plain = Changed(network()[0], nn.Conv3d(4, 2, 3))
+    other, inputs = rebuilt(plain), torch.randn(1, 1, 5, 5, 5)
+    other.in_place = True
+    for ours, theirs in zip(passes(other, inputs), passes(plain, inputs), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def maps_of(net):
+    """Weak references to what its parts put out, filled by each forward pass: [convolution, part,
+    ...]."""
+    maps = []
+    for part in net[:2]:
+        for module in (part.conv, part):
+            module.register_forward_hook(
+                lambda module, inputs, out: maps.append(weakref.ref(out.untyped_storage()))
+            )
+    return maps
+
+
+def alive(maps):
+    return [ref() is not None for ref in maps]
+
+
+@pytest.fixture
+def without_garbage_collection():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_results_are_not_kept_and_nothing_outlives_the_loss(without_garbage_collection):
+    plain, inputs = network(), torch.randn(1, 1, 4, 4, 4)
+    for net, kept in ((plain, [True] * 4), (rebuilt(plain), [True, False] * 2)):
+        maps = maps_of(net)
+        with rebuilding(net):
+            loss = net(inputs).sum()
+        assert alive(maps) == kept
+        loss.backward()
+        assert not any(alive(maps))
+        del loss, maps[:]
+        with rebuilding(net):
+            net(inputs)
+        assert len(maps) == 4 and not any(alive(maps))
+
+
+def test_hooks_of_weights_run_once():
+    net, calls = rebuilt(network()), []
+    net[0].gn.weight.register_hook(calls.append)
+    with rebuilding(net):
+        net(torch.randn(1, 1, 4, 4, 4)).sum().backward()
+    assert len(calls) == 1
+
+
+def test_synchronised_batch_normalisation_is_left_alone():
+    net = rebuilt(network(BN))
+    net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    assert isinstance(net[0], RebuiltConvModule) and not net[0].can_rebuild
+
+
+def test_parts_may_be_switched_off():
+    plain = network()[0]
+    other, inputs = rebuilt(nn.Sequential(plain))[0], torch.randn(1, 1, 4, 4, 4)
+    for options in (dict(activate=False), dict(norm=False), dict(activate=False, norm=False)):
+        assert torch.equal(other(inputs, **options), plain(inputs, **options))
