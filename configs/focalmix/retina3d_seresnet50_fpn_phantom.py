@@ -6,7 +6,7 @@
 # Train: python tools/train.py configs/focalmix/retina3d_seresnet50_fpn_phantom.py
 # Test:  python tools/test.py configs/focalmix/retina3d_seresnet50_fpn_phantom.py CHECKPOINT \
 #            --out marks.csv
-# Not compared with supervised training yet.
+# CPM beside supervised training: docs/systems.md.
 _base_ = [
     '../_base_/models/retina3d_seresnet50_fpn_small.py',
     '../_base_/datasets/phantom_semi.py',

@@ -5,7 +5,7 @@
 # Train: python tools/train.py configs/retina3d/retina3d_seresnet50_fpn_phantom.py
 # Test:  python tools/test.py configs/retina3d/retina3d_seresnet50_fpn_phantom.py CHECKPOINT \
 #            --out marks.csv
-# Expected: 3.1 M parameters. Not trained in full yet.
+# Expected: 3.1 M parameters. CPM: docs/systems.md.
 _base_ = [
     '../_base_/models/retina3d_seresnet50_fpn_small.py',
     '../_base_/datasets/phantom.py',

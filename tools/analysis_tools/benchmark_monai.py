@@ -2,8 +2,9 @@
 
 Needs MONAI (pip install monai), not torchvision. Both have the same weights and limits of scores
 and boxes, so that they find about as many boxes. A training step is forward, targets, losses and
-backward, once more with our ``rebuild_activations``; inference goes from the patch to boxes. Times are the median of calls that take turns, on
-a CPU those of this process; memory is the most that tensors of a call hold at one time.
+backward, once more with our ``rebuild_activations``; inference goes from the patch to boxes. Times
+are the median of calls that take turns, on a CPU those of this process; memory is the most that
+tensors of a call hold at one time.
 
 Example:
     python tools/analysis_tools/benchmark_monai.py --side 64 --json monai.json

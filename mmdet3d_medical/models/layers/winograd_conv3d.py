@@ -21,7 +21,7 @@ PLACES = TILE + KERNEL - 1
 # Where polynomials are evaluated, besides infinity. Found by trial: rounding errors are a tenth of
 # those with the usual 0, 1, -1, 2, -2.
 POINTS = (0.0, 0.7, -0.7, 1.4, -1.4)
-CHUNK = 128  # tiles at a time, so that they stay in a cache
+CHUNK = 64  # tiles at a time, so that they stay in a cache
 # Below either PyTorch's own convolution is about as fast.
 MIN_CHANNELS = 64
 MIN_VOXELS = 2048
@@ -135,14 +135,24 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is not None:
         filled += bias
     for reads, taps, writes in zip(VOXELS, TAPS, OUTPUTS.T, strict=True):
-        spectrum = _along_both(TAPS, torch.tensordot(taps, kernel, 1))
-        for volume, result in zip(volumes, filled, strict=True):
-            for rows in _chunks(volume):
-                tiles = _along_both(VOXELS, _tiles(_read(volume, reads, rows, start=-1), 6))
-                products = torch.bmm(_matrices(tiles), _matrices(spectrum))
-                products = products.view(*tiles.shape[:-1], -1)
-                _write(result, _along_both(OUTPUTS, products), writes, rows)
+        _add_place(volumes, torch.tensordot(taps, kernel, 1), filled, reads, writes)
     return out
+
+
+def _add_place(
+    volumes: Tensor, kernel: Tensor, out: Tensor, reads: Tensor, writes: Tensor
+) -> None:
+    """Convolve with a plane (3, 3, C, O) and add to the outputs that it counts in."""
+    spectrum = _along_both(TAPS, kernel)
+    for volume, result in zip(volumes, out, strict=True):
+        for rows in _chunks(volume):
+            _write(result, _products(_read_tiles(volume, reads, rows), spectrum), writes, rows)
+
+
+def _products(tiles: Tensor, spectrum: Tensor) -> Tensor:
+    """Transformed tiles (6, 6, rows, h, w, C) and kernel (6, 6, C, O) to (4, 4, rows, h, w, O)."""
+    products = torch.bmm(_matrices(tiles), _matrices(spectrum))
+    return _along_both(OUTPUTS, products.view(*tiles.shape[:-1], -1))
 
 
 def _weight_grad(x: Tensor, grad: Tensor) -> Tensor:
@@ -150,14 +160,21 @@ def _weight_grad(x: Tensor, grad: Tensor) -> Tensor:
     volumes, grads = _channels_last(x), _channels_last(grad)
     kernel = volumes.new_zeros(3, 3, 3, volumes.shape[-1], grads.shape[-1])
     for reads, taps, writes in zip(VOXELS, TAPS, OUTPUTS.T, strict=True):
-        spectrum = kernel.new_zeros(PLACES, PLACES, *kernel.shape[3:])
-        for volume, result in zip(volumes, grads, strict=True):
-            for rows in _chunks(volume):
-                tiles = _along_both(VOXELS, _tiles(_read(volume, reads, rows, start=-1), 6))
-                results = _along_both(OUTPUTS.T, _tiles(_read(result, writes, rows, start=0), 4))
-                _matrices(spectrum).baddbmm_(_matrices(tiles).mT, _matrices(results))
-        kernel += taps.view(3, 1, 1, 1, 1) * _along_both(TAPS.T, spectrum)
+        plane = _along_both(TAPS.T, _spectrum_grad(volumes, grads, reads, writes))
+        for depth, tap in zip(kernel, taps.tolist(), strict=True):
+            depth.add_(plane, alpha=tap)
     return kernel.permute(4, 3, 0, 1, 2)
+
+
+def _spectrum_grad(volumes: Tensor, grads: Tensor, reads: Tensor, writes: Tensor) -> Tensor:
+    """Gradient (6, 6, C, O) of the transformed kernel at a place along depth."""
+    out = volumes.new_zeros(PLACES, PLACES, volumes.shape[-1], grads.shape[-1])
+    for volume, grad in zip(volumes, grads, strict=True):
+        for rows in _chunks(volume):
+            tiles = _read_tiles(volume, reads, rows)
+            results = _along_both(OUTPUTS.T, _tiles(_read(grad, writes, rows, start=0), TILE))
+            _matrices(out).baddbmm_(_matrices(tiles).mT, _matrices(results))
+    return out
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -182,6 +199,11 @@ def _read(volume: Tensor, factors: Tensor, rows: range, start: int) -> Tensor:
         part = volume[plane + TILE * outside : plane + TILE * len(rows) : TILE]
         out[outside : outside + len(part)].add_(part, alpha=factor)
     return out
+
+
+def _read_tiles(volume: Tensor, reads: Tensor, rows: range) -> Tensor:
+    """Transformed tiles (6, 6, rows, h, w, C) of a volume (D, H, W, C)."""
+    return _along_both(VOXELS, _tiles(_read(volume, reads, rows, start=-1), PLACES))
 
 
 def _write(volume: Tensor, tiles: Tensor, factors: Tensor, rows: range) -> None:
