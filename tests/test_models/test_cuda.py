@@ -82,3 +82,15 @@ def test_a_batch_is_learnt_in_float16(small_detector, make_batch):
     torch.manual_seed(0)
     losses = train(MODELS.build(small_detector()), make_batch(2, (16, 16, 16)), 40, **FLOAT16)
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize('wrapper', [dict(type='OptimWrapper'), FLOAT16], ids=['32', '16'])
+def test_rebuilt_activations(small_detector, make_batch, wrapper):
+    losses, norm = [], dict(type='GN', num_groups=2)
+    for on in (False, True):
+        torch.manual_seed(0)
+        cfg = small_detector(rebuild_activations=on)
+        cfg['bbox_head'].update(norm_cfg=norm)
+        cfg['backbone'].update(norm_cfg=dict(type='BN3d'))
+        losses.append(train(MODELS.build(cfg), make_batch(2, (16, 16, 16)), 3, **wrapper))
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)

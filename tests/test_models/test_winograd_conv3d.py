@@ -101,6 +101,14 @@ def test_its_output_may_be_changed_in_place(always):
     torch.testing.assert_close(layer(inputs).relu_(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_no_patches(always):
+    layer, inputs = WinogradConv3d(2, 3, 3, padding=1), torch.empty(0, 2, 5, 5, 5)
+    out = layer(inputs.requires_grad_())
+    out.sum().backward()
+    assert out.shape == (0, 3, 5, 5, 5) and inputs.grad.shape == inputs.shape
+    assert not layer.weight.grad.any() and not layer.bias.grad.any()
+
+
 def test_one_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r'only 3\^3.*found .*Conv3d.*stride=\(2, 2, 2\)'):
         WinogradConv3d.of(nn.Conv3d(2, 2, 3, stride=2, padding=1))

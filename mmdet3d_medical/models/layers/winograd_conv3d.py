@@ -9,6 +9,8 @@ sixth of the transformed kernel is in memory at a time.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -81,7 +83,7 @@ class WinogradConv3d(nn.Conv3d):
         exact = x.dtype == self.weight.dtype == torch.float32
         on_cpu = x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu')
         wide = min(self.in_channels, self.out_channels) >= MIN_CHANNELS
-        return exact and on_cpu and wide and x[0, 0].numel() >= MIN_VOXELS
+        return exact and on_cpu and wide and math.prod(x.shape[2:]) >= MIN_VOXELS
 
 
 def fits_winograd(module: nn.Module) -> bool:
