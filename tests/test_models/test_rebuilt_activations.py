@@ -147,6 +147,87 @@ def test_results_are_not_kept_and_nothing_outlives_the_loss(without_garbage_coll
         assert len(maps) == 4 and not any(alive(maps))
 
 
+@pytest.mark.parametrize('training', [True, False], ids=['train', 'eval'])
+def test_the_mode_is_that_of_the_forward_pass(training):
+    plain, inputs = network(BN).train(training), torch.linspace(-1, 1, 64).view(1, 1, 4, 4, 4)
+    nn.init.uniform_(plain[0].bn.running_mean)
+    net = rebuilt(plain)
+    with rebuilding(net):
+        loss = net(inputs).square().sum()
+    net.train(not training)
+    with torch.no_grad():
+        net(torch.ones(1, 1, 4, 4, 4))  # changes running statistics, or not
+    expected = torch.autograd.grad(plain(inputs).square().sum(), plain.parameters())
+    assert all(map(torch.equal, torch.autograd.grad(loss, net.parameters()), expected))
+
+
+def test_what_was_changed_meanwhile_is_noticed():
+    net = rebuilt(network())
+    for part in (net[0].conv, net[0].gn, net[3]):
+        with rebuilding(net):
+            loss = net(torch.randn(1, 1, 4, 4, 4, requires_grad=True)).square().sum()
+        with torch.no_grad():
+            part.weight.add_(1.0)
+        with pytest.raises(RuntimeError, match='modified by an inplace operation'):
+            loss.backward()
+
+
+def test_a_change_without_gradient_is_noticed():
+    net = rebuilt(network())
+    with rebuilding(net):
+        result = net[0](torch.randn(1, 1, 4, 4, 4))
+        out = net[1](result.clone())
+        with torch.no_grad():
+            result.mul_(2.0)
+        again = net[3](result)
+    torch.testing.assert_close(
+        torch.autograd.grad(again.sum(), net[3].weight)[0].flatten(),
+        result.sum((0, 2, 3, 4)).repeat(2),
+    )
+    assert out.requires_grad
+
+
+def test_nothing_to_train():
+    plain = network().requires_grad_(False)
+    net, inputs = rebuilt(plain), torch.randn(1, 1, 4, 4, 4)
+    with rebuilding(net):
+        assert torch.equal(net(inputs), plain(inputs))
+
+
+@pytest.mark.parametrize('norm', [GN, BN, IN], ids=lambda norm: norm['type'])
+def test_weights_in_low_precision(norm):
+    plain = network(norm).bfloat16()
+    inputs = torch.randn(2, 1, 4, 4, 4).bfloat16()
+    for ours, theirs in zip(passes(rebuilt(plain), inputs), passes(plain, inputs), strict=True):
+        assert ours.dtype == torch.bfloat16
+        torch.testing.assert_close(ours, theirs)
+
+
+def hooked(part):
+    part.bn.register_forward_hook(lambda module, inputs, out: 2 * out)
+    return part
+
+
+def module(**options):
+    torch.manual_seed(0)
+    options = dict(norm_cfg=BN, conv_cfg=dict(type='Conv3d'), padding=1) | options
+    return ConvModule(2, 2, 3, **options)
+
+
+@pytest.mark.parametrize('plain', [
+    module(order=('norm', 'conv', 'act')),
+    module(act_cfg=None),
+    module(act_cfg=dict(type='Sigmoid')),
+    module(norm_cfg=dict(type='IN3d', track_running_stats=True)),
+    hooked(module()),
+], ids=['order', 'no activation', 'sigmoid', 'tracked', 'hooked'])  # fmt: skip
+def test_what_cannot_be_rebuilt_is_left_alone(plain):
+    other, inputs = rebuilt(nn.Sequential(plain)), torch.randn(2, 2, 4, 4, 4)
+    assert not other[0].can_rebuild
+    for ours, theirs in zip(passes(other, inputs), passes(plain, inputs), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_hooks_of_weights_run_once():
     net, calls = rebuilt(network()), []
     net[0].gn.weight.register_hook(calls.append)

@@ -16,8 +16,7 @@ from mmdet3d_medical.models.layers.winograd_conv3d import OUTPUTS, TAPS, VOXELS
 
 @pytest.fixture
 def always(monkeypatch):
-    monkeypatch.setattr(winograd_conv3d, 'MIN_CHANNELS', 1)
-    monkeypatch.setattr(winograd_conv3d, 'MIN_VOXELS', 1)
+    monkeypatch.setattr(winograd_conv3d, 'pays_off', lambda channels, shape: True)
 
 
 def both(inputs, weight, bias, grad):
@@ -114,11 +113,43 @@ def test_one_that_does_not_fit_is_refused():
         WinogradConv3d.of(nn.Conv3d(2, 2, 3, stride=2, padding=1))
 
 
-@pytest.mark.parametrize(('channels', 'side', 'taken'), [
-    ((64, 64), 13, True), ((64, 63), 13, False), ((63, 64), 13, False), ((64, 64), 12, False)])
-def test_small_maps_are_left_to_the_library(channels, side, taken):
-    layer = WinogradConv3d(*channels, 3, padding=1)
-    assert layer.is_faster(torch.empty(1, channels[0], side, side, side)) == taken
+@pytest.mark.parametrize(('channels', 'shape', 'taken'), [
+    ((64, 64), (13, 13, 13), True), ((64, 63), (13, 13, 13), False),
+    ((63, 64), (13, 13, 13), False), ((64, 64), (12, 12, 12), False),  # 27 tiles
+    ((320, 64), (13, 13, 13), False), ((256, 256), (16, 16, 16), True),
+    ((64, 64), (2, 64, 64), False), ((64, 64), (3, 64, 64), True),  # half of the tiles is empty
+    ((64, 64), (4, 128, 128), True), ((64, 64), (4, 128, 132), False),
+])  # fmt: skip
+def test_where_it_does_not_pay_it_is_left_to_the_library(channels, shape, taken):
+    layer = WinogradConv3d(*channels, 3, padding=1, device='meta').to_empty(device='cpu')
+    assert layer.is_faster(torch.empty(1, channels[0], *shape)) == taken
+
+
+def test_a_single_map_without_batch(always):
+    layer, inputs = WinogradConv3d(2, 3, 3, padding=1), torch.randn(2, 4, 4, 4)
+    assert torch.equal(layer(inputs), F.conv3d(inputs, layer.weight, layer.bias, padding=1))
+
+
+def test_gradients_within_autocast(always):
+    layer, inputs = WinogradConv3d(2, 3, 3, padding=1), torch.randn(1, 2, 5, 5, 5)
+    out = layer(inputs)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = torch.autograd.grad(out.sum(), layer.weight)[0]
+    expected = torch.autograd.grad(layer(inputs).sum(), layer.weight)[0]
+    assert torch.equal(found, expected)
+
+
+def test_what_does_more_than_a_convolution_is_not_replaced():
+    class Scaled(nn.Conv3d):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    normed = nn.utils.parametrizations.spectral_norm(nn.Conv3d(2, 2, 3, padding=1))
+    hooked = nn.Conv3d(2, 2, 3, padding=1)
+    hooked.register_forward_hook(lambda module, inputs, out: 2 * out)
+    net = nn.Sequential(Scaled(2, 2, 3, padding=1), normed, hooked)
+    use_winograd(net)
+    assert not any(isinstance(part, WinogradConv3d) for part in net.modules())
 
 
 def test_other_precisions_and_devices_are_left_to_the_library(always):

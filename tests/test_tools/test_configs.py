@@ -145,6 +145,15 @@ def test_ablations_change_one_thing_each():
         assert {key for key in loss if loss[key] == 'threshold'} == switches
 
 
+@pytest.mark.parametrize('name', ['retina3d_r50_monai_luna16', 's4nd_luna16'])
+def test_labeled_patches_are_cut_and_changed_as_in_supervised_training(name):
+    (supervised,) = [path for path in CONFIGS if path.stem == name and 'focalmix' not in str(path)]
+    semi = whole(ROOT / f'configs/focalmix/{name}.py').train_dataloader.dataset.datasets
+    dataset = whole(supervised).train_dataloader.dataset
+    assert semi.labeled.pipeline[:-1] == dataset.pipeline[:-1]
+    assert semi.labeled.data_root == semi.unlabeled.data_root == dataset.data_root
+
+
 @pytest.mark.parametrize('pair', ['luna16_100l-400u', 'phantom_10l-100u'])
 def test_baselines_share_the_detector(pair):
     focalmix = settings(f'retina3d_fpn_{pair}')

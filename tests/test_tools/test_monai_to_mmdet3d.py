@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mmdet3d_medical.apis import load_config
-from mmdet3d_medical.models.layers import winograd_conv3d
+from mmdet3d_medical.models.layers import WinogradConv3d, winograd_conv3d
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils import register_all_modules
 
@@ -106,11 +106,13 @@ def networks(tmp_path_factory):
     return theirs, path, MODELS.build(load_config(str(CONFIG)).model).eval()
 
 
-@pytest.mark.parametrize('winograd_from', [1, 1_000_000], ids=['winograd', 'plain'])
+@pytest.mark.parametrize('winograd', [True, False], ids=['winograd', 'plain'])
 @torch.no_grad()
-def test_the_same_numbers_come_out(networks, run_tool, tmp_path, monkeypatch, winograd_from):
+def test_the_same_numbers_come_out(networks, run_tool, tmp_path, monkeypatch, winograd):
     theirs, path, ours = networks
-    monkeypatch.setattr(winograd_conv3d, 'MIN_VOXELS', winograd_from)
+    wide = lambda channels, shape: winograd and min(channels) >= 64  # noqa: E731
+    monkeypatch.setattr(winograd_conv3d, 'pays_off', wide)
+    assert sum(isinstance(part, WinogradConv3d) for part in ours.modules()) > 10
     out = tmp_path / 'ours.pth'
     assert run_tool('model_converters/monai_to_mmdet3d', path, out) == 0
     ours.load_state_dict(torch.load(out)['state_dict'], strict=True)

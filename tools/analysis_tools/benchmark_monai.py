@@ -121,17 +121,30 @@ def our_detector(theirs: nn.Module) -> nn.Module:
 def our_calls(model: nn.Module, patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
     labels = torch.zeros(1, dtype=torch.long, device=box.device)
     samples = [DetDataSample(gt_instances=InstanceData(bboxes=box, labels=labels))]
-    saving = copy.deepcopy(model)
-    rebuild_activations(saving)
 
-    def train(model):
+    def train():
         sum(model.train().loss(patch, samples).values()).backward()
         model.zero_grad()
 
+    def infer():
+        model.eval().predict(patch, samples)
+
+    return {'training step': train, 'inference': infer}
+
+
+def pairs_of_calls(
+    ours: nn.Module, theirs: nn.Module, patch: Tensor, box: Tensor
+) -> dict[str, tuple[Callable, Callable]]:
+    """What is measured: our call and MONAI's."""
+    saving = copy.deepcopy(ours)
+    rebuild_activations(saving)
+    calls = [our_calls(model, patch, box) for model in (ours, saving)]
+    plain, rebuilt, monai = *calls, monai_calls(theirs, patch, box)
+    step = 'training step'
     return {
-        'training step': lambda: train(model),
-        'training step, activations rebuilt': lambda: train(saving),
-        'inference': lambda: model.eval().predict(patch, samples),
+        step: (plain[step], monai[step]),
+        f'{step}, activations rebuilt': (rebuilt[step], monai[step]),
+        'inference': (plain['inference'], monai['inference']),
     }
 
 
@@ -206,11 +219,10 @@ def main() -> None:
     box = torch.tensor([[middle - 4] * 3 + [middle + 4] * 3])
     patch, box = patch.to(args.device), box.to(args.device)
     monai = monai_detector()
-    theirs = monai_calls(monai.to(args.device), patch, box)
     detector = our_detector(monai).to(args.device)
     rows = {
-        name: measure(ours, theirs[name.split(',')[0]], args.repeat, patch.is_cuda)
-        for name, ours in our_calls(detector, patch, box).items()
+        name: measure(*pair, args.repeat, patch.is_cuda)
+        for name, pair in pairs_of_calls(detector, monai.to(args.device), patch, box).items()
     }
     table = Table('', 'ours', 'MONAI', 'ours / MONAI')
     for name, row in rows.items():

@@ -9,7 +9,7 @@ inverted, as ReLU cannot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -34,7 +34,10 @@ class RebuiltConvModule(ConvModule):
         """As that of ``ConvModule``."""
         if not (activate and norm and torch.is_grad_enabled() and self.can_rebuild):
             return super().forward(x, activate, norm)
-        return _NormAct.apply(self, self.conv(x), *self.norm.parameters())
+        out = _NormAct.apply(self, self.conv(x), *self.norm.parameters())
+        if out.requires_grad:
+            out.grad_fn.version = out._version
+        return out
 
     @property
     def can_rebuild(self) -> bool:
@@ -45,6 +48,10 @@ class RebuiltConvModule(ConvModule):
             and type(getattr(self, 'activate', None)) in ACTIVATIONS
             and type(self.norm) in NORMS
             and not (isinstance(self.norm, nn.InstanceNorm3d) and self.norm.track_running_stats)
+            and not any(
+                part._forward_hooks or part._forward_pre_hooks
+                for part in (self.norm, self.activate)
+            )
         )
 
 
@@ -77,7 +84,8 @@ class _NormAct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, module: RebuiltConvModule, x: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(x, *parameters)
-        ctx.module, ctx.rebuilt = module, None
+        ctx.activate, ctx.rebuilt = module.activate, None
+        ctx.norm = _as_it_is(module.norm)
         return module.activate(module.norm(_as_taken(module.norm, x))).to(x.dtype)
 
     @staticmethod
@@ -96,29 +104,28 @@ def _rebuild(ctx) -> tuple[list[Tensor], Tensor]:
     """
     if ctx.rebuilt is None:
         x, *parameters = inputs = [kept.detach().requires_grad_() for kept in ctx.saved_tensors]
-        out = ctx.module.activate.forward(_norm(ctx.module.norm, x, *parameters))
+        out = ctx.activate.forward(ctx.norm(x, *parameters))
         ctx.rebuilt = inputs, out.to(x.dtype)
     return ctx.rebuilt
 
 
-def _norm(
-    norm: nn.Module, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
-) -> Tensor:
-    """As ``norm`` does with these parameters; running statistics stay as they are."""
-    x, part = _as_taken(norm, x), dict(weight=weight, bias=bias, eps=norm.eps)
+def _as_it_is(norm: nn.Module) -> Callable[..., Tensor]:
+    """What ``norm`` does now with (x, weight, bias); its running statistics stay as they are."""
     if isinstance(norm, nn.GroupNorm):
-        return F.group_norm(x, norm.num_groups, **part)
+        return lambda x, *affine: F.group_norm(
+            _as_taken(norm, x), norm.num_groups, *affine, eps=norm.eps
+        )
     if isinstance(norm, nn.InstanceNorm3d):
-        return F.instance_norm(x, **part)
-    if norm.training or norm.running_mean is None:
-        return F.batch_norm(x, None, None, training=True, **part)
-    return F.batch_norm(x, norm.running_mean, norm.running_var, **part)
+        return lambda x, *affine: F.instance_norm(x, None, None, *affine, eps=norm.eps)
+    by_batch = norm.training or norm.running_mean is None
+    running = (None, None) if by_batch else (norm.running_mean.clone(), norm.running_var.clone())
+    return lambda x, *affine: F.batch_norm(x, *running, *affine, training=by_batch, eps=norm.eps)
 
 
 def _as_taken(norm: nn.Module, x: Tensor) -> Tensor:
-    """In the precision that the normalisation takes: autocast turns to float32 for one of them."""
-    half = x.dtype in (torch.float16, torch.bfloat16)
-    return x.float() if half and isinstance(norm, nn.GroupNorm) else x
+    """In the precision that is normalised in; of group normalisation autocast makes it float32."""
+    mixed = isinstance(norm, nn.GroupNorm) and norm.affine and norm.weight.dtype != x.dtype
+    return x.to(norm.weight.dtype) if mixed else x
 
 
 class _Origin(NamedTuple):
@@ -127,12 +134,29 @@ class _Origin(NamedTuple):
     ctx: Any
 
 
-def _pack(tensor: Tensor) -> Tensor | _Origin:
-    made_by = tensor.grad_fn  # another one for what was changed in place
-    if isinstance(made_by, _NormAct._backward_cls):
+class _Kept(NamedTuple):
+    """A tensor that was not to change."""
+
+    tensor: Tensor
+    version: int
+
+
+def _pack(tensor: Tensor) -> _Origin | _Kept:
+    made_by = tensor.grad_fn
+    if isinstance(made_by, _NormAct._backward_cls) and made_by.version == tensor._version:
         return _Origin(made_by)
-    return tensor.detach()  # an operation that kept its own output would be kept by it
+    # Detached: what an operation keeps of its own output would otherwise keep the operation.
+    return _Kept(tensor.detach(), tensor._version)
 
 
-def _unpack(kept: Tensor | _Origin) -> Tensor:
-    return _rebuild(kept.ctx)[1].detach() if isinstance(kept, _Origin) else kept
+def _unpack(kept: _Origin | _Kept) -> Tensor:
+    """Autograd does not look itself whether what hooks keep was changed."""
+    if isinstance(kept, _Origin):
+        return _rebuild(kept.ctx)[1].detach()
+    if kept.tensor._version != kept.version:
+        raise RuntimeError(
+            'one of the variables needed for gradient computation has been modified by an '
+            f'inplace operation: {tuple(kept.tensor.shape)} is at version '
+            f'{kept.tensor._version}, expected {kept.version}'
+        )
+    return kept.tensor

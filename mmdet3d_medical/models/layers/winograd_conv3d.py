@@ -5,12 +5,17 @@ Winograd's minimal filtering, F(4, 3) along each axis, as Lavin and Gray
 the kernel are transformed, multiplied at 6^3 places, and transformed back into 4^3 outputs, which
 otherwise take 4^3 * 3^3 multiplications. Along depth one place is done after another, so that a
 sixth of the transformed kernel is in memory at a time.
+
+``VOXELS``, ``TAPS`` and ``OUTPUTS`` are B^T, G and A^T there. Along depth a row of ``VOXELS`` tells
+how planes are read into one, a column of ``OUTPUTS`` how what comes of it is written to planes.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import mmcv
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -24,9 +29,10 @@ PLACES = TILE + KERNEL - 1
 # those with the usual 0, 1, -1, 2, -2.
 POINTS = (0.0, 0.7, -0.7, 1.4, -1.4)
 CHUNK = 64  # tiles at a time, so that they stay in a cache
-# Below either PyTorch's own convolution is about as fast.
+# Where PyTorch's own convolution is about as fast, or faster.
 MIN_CHANNELS = 64
-MIN_VOXELS = 2048
+MIN_TILES = 64
+MAX_TILES_IN_PLANE = 1024  # they are one chunk at least
 
 
 def transforms() -> tuple[Tensor, Tensor, Tensor]:
@@ -54,9 +60,10 @@ VOXELS, TAPS, OUTPUTS = transforms()
 class WinogradConv3d(nn.Conv3d):
     """``nn.Conv3d`` of 3^3, stride 1 and padding 1, by Winograd's filtering where that is faster.
 
-    That is on a CPU in float32, outside autocast, between maps of at least ``MIN_CHANNELS``
-    channels and ``MIN_VOXELS`` voxels. Outputs and gradients are those of ``nn.Conv3d`` up to
-    rounding, of which there is about ten times as much: 2e-5 of an output's standard deviation.
+    That is on a CPU in float32, outside autocast, for batches of maps that :func:`pays_off` takes.
+    Outputs and gradients are those of ``nn.Conv3d`` up to rounding, of which there is about ten
+    times as much: at most about 2e-5 of an output's standard deviation. Outputs lie in the order
+    channels last, and there are no second derivatives.
     """
 
     @classmethod
@@ -79,19 +86,43 @@ class WinogradConv3d(nn.Conv3d):
         return _Winograd.apply(x, self.weight, self.bias)
 
     def is_faster(self, x: Tensor) -> bool:
-        """Whether this way is taken for a map (B, C, D, H, W)."""
+        """Whether this way is taken for maps (B, C, D, H, W)."""
         exact = x.dtype == self.weight.dtype == torch.float32
         on_cpu = x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu')
-        wide = min(self.in_channels, self.out_channels) >= MIN_CHANNELS
-        return exact and on_cpu and wide and math.prod(x.shape[2:]) >= MIN_VOXELS
+        batch = x.dim() == 5 and x.shape[1] == self.in_channels
+        return (
+            exact
+            and on_cpu
+            and batch
+            and pays_off((self.in_channels, self.out_channels), x.shape[2:])
+        )
+
+
+def pays_off(channels: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether Winograd's filtering is faster, for channels before and after and (D, H, W).
+
+    Transforming the kernel has to be spread over many tiles, and less than half of them may lie
+    outside the map.
+    """
+    depth, *plane = (-(-length // TILE) for length in shape)
+    in_plane = math.prod(plane)
+    tiles = depth * in_plane
+    return (
+        min(channels) >= MIN_CHANNELS
+        and tiles >= max(MIN_TILES, max(channels) / 4)
+        and in_plane <= MAX_TILES_IN_PLANE
+        and TILE**3 * tiles < 2 * math.prod(shape)
+    )
 
 
 def fits_winograd(module: nn.Module) -> bool:
-    """Whether it is a convolution that :class:`WinogradConv3d` can compute."""
-    return isinstance(module, nn.Conv3d) and (
-        (module.kernel_size, module.stride, module.padding, module.dilation, module.groups)
+    """Whether it is a convolution that :class:`WinogradConv3d` can compute, and nothing more."""
+    return (
+        type(module) in (nn.Conv3d, mmcv.cnn.bricks.wrappers.Conv3d)
+        and (module.kernel_size, module.stride, module.padding, module.dilation, module.groups)
         == ((KERNEL,) * 3, (1,) * 3, (1,) * 3, (1,) * 3, 1)
         and module.padding_mode == 'zeros'
+        and not (module._forward_hooks or module._forward_pre_hooks)
     )
 
 
@@ -120,11 +151,12 @@ class _Winograd(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         mirrored = weight.flip(2, 3, 4).transpose(0, 1)
         need_x, need_weight, need_bias = ctx.needs_input_grad
-        return (
-            _convolve(grad, mirrored) if need_x else None,
-            _weight_grad(x, grad) if need_weight else None,
-            grad.sum((0, 2, 3, 4)) if need_bias else None,
-        )
+        with torch.autocast('cpu', enabled=False):
+            return (
+                _convolve(grad, mirrored) if need_x else None,
+                _weight_grad(x, grad) if need_weight else None,
+                grad.sum((0, 2, 3, 4)) if need_bias else None,
+            )
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
