@@ -67,7 +67,7 @@ class DenseDetector3D(BaseDetector):
             GPUs, see ``docs/model.md``.
         winograd: On a CPU compute wide convolutions of 3^3 by Winograd's filtering
             (:class:`~mmdet3d_medical.models.layers.WinogradConv3d`): the same outputs up to
-            rounding in about half of the time, see ``docs/model.md``.
+            rounding, with 256 channels in half of the time, see ``docs/model.md``.
         rebuild_activations: Keep the outputs of convolutions for the backward pass, but not those
             of the normalisations and ReLUs behind them, which are computed again there
             (:mod:`~mmdet3d_medical.models.layers.rebuilt_activations`): the same gradients, less
