@@ -1,5 +1,7 @@
 """FocalMix around a small detector, and a detector small enough to reason about."""
 
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,6 +95,21 @@ def focalmix(small_detector):
         return model
 
     return build
+
+
+@pytest.fixture
+def watch():
+    """Function that watches what modules put out: [is it still in memory?] of all calls so far."""
+
+    def start(*modules):
+        maps = []
+        for module in modules:
+            module.register_forward_hook(
+                lambda module, inputs, out: maps.append(weakref.ref(out.untyped_storage()))
+            )
+        return lambda: [ref() is not None for ref in maps]
+
+    return start
 
 
 @pytest.fixture

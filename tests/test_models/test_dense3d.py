@@ -1,8 +1,6 @@
 """The whole detector: overfitting, tiles, empty scans, odd input."""
 
 import math
-from functools import partial
-from weakref import ref
 
 import pytest
 import torch
@@ -280,12 +278,8 @@ def test_winograd_changes_no_result_and_no_checkpoint(small_detector, monkeypatc
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def note_map(maps, module, inputs, out):
-    maps.append(ref(out.untyped_storage()))
-
-
 @pytest.mark.parametrize('with_cp', [False, True])
-def test_rebuilding_activations_changes_no_gradient(small_detector, make_batch, with_cp):
+def test_rebuilding_activations_changes_no_gradient(small_detector, make_batch, watch, with_cp):
     results = []
     for on in (False, True):
         torch.manual_seed(0)
@@ -295,10 +289,9 @@ def test_rebuilding_activations_changes_no_gradient(small_detector, make_batch, 
         model = MODELS.build(cfg)
         assert any(isinstance(part, RebuiltConvModule) for part in model.modules()) == on
         batch = model.data_preprocessor(make_batch(2, (16, 24, 16)), True)
-        maps, (branch,) = [], model.bbox_head.cls_branch
-        branch.register_forward_hook(partial(note_map, maps))
+        alive = watch(*model.bbox_head.cls_branch)
         losses = model(**batch, mode='loss')
-        assert any(storage() is not None for storage in maps) != on
+        assert any(alive()) != on
         sum(losses.values()).backward()
         results.append((losses, {name: part.grad for name, part in model.named_parameters()}))
     torch.testing.assert_close(*results, rtol=0, atol=0)

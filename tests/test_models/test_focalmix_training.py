@@ -1,8 +1,6 @@
 """FocalMix in mixed precision and with accumulated gradients."""
 
 import copy
-import weakref
-from functools import partial
 
 import pytest
 import torch
@@ -64,20 +62,15 @@ def test_two_accumulated_steps_are_one_with_the_mean_gradient(focalmix, make_bra
     assert not torch.allclose(gradients[0], gradients[1], rtol=0.1)
 
 
-def test_rebuilding_activations_changes_no_step(focalmix, small_detector, make_branches):
+def test_rebuilding_activations_changes_no_step(focalmix, small_detector, make_branches, watch):
     batch, results = make_branches(), []
     for on in (False, True):
-        cfg, maps = small_detector(rebuild_activations=on), []
+        cfg = small_detector(rebuild_activations=on)
         cfg['bbox_head'].update(norm_cfg=dict(type='GN', num_groups=2))
         model = focalmix(cfg)
-        wrapper, (branch,) = wrapper_of(model), model.detector.bbox_head.cls_branch
-        branch.register_forward_hook(partial(note_map, maps))
+        wrapper, alive = wrapper_of(model), watch(*model.detector.bbox_head.cls_branch)
         losses = model(**model.data_preprocessor(copy.deepcopy(batch), True), mode='loss')
-        assert any(ref() is not None for ref in maps) != on
+        assert any(alive()) != on
         wrapper.update_params(sum(losses.values()))
         results.append(flat_weights(model))
     assert torch.equal(*results)
-
-
-def note_map(maps: list, module, inputs, out: torch.Tensor) -> None:
-    maps.append(weakref.ref(out.untyped_storage()))

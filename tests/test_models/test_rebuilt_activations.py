@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import weakref
 
 import pytest
 import torch
@@ -37,17 +36,13 @@ def rebuilt(net):
     return net
 
 
-def passes(net, inputs, again=False):
+def passes(net, inputs):
     """Output, and gradients of input and weights."""
     inputs = inputs.clone().requires_grad_()
     trained = [inputs, *(weight for weight in net.parameters() if weight.requires_grad)]
     with rebuilding(net):
         out = net(inputs)
-    loss = out.float().square().sum()
-    grads = torch.autograd.grad(loss, trained, retain_graph=again)
-    if again:
-        assert all(map(torch.equal, grads, torch.autograd.grad(loss, trained)))
-    return out, *grads
+    return out, *torch.autograd.grad(out.float().square().sum(), trained)
 
 
 @pytest.mark.parametrize('norm', [GN, BN, IN], ids=lambda norm: norm['type'])
@@ -88,7 +83,11 @@ def test_frozen_weights_and_double_precision():
 
 
 def test_a_graph_may_be_used_twice():
-    passes(rebuilt(network()), torch.randn(1, 1, 4, 4, 4), again=True)
+    net = rebuilt(network())
+    with rebuilding(net):
+        loss = net(torch.randn(1, 1, 4, 4, 4)).square().sum()
+    first = torch.autograd.grad(loss, net.parameters(), retain_graph=True)
+    assert all(map(torch.equal, first, torch.autograd.grad(loss, net.parameters())))
 
 
 class Changed(nn.Sequential):
@@ -109,22 +108,6 @@ def test_a_result_that_is_changed_in_place_is_kept():
         assert torch.equal(ours, theirs)
 
 
-def maps_of(net):
-    """Weak references to what its parts put out, filled by each forward pass: [convolution, part,
-    ...]."""
-    maps = []
-    for part in net[:2]:
-        for module in (part.conv, part):
-            module.register_forward_hook(
-                lambda module, inputs, out: maps.append(weakref.ref(out.untyped_storage()))
-            )
-    return maps
-
-
-def alive(maps):
-    return [ref() is not None for ref in maps]
-
-
 @pytest.fixture
 def without_garbage_collection():
     gc.disable()
@@ -132,19 +115,19 @@ def without_garbage_collection():
     gc.enable()
 
 
-def test_results_are_not_kept_and_nothing_outlives_the_loss(without_garbage_collection):
+def test_results_are_not_kept_and_nothing_outlives_the_loss(without_garbage_collection, watch):
     plain, inputs = network(), torch.randn(1, 1, 4, 4, 4)
     for net, kept in ((plain, [True] * 4), (rebuilt(plain), [True, False] * 2)):
-        maps = maps_of(net)
+        alive = watch(net[0].conv, net[0], net[1].conv, net[1])
         with rebuilding(net):
             loss = net(inputs).sum()
-        assert alive(maps) == kept
+        assert alive() == kept
         loss.backward()
-        assert not any(alive(maps))
-        del loss, maps[:]
+        assert alive() == [False] * 4
+        del loss
         with rebuilding(net):
             net(inputs)
-        assert len(maps) == 4 and not any(alive(maps))
+        assert alive() == [False] * 8
 
 
 @pytest.mark.parametrize('training', [True, False], ids=['train', 'eval'])
