@@ -63,13 +63,14 @@ class ConvertSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ScanSource:
-    """The files of one scan."""
+    """The files of one scan, and whose it is: ``patient`` is a name that tells nothing."""
 
     scan_id: str
     image: Path
     lung_mask: Path | None = None
     lesion_mask: Path | None = None
     subset: int | None = None
+    patient: str | None = None
 
     @property
     def name(self) -> str:
