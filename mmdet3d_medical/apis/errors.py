@@ -23,14 +23,15 @@ def run_tool(main: Callable[[], None]) -> None:
     """Run a tool; what its user can put right ends it with a message, not with a traceback.
 
     That is a :class:`UsageError`, a file that is missing or in the way, a loss that is not finite,
-    a ``ValueError`` or ``TypeError`` that this package raised on purpose, about data or a config,
-    and a name in a config that is not registered. The exit status is then 2.
+    a ``ValueError``, ``TypeError`` or ``OSError`` that this package raised on purpose, about data,
+    a config or a full disk, and a name in a config that is not registered. The exit status is then
+    2.
     """
     try:
         main()
     except (UsageError, FloatingPointError, *FILE_ERRORS) as error:
         _stop(error)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         if not _raised_on_purpose(error):
             raise
         _stop(error)

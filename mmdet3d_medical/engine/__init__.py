@@ -1,4 +1,5 @@
-from .hooks import NonFiniteLossHook, SemiSupervisedHook
+from .hooks import NonFiniteLossHook, SemiSupervisedHook, WholeCheckpointHook
 from .optimizers import BFloat16OptimWrapper
 
-__all__ = ['BFloat16OptimWrapper', 'NonFiniteLossHook', 'SemiSupervisedHook']
+__all__ = ['BFloat16OptimWrapper', 'NonFiniteLossHook', 'SemiSupervisedHook',
+           'WholeCheckpointHook']

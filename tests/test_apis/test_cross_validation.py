@@ -1,6 +1,5 @@
 """Folds of a cross-validation, with short scripts in the place of training and testing."""
 
-import fcntl
 import json
 import signal
 import sys
@@ -9,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import lock_descriptor
 
 from mmdet3d_medical.apis import UsageError, cross_validation
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
@@ -16,6 +16,7 @@ from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.datasets import write_index
 from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.marks import read_findings, read_marks, read_scan_ids
+from mmdet3d_medical.utils.processes import STEPS_LOCK, lock_folder
 
 GEOMETRY = dict(origin=[0, 0, 0], spacing=[1, 1, 1], direction=[1, 0, 0, 0, 1, 0, 0, 0, 1],
                 shape=[8, 8, 8])
@@ -106,9 +107,7 @@ def test_what_is_done_is_not_done_again(validation):
 
 def test_a_fold_that_another_process_works_on_is_left_to_it(validation, capsys):
     validation, _ = validation
-    validation.folder(0).mkdir(parents=True)
-    with (validation.folder(0) / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_folder(validation.folder(0), STEPS_LOCK):
         assert run_folds(validation, [0, 1], workers=2) == {}
     assert 'fold 0: another process works on it' in capsys.readouterr().out
     assert validation.unfinished() == [0, 3]
@@ -205,7 +204,7 @@ def test_processes_end_with_the_caller(validation):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    with (validation.folder(0) / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # free when the process has ended
+    with (validation.folder(0) / STEPS_LOCK).open('a') as lock:
+        lock_descriptor(lock.fileno())  # free when the process has ended
     assert time.monotonic() - start < 30
     assert validation.unfinished() == [0, 1, 3]

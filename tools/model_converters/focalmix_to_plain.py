@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from mmengine.runner.checkpoint import _load_checkpoint
 
-from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.apis import UsageError, out_file, run_tool, save_weights
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert a FocalMix checkpoint to a plain one')
     parser.add_argument('checkpoint', help='what to convert')
-    parser.add_argument('out', help='where to write the result')
+    parser.add_argument('out', type=out_file, help='where to write the result')
     parser.add_argument('--reverse', action='store_true', help='convert plain to FocalMix')
     parser.add_argument('--teacher', action='store_true',
                         help='take the averaged teacher instead of the detector')
@@ -44,8 +44,7 @@ def main() -> None:
     if not weights:
         raise UsageError(f'{args.checkpoint} has no weights named {prefix}*: '
                          'it is not from FocalMix, or was trained without a teacher.')
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=checkpoint.get('meta', {}), state_dict=weights), args.out)
+    save_weights(args.out, weights, checkpoint.get('meta'))
     print(f'Wrote {len(weights)} tensors to {args.out}')
 
 

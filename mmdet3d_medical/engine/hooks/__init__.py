@@ -1,4 +1,5 @@
 from .non_finite_loss import NonFiniteLossHook
 from .semi_supervised import SemiSupervisedHook
+from .whole_checkpoint import WholeCheckpointHook
 
-__all__ = ['NonFiniteLossHook', 'SemiSupervisedHook']
+__all__ = ['NonFiniteLossHook', 'SemiSupervisedHook', 'WholeCheckpointHook']
