@@ -41,13 +41,19 @@ def train(work_dir, iters, hook='WholeCheckpointHook', validate=False, resume=Fa
     data = DataLoader([dict(inputs=torch.zeros(1))] * iters)
     parts = dict(val_dataloader=data, val_cfg=dict(), val_evaluator=Evaluator([Better()]))
     runner = Runner(
-        Model(), str(work_dir), data, train_cfg=dict(by_epoch=False, max_iters=iters,
-                                                     val_interval=1),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)), resume=resume,
-        default_hooks=dict(checkpoint=dict(type=hook, by_epoch=False, interval=1, **options),
-                           logger=None),
-        default_scope='mmdet3d_medical', experiment_name=f'{work_dir.name}{iters}{resume}',
-        **parts if validate else {})
+        Model(),
+        str(work_dir),
+        data,
+        train_cfg=dict(by_epoch=False, max_iters=iters, val_interval=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        resume=resume,
+        default_hooks=dict(
+            checkpoint=dict(type=hook, by_epoch=False, interval=1, **options), logger=None
+        ),
+        default_scope='mmdet3d_medical',
+        experiment_name=f'{work_dir.name}{iters}{resume}',
+        **parts if validate else {},
+    )
     runner.train()
     return runner
 
@@ -62,17 +68,30 @@ def weight(path) -> float:
 
 def test_the_same_checkpoints_as_with_the_usual_hook(tmp_path):
     for hook in ('CheckpointHook', 'WholeCheckpointHook'):
-        train(tmp_path / hook, 4, hook, validate=True, max_keep_ckpts=2, save_best='score',
-              rule='greater')
+        train(
+            tmp_path / hook,
+            4,
+            hook,
+            validate=True,
+            max_keep_ckpts=2,
+            save_best='score',
+            rule='greater',
+        )
     ours = tmp_path / 'WholeCheckpointHook'
-    assert saved(ours) == saved(tmp_path / 'CheckpointHook') == {
-        'iter_3.pth', 'iter_4.pth', 'best_score_iter_4.pth', 'last_checkpoint'}
+    assert (
+        saved(ours)
+        == saved(tmp_path / 'CheckpointHook')
+        == {'iter_3.pth', 'iter_4.pth', 'best_score_iter_4.pth', 'last_checkpoint'}
+    )
     assert last_checkpoint(ours) == ours / 'iter_4.pth'
     assert weight(ours / 'iter_4.pth') == weight(tmp_path / 'CheckpointHook' / 'iter_4.pth')
 
 
-@pytest.mark.tried('checkpoints', 'the disk is full, or the training killed, while one is saved',
-                   'the one before, and the best, are whole; a training goes on from there')
+@pytest.mark.tried(
+    'checkpoints',
+    'the disk is full, or the training killed, while one is saved',
+    'the one before, and the best, are whole; a training goes on from there',
+)
 @pytest.mark.parametrize('spoilt', ['iter_3', 'best_score_iter_3'])
 def test_a_checkpoint_that_cannot_be_saved_leaves_the_one_before(spoilt, tmp_path, monkeypatch):
     whole = train(tmp_path / 'whole', 4, max_keep_ckpts=1)

@@ -36,8 +36,9 @@ posix = pytest.mark.skipif(os.name != 'posix', reason='needs POSIX')
 
 def make_marks(number=600) -> Marks:
     scores = np.random.default_rng(0).random(number)
-    return Marks.from_rows((f'scan{k}', (k, 2.5, -3), score, 5.0, '')
-                           for k, score in enumerate(scores))
+    return Marks.from_rows(
+        (f'scan{k}', (k, 2.5, -3), score, 5.0, '') for k, score in enumerate(scores)
+    )
 
 
 def write_picture(path) -> None:
@@ -55,7 +56,8 @@ WRITERS = {
     'marks.csv': lambda path: write_marks(path, make_marks()),
     'marks.csv.gz': lambda path: write_marks(path, make_marks()),
     'train.txt': lambda path: write_splits(
-        path.parent, dict(test=['a'], train=[f'scan{k}' for k in range(1000)])),
+        path.parent, dict(test=['a'], train=[f'scan{k}' for k in range(1000)])
+    ),
     'scores.json': lambda path: write_json(path, list(range(2000))),
     'froc.png': write_picture,
     'weights.pth': lambda path: save_weights(path, dict(weight=torch.zeros(4000))),
@@ -76,9 +78,11 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.tried('faults', 'the disk is full when marks, lists of scans, JSON, a picture, '
-                   'weights or a volume are written',
-                   'the old file stays whole, nothing half written is left, the file is named')
+@pytest.mark.tried(
+    'faults',
+    'the disk is full when marks, lists of scans, JSON, a picture, weights or a volume are written',
+    'the old file stays whole, nothing half written is left, the file is named',
+)
 @pytest.mark.parametrize('name', WRITERS)
 def test_a_full_disk_leaves_the_old_file(name, tmp_path, full_disk):
     path = tmp_path / name
@@ -124,8 +128,11 @@ def test_errors_of_other_files_keep_their_names(tmp_path):
 
 
 @posix
-@pytest.mark.tried('faults', 'kill -9 while a file is written',
-                   'the old file stays whole; what is left beside it goes with the next writing')
+@pytest.mark.tried(
+    'faults',
+    'kill -9 while a file is written',
+    'the old file stays whole; what is left beside it goes with the next writing',
+)
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / 'a.txt'
     write_text(path, 'old')
@@ -148,15 +155,21 @@ def test_only_what_dead_processes_left_is_removed(tmp_path):
     old = time.time() - 2 * files.DAY
     names = {}
     for what, host, process, changed in [
-            ('dead', files._host(), ended.pid, None), ('alive', files._host(), os.getpid(), old),
-            ('elsewhere', '0badcafe', ended.pid, None), ('old elsewhere', '0badcafe', 1, old)]:
+        ('dead', files._host(), ended.pid, None),
+        ('alive', files._host(), os.getpid(), old),
+        ('elsewhere', '0badcafe', ended.pid, None),
+        ('old elsewhere', '0badcafe', 1, old),
+    ]:
         names[what] = f'{files.SCRATCH}-{host}-{process}-x'
         (tmp_path / names[what]).mkdir()
         if changed:
             os.utime(tmp_path / names[what], (changed, changed))
     write_text(tmp_path / 'a.txt', 'new')
     assert {path.name for path in tmp_path.iterdir()} == {
-        'a.txt', names['alive'], names['elsewhere']}
+        'a.txt',
+        names['alive'],
+        names['elsewhere'],
+    }
 
 
 @posix
@@ -198,8 +211,11 @@ def test_text_has_the_same_bytes_everywhere(tmp_path):
     assert (tmp_path / 'a.txt').read_bytes() == b'a\n\xc2\xb5\r\n'
 
 
-@pytest.mark.tried('faults', 'stopped between two of the lists that `make_splits.py` writes',
-                   'lists are missing; old ones never lie beside new ones')
+@pytest.mark.tried(
+    'faults',
+    'stopped between two of the lists that `make_splits.py` writes',
+    'lists are missing; old ones never lie beside new ones',
+)
 def test_several_files_are_the_old_ones_or_the_new_ones(tmp_path, monkeypatch):
     write_splits(tmp_path, dict(test=['old'], train=['old'], labeled_1=['old']))
     replace, moved = os.replace, []
@@ -244,13 +260,24 @@ def test_what_can_be_written_is_found_out_without_writing(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {'new', 'old.csv'}
 
 
-@pytest.mark.tried('faults', 'a result cannot be written: a folder or a file is in the way, the '
-                   'file is read-only, the name too long', 'told before the work, naming the file')
-@pytest.mark.parametrize(('name', 'error'), [
-    ('folder', IsADirectoryError), ('file/a.csv', (FileExistsError, NotADirectoryError)),
-    ('read-only', PermissionError), ('x' * 300, OSError)])
-@pytest.mark.parametrize('attempt', [check_writable, lambda path: write_text(path, 'new')],
-                         ids=['check', 'write'])
+@pytest.mark.tried(
+    'faults',
+    'a result cannot be written: a folder or a file is in the way, the '
+    'file is read-only, the name too long',
+    'told before the work, naming the file',
+)
+@pytest.mark.parametrize(
+    ('name', 'error'),
+    [
+        ('folder', IsADirectoryError),
+        ('file/a.csv', (FileExistsError, NotADirectoryError)),
+        ('read-only', PermissionError),
+        ('x' * 300, OSError),
+    ],
+)
+@pytest.mark.parametrize(
+    'attempt', [check_writable, lambda path: write_text(path, 'new')], ids=['check', 'write']
+)
 def test_what_cannot_be_written(name, error, attempt, tmp_path, monkeypatch):
     (tmp_path / 'folder').mkdir()
     for file in ('file', 'read-only'):
