@@ -36,11 +36,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     if _is_stream(path):
         yield path
         return
-    path = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
     with _naming(path):
-        _check_replaceable(path)
-        with _staged(path.parent) as folder:
-            yield folder / path.name
+        _check_replaceable(target)
+        with _staged(target.parent) as folder:
+            yield folder / target.name
 
 
 @contextmanager
@@ -81,11 +81,11 @@ def check_writable(path: str | os.PathLike) -> None:
     path = Path(path)
     if _is_stream(path):
         return
-    path = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
     with _naming(path):
-        _check_replaceable(path)
-        with _scratch(path.parent) as scratch:
-            (scratch / path.name).touch()
+        _check_replaceable(target)
+        with _scratch(target.parent) as scratch:
+            (scratch / target.name).touch()
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

@@ -89,6 +89,34 @@ def test_folds_are_pooled_and_scored_as_one(validation):
     assert read_findings(excluded).centers.tolist() == [[50, 0.1, 0]] * 3
 
 
+def test_marks_of_classes_are_pooled_with_those_of_a_fold_without_any(validation):
+    """A file without marks names no column of classes."""
+    validation, _ = validation
+    columns = 'seriesuid,coordX,coordY,coordZ,probability,diameter_mm'
+    for fold, text in enumerate((f'{columns}\n', f'{columns},class\nscan1,1,2,3,0.5,5,cyst\n',
+                                 f'{columns},class\nscan3,1,2,3,0.25,,tumour\n')):
+        path = validation.marks((0, 1, 3)[fold])
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    assert Path(validation.pool()[0]).read_text().splitlines() == [
+        f'{columns},class', 'scan1,1.0000,2.0000,3.0000,0.5,5.0000,cyst',
+        'scan3,1.0000,2.0000,3.0000,0.25,,tumour']
+
+
+@pytest.mark.tried('faults', 'marks of a fold that another program cut off',
+                   'not pooled: an error naming file and line')
+def test_marks_that_were_cut_off_are_not_pooled(validation):
+    validation, _ = validation
+    assert run_folds(validation, validation.subsets, workers=1) == {}
+    validation.pool()
+    before = (validation.work / 'marks.csv').read_bytes()
+    marks = validation.marks(1)
+    marks.write_text(marks.read_text()[:-len(',3,0.15,5\n')])
+    with pytest.raises(ValueError, match=f'{marks}, line 2'):
+        validation.pool()
+    assert (validation.work / 'marks.csv').read_bytes() == before
+
+
 def test_what_is_done_is_not_done_again(validation):
     validation, extra = validation
     extra[1] = 'sys.exit("no good")'
