@@ -40,6 +40,8 @@ def train(work_dir, iters, hook='WholeCheckpointHook', validate=False, resume=Fa
     register_all_modules()
     data = DataLoader([dict(inputs=torch.zeros(1))] * iters)
     parts = dict(val_dataloader=data, val_cfg=dict(), val_evaluator=Evaluator([Better()]))
+    # What mmengine keeps by this name must not reach another training of the same second.
+    name = f'{work_dir.parent.name}-{work_dir.name}-{resume}'
     runner = Runner(
         Model(),
         str(work_dir),
@@ -51,7 +53,7 @@ def train(work_dir, iters, hook='WholeCheckpointHook', validate=False, resume=Fa
             checkpoint=dict(type=hook, by_epoch=False, interval=1, **options), logger=None
         ),
         default_scope='mmdet3d_medical',
-        experiment_name=f'{work_dir.name}{iters}{resume}',
+        experiment_name=name,
         **parts if validate else {},
     )
     runner.train()
