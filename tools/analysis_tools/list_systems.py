@@ -161,7 +161,7 @@ def score_cell(cpm: float | None, has_config: bool) -> str:
 def write_page(rows: list[str]) -> None:
     """Put the table in its place on the page, which says the rest."""
     head = [f'| {" | ".join(COLUMNS)} |', '|---' * len(COLUMNS) + '|']
-    before, rest = PAGE.read_text().split(BEGIN)
+    before, rest = PAGE.read_text(encoding='utf-8').split(BEGIN)
     after = rest.split(END)[1]
     write_text(PAGE, before + BEGIN + '\n'.join([*head, *rows]) + '\n' + END + after)
 
