@@ -8,6 +8,7 @@ import numpy as np
 
 from mmdet3d_medical.structures import VolumeGeometry
 
+from .index import volume_path
 from .transforms.loading import instance_boxes, open_volume
 
 ERROR, WARNING = 'error', 'warning'
@@ -42,7 +43,7 @@ def check_scans(scans: Sequence[dict], root: str | Path) -> list[Problem]:
     for scan in scans:
         try:
             geometry = VolumeGeometry.from_dict(scan['geometry'])
-            volume = open_volume(str(Path(root) / scan['volume']), geometry, scan['scan_id'])
+            volume = open_volume(str(volume_path(root, scan)), geometry, scan['scan_id'])
         except (ValueError, TypeError, OSError) as error:
             problems.append(Problem(ERROR, scan['scan_id'], str(error)))
             continue
