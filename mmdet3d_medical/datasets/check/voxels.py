@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-import SimpleITK as sitk
 
 from mmdet3d_medical.structures import VolumeGeometry
 
 from ..converters.image_io import AIR
-from ..converters.lungs import lung_box
 from .problem import WARNING, Problem
 
 STRIDE = 4  # every 64th voxel is looked at
@@ -17,6 +15,8 @@ USUAL_HU = (-1100, 3100)
 UNUSUAL_SHARE = 1e-3  # metal takes less
 SATURATED_HU, SATURATED_SHARE = 2500, 0.01  # metal takes less, and padding more
 FEW_VOXELS = 10
+# Lungs are found by their density: after a crop to them, their air may be one with that outside.
+LUNG_HU, LUNG_SHARE = (-950, -600), 0.02  # a tenth and more of a whole chest
 CHEST_MM = (100, 150, 200)  # z, y, x: smaller volumes need not show the lungs
 SIDES = ('feet', 'head'), ('front', 'back'), ('right', 'left')  # along z, y, x in LPS
 
@@ -94,6 +94,10 @@ def _constant_planes(planes: np.ndarray, value: int) -> int:
 def _no_lungs(voxels: np.ndarray, geometry: VolumeGeometry) -> str | None:
     if (np.array(geometry.shape) * geometry.spacing_zyx < CHEST_MM).any():
         return None
-    image = sitk.GetImageFromArray(voxels)
-    image.SetSpacing([STRIDE * spacing for spacing in geometry.spacing])
-    return 'no lungs found' if lung_box(image, None, 0.0) is None else None
+    share = ((voxels > LUNG_HU[0]) & (voxels < LUNG_HU[1])).mean()
+    if share < LUNG_SHARE:
+        return (
+            f'no lungs found: {share:.1%} of the voxels are within {LUNG_HU[0]} to {LUNG_HU[1]} '
+            'HU: is this a chest CT in HU?'
+        )
+    return None
