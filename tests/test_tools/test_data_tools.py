@@ -42,7 +42,8 @@ def test_from_luna16_to_pictures(run, convert, tmp_path):
     assert index['spacing'] == [2.0, 1.0, 1.0] and len(index['scans']) == 4
 
     code, printed, _ = run('analysis_tools/check_dataset.py', out / 'index.json')
-    assert code == 0 and '4 scans (4 annotated), 4 lesions: 0 errors, 0 warnings' in printed
+    assert code == 0 and '4 scans (4 annotated), 4 lesions: 0 errors, 4 warnings' in printed
+    assert printed.count('one value only') == 4  # around the ball of each scan
 
     code, printed, _ = run('dataset_converters/make_splits.py', out / 'index.json',
                            '--labeled', 1, '--unlabeled', 1)

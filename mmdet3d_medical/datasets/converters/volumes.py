@@ -3,13 +3,17 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .annotations import csv_classes, read_annotations
+from mmdet3d_medical.evaluation.marks import check_spelling
+
+from ..scan_ids import refused_files
+from .annotations import csv_classes, csv_patients, read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .report import ConversionReport, finish
 
 SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
 IMAGE_ENDINGS = ('_image', '_img', '_ct')
 MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg')
+TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
 DEFAULT_CLASS = 'lesion'
 
 
@@ -123,8 +127,9 @@ def pair_rows(sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]],
         Ids in the file that are no scan's, sorted.
 
     Raises:
-        ValueError: If there are rows, but none belongs to a scan.
+        ValueError: If there are rows, but none belongs to a scan, or a spreadsheet changed an id.
     """
+    check_spelling(lesions, [source.scan_id for source in sources], path)
     missing = sorted(set(lesions) - {source.scan_id for source in sources})
     if lesions and len(missing) == len(lesions):
         raise ValueError(f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
@@ -154,18 +159,26 @@ def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path]
         annotations: As in :func:`convert_volumes`.
 
     Returns:
-        The scans, with masks if these are the annotations; instances by scan id, ``None`` without
-        a CSV file; class names; ids in the annotations that are no scan's.
+        The scans, with masks if these are the annotations, or with the patients that a CSV file
+        names; instances by scan id, ``None`` without a CSV file; class names; ids in the
+        annotations that are no scan's.
     """
     if not annotations:
         return list(sources), None, [DEFAULT_CLASS], []
     path = Path(annotations[0])
-    if len(annotations) > 1 or path.suffix.lower() != '.csv':
+    if len(annotations) > 1 or not path.name.lower().endswith(TABLE_SUFFIXES):
         sources, missing = pair_masks(sources, annotations)
         return sources, None, [DEFAULT_CLASS], missing
-    classes = (path.is_file() and csv_classes(path)) or [DEFAULT_CLASS]
+    classes = csv_classes(path) or [DEFAULT_CLASS]
     lesions = read_annotations(path, classes)
-    return list(sources), lesions, classes, pair_rows(sources, lesions, path)
+    missing = pair_rows(sources, lesions, path)
+    return _with_patients(sources, csv_patients(path)), lesions, classes, missing
+
+
+def _with_patients(sources: Iterable[ScanSource],
+                   patients: Mapping[str, str]) -> list[ScanSource]:
+    return [dataclasses.replace(source, patient=patients.get(source.scan_id, source.patient))
+            for source in sources]
 
 
 def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Path],
@@ -186,6 +199,12 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
-    sources, lesions, classes, missing = annotate(find_scans(paths, annotations), annotations)
+    found = find_scans(paths, annotations)
+    refused = refused_files({source.scan_id: source.image for source in found})
+    sources = [source for source in found if source.scan_id not in refused]
+    if not sources:
+        raise ValueError(f'no volume can be used: {next(iter(refused.values()))}')
+    sources, lesions, classes, missing = annotate(sources, annotations)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
+    failures |= refused
     return finish(cache, sources, records, failures, lesions, classes, missing)
