@@ -211,7 +211,7 @@ def test_of_several_views_the_first_one_boxes_the_mean(block_detector):
     for seed in range(8):
         views = guesser.views.draw(rng(seed), (2, 2, 8), head.priors((2, 2, 8)))
         box = guesser(detector, volume, rng(seed)).boxes[0][:, [2, 5]].tolist()
-        # Seen straight, 4..6 becomes 5..7. Mirrored it is 2..4, becomes 3..5, which put back is 3..5.
+        # Straight, 4..6 becomes 5..7. Mirrored it is 2..4, becomes 3..5, and put back 3..5.
         assert box == ([[3.0, 5.0]] if views[0] == View(flips=(2,)) else [[5.0, 7.0]])
         firsts.add(views[0])
     assert len(firsts) == 2
