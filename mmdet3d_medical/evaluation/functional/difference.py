@@ -97,8 +97,10 @@ def _drawn_seeds(samples: np.ndarray, seed: int) -> np.ndarray:
 def _check_comparable(result: FROCResult, reference: FROCResult) -> None:
     if result.scan_ids != reference.scan_ids:
         differ = sorted({*result.scan_ids} ^ {*reference.scan_ids})[:3] or 'their order'
-        raise ValueError('only results of the same scans can be compared: expected equal lists, '
-                         f'found {result.scans} and {reference.scans} scans that differ in {differ}')
+        raise ValueError(
+            'only results of the same scans can be compared: expected equal lists, found '
+            f'{result.scans} and {reference.scans} scans that differ in {differ}'
+        )
     described = [
         (one.scans, one.tp + one.fn, one.fp_rates, len(one.samples)) for one in (result, reference)
     ]
