@@ -110,6 +110,7 @@ def test_wrong_index_is_not_written(tmp_path):
     (set_scan(scan_id='../../x'), 'scan 0 needs "scan_id": .* holds /'),
     (set_scan(instances=[3]), r'scan 0 \(b\), instance 0 must be an object, found 3'),
     (lambda index: index['scans'].append('c'), 'scan 2 must be an object'),
+    (lambda index: index.update(classes=['']), 'the index needs "classes": a list of names'),
     (lambda index: index.update(scans={}), 'the index needs "scans": a list'),
     (lambda index: index.update(spacing='native'), 'the index needs "spacing"'),
     (lambda index: index.update(classes=['a', 'a']), 'the class a appears twice'),
