@@ -31,9 +31,10 @@ def write_index(path: str | os.PathLike, index: dict) -> None:
     Raises:
         ValueError: If the index breaks the schema.
     """
-    scans = sorted(index['scans'], key=lambda scan: scan['scan_id'])
-    index = {**index, 'format': FORMAT, 'version': VERSION, 'scans': scans}
-    validate_index(json.loads(json.dumps(index)), path)  # as it will be read: tuples are lists
+    index = {**index, 'format': FORMAT, 'version': VERSION}
+    index = json.loads(json.dumps(index))  # as it will be read: tuples are lists
+    validate_index(index, path)
+    index['scans'].sort(key=lambda scan: scan['scan_id'])
     write_json(path, index)
 
 

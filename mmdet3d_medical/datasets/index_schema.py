@@ -88,8 +88,8 @@ class Index(TypedDict):
 
     __pydantic_config__ = STRICT
 
-    format: Literal['mmdet3d_medical/volumes']
-    version: Literal[1]
+    format: Annotated[Literal[FORMAT], Field(description='what the file is')]
+    version: Annotated[Literal[VERSION], Field(description='the number 1')]
     classes: Annotated[list[Name], Field(description='a list of names')]
     spacing: NotRequired[
         Annotated[
@@ -118,4 +118,4 @@ def describe(keys: Sequence[str]) -> str:
     for key in keys[:-1]:
         inner = level['properties'][key]
         level = schema['$defs'][inner.get('items', inner)['$ref'].rpartition('/')[-1]]
-    return level['properties'][keys[-1]].get('description', 'an object')
+    return level['properties'][keys[-1]]['description']

@@ -6,9 +6,6 @@ must be a name in all of these: no path, no formula of a spreadsheet, no two lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 MAX_BYTES = 200  # of a file name's 255, for what is put before and behind
 FORBIDDEN = '/\\,;"'  # part folders, cells and quotations
 FORMULA = '=+-@'  # a spreadsheet runs what begins so
@@ -22,26 +19,11 @@ def check_scan_id(scan_id: str) -> str:
     """
     reason = refusal(scan_id)
     if reason:
-        raise ValueError(f'{scan_id[:MAX_BYTES]!r} is no name for a scan: it {reason}')
+        raise ValueError(
+            f'{scan_id[:MAX_BYTES]!r} is no name for a scan: it {reason}. Rename the file that it '
+            'comes from'
+        )
     return scan_id
-
-
-def refused_files(files: Mapping[str, Path]) -> dict[str, str]:
-    """What is wrong with files that scans would be called after.
-
-    Args:
-        files: File by scan id.
-
-    Returns:
-        Messages by scan id, of the ids that :func:`check_scan_id` refuses.
-    """
-    reasons = {scan_id: refusal(scan_id) for scan_id in files}
-    return {
-        scan_id: f'{str(files[scan_id])!r} would be called {scan_id!r}, which is no name for a '
-        f'scan: it {reason}. Rename the file'
-        for scan_id, reason in reasons.items()
-        if reason
-    }
 
 
 def refusal(scan_id: str) -> str | None:

@@ -23,6 +23,7 @@ from mmdet3d_medical.utils.tables import read_cells, read_table
 
 _CENTER = ('coordX', 'coordY', 'coordZ')
 _MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
+_KEPT_DIGITS = 15
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*)([eE][+-]?\d+)?')
 
 
@@ -181,7 +182,8 @@ def check_spelling(
 def respelt_id(scan_ids: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
     """The first id that is a known one as a spreadsheet writes it, and the known one.
 
-    Spreadsheets take ids for numbers where they can: 00783 becomes 783, 126000001 1.26E+08.
+    Spreadsheets take ids for numbers where they can: 00783 becomes 783, 126000001 1.26E+08, and
+    of 18 digits the last three become 0.
     """
     numbers = [scan for scan in known if _NUMBER.fullmatch(scan)]
     spelt: dict[int | None, dict] = {}
@@ -192,6 +194,8 @@ def respelt_id(scan_ids: Iterable[str], known: Iterable[str]) -> tuple[str, str]
         digits = len(parts[1].replace('.', '')) - 1 if parts[2] else None
         if digits not in spelt:
             spelt[digits] = {_rounded(number, digits): number for number in numbers}
+            if digits is None:
+                spelt[None] |= {_kept(number): number for number in numbers if _kept(number)}
         if _rounded(scan, digits) in spelt[digits]:
             return scan, spelt[digits][_rounded(scan, digits)]
     return None
@@ -201,6 +205,13 @@ def _rounded(number: str, digits: int | None) -> Decimal | str:
     """A number as such, or with so many digits after the first."""
     exact = Decimal(number)
     return exact if digits is None else f'{exact:.{digits}e}'
+
+
+def _kept(number: str) -> Decimal | None:
+    """What a spreadsheet keeps of a number of many digits: the first 15."""
+    digits = number.lstrip('0')
+    many = digits.isdecimal() and len(digits) > _KEPT_DIGITS
+    return Decimal(digits[:_KEPT_DIGITS].ljust(len(digits), '0')) if many else None
 
 
 def write_marks(path: str | Path, marks: Marks) -> None:

@@ -90,12 +90,12 @@ class Table:
         """The table itself.
 
         Args:
-            *columns: Names that must be there, one or another of them written ``'a or b'``.
+            *columns: Names that must be there.
 
         Raises:
             ValueError: Naming the columns that are missing.
         """
-        missing = [name for name in columns if not {*name.split(' or ')} & {*self.columns}]
+        missing = [name for name in columns if name not in self.columns]
         if missing:
             raise ValueError(
                 f'{self.where}: expected a header with the columns '

@@ -87,7 +87,7 @@ def test_wrong_index_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.tried('index', '"ignore": "false", a label of true, a NaN, 1e400, a key twice',
+@pytest.mark.tried('index', '"ignore": "false", a label of true, a number of 400 digits',
                    'error with file, scan and key')
 @pytest.mark.tried('index', 'a key that is not known, a scan that is no object',
                    'error with file, scan and key')
@@ -110,6 +110,7 @@ def test_wrong_index_is_not_written(tmp_path):
     (set_scan(scan_id='../../x'), 'scan 0 needs "scan_id": .* holds /'),
     (set_scan(instances=[3]), r'scan 0 \(b\), instance 0 must be an object, found 3'),
     (lambda index: index['scans'].append('c'), 'scan 2 must be an object'),
+    (lambda index: index.update(classes=['']), 'the index needs "classes": a list of names'),
     (lambda index: index.update(scans={}), 'the index needs "scans": a list'),
     (lambda index: index.update(spacing='native'), 'the index needs "spacing"'),
     (lambda index: index.update(classes=['a', 'a']), 'the class a appears twice'),
@@ -123,11 +124,13 @@ def test_index_is_read_strictly(tmp_path, change, message):
     assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.tried('index', 'binary, UTF-16, cut off, nested 100,000 deep', 'error with the file')
+@pytest.mark.tried('index', 'binary, UTF-16, cut off, nested 100,000 deep, a key twice',
+                   'error with the file')
 @pytest.mark.parametrize('content, message', [
     (b'\x89PNG\r\n\x1a\n', 'not valid JSON'),
     (json.dumps(make_index()).encode('utf-16'), 'not valid JSON'),
     (b'', 'not valid JSON'),
+    (b'{"format": ', 'not valid JSON'),
     (b'[' * 100_000 + b']' * 100_000, 'nested too deeply'),
     (b'9' * 5000, 'not valid JSON'),
     (b'[]', 'not an index'),

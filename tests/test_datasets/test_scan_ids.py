@@ -6,6 +6,7 @@ import SimpleITK as sitk
 
 from mmdet3d_medical.datasets import VolumeDetDataset, write_index
 from mmdet3d_medical.datasets.converters import ConvertSettings, convert_luna16, convert_volumes
+from mmdet3d_medical.datasets.converters.cache import ScanSource, VolumeCache, convert_scans
 from mmdet3d_medical.datasets.converters.volumes import annotate, find_scans
 from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.datasets.scan_ids import check_scan_id
@@ -74,11 +75,18 @@ def test_volumes_with_other_names_fail_by_themselves(tmp_path):
     scans = write_scans(tmp_path / 's', 'good one', '=cmd', 'a;b', 'late ')
     report = convert_volumes([scans], [], tmp_path / 'out', ConvertSettings())
     assert set(report.failures) == {'=cmd', 'a;b', 'late '}
-    assert "=cmd.nii' would be" in report.failures['=cmd']
-    assert report.failures['a;b'].endswith('it holds ;. Rename the file')
+    assert report.failures['a;b'].startswith("'a;b' is no name for a scan: it holds ;. Rename")
     assert [s['scan_id'] for s in read_index(tmp_path / 'out/index.json')['scans']] == ['good one']
-    with pytest.raises(ValueError, match='no volume can be used: .*=cmd'):
-        convert_volumes([scans / '=cmd.nii'], [], tmp_path / 'none', ConvertSettings())
+    assert sorted(path.stem for path in (tmp_path / 'out/volumes').iterdir()) == ['good one'] * 2
+
+
+def test_an_id_that_leads_elsewhere_writes_nothing_there(tmp_path):
+    """An id from the header of a file, as DICOM's, may hold anything."""
+    image = write_scans(tmp_path / 's', 'a') / 'a.nii'
+    cache = VolumeCache(tmp_path / 'out', ConvertSettings())
+    records, failures = convert_scans([ScanSource('../../b', image)], cache)
+    assert not records and 'it holds /' in failures['../../b']
+    assert not list(tmp_path.rglob('b.*'))
 
 
 def test_luna16_with_other_names_fails_by_itself(luna16_dir, tmp_path):
@@ -87,6 +95,7 @@ def test_luna16_with_other_names_fails_by_itself(luna16_dir, tmp_path):
         path.with_name(path.name.replace('flipped', '-lipped')).write_bytes(text)
     report = convert_luna16(luna16_dir, tmp_path / 'out', ConvertSettings())
     assert set(report.failures) == {'-lipped'} and report.scans == 4
+    assert 'begins with -' in report.failures['-lipped']
 
 
 @pytest.mark.tried('index', 'a scan id with a blank inside, in a list of scans', 'read whole')

@@ -45,7 +45,7 @@ def check_config(
     for head in find_parts(model, 'anchor_generator', 'assigner'):
         problems += _check_anchors(sizes, head)
     for step in find_parts(training, 'type', 'size'):
-        if 'Crop' in step['type']:
+        if 'Crop' in str(step['type']):
             problems += _check_patch(sizes, step['size'])
     for part in find_parts(model, 'window'):
         problems += _check_window(index['scans'], root, part['window'], allow_outside)
@@ -103,7 +103,7 @@ def _check_anchors(sizes: Mapping, head: Mapping[str, Any]) -> Iterator[Problem]
 
 def _lowest_iou(assigner: Mapping[str, Any]) -> float | None:
     """IoU with an anchor below which a lesion is learned badly or not at all."""
-    kind = assigner['type'].rpartition('.')[-1]
+    kind = str(assigner['type']).rpartition('.')[-1]
     if kind == 'MaxIoUAssigner' and not assigner.get('match_low_quality', True):
         return assigner['pos_iou_thr']
     return LOW_IOU if kind in ('MaxIoUAssigner', 'ATSS3DAssigner') else None

@@ -12,6 +12,7 @@ from rich.progress import track
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import replacing, write_json
 
+from ..scan_ids import check_scan_id, refusal
 from ..transforms.loading import open_volume
 from .annotations import instances_from_mask
 from .image_io import AIR, MAX_HU, crop, read_hu, resample
@@ -117,6 +118,8 @@ class VolumeCache:
 
     def find(self, source: ScanSource) -> dict | None:
         """The record of a finished scan, ``None`` if it has to be converted."""
+        if refusal(source.scan_id):
+            return None
         path = self.folder / f'{source.scan_id}.json'
         try:
             record = json.loads(path.read_text())
@@ -139,8 +142,10 @@ class VolumeCache:
             'made_from'.
 
         Raises:
-            ValueError: If a file of the scan cannot be used; the message names it.
+            ValueError: If a file of the scan cannot be used, or its name is none for a scan; the
+                message names it.
         """
+        check_scan_id(source.scan_id)
         made_from = self._made_from(source)
         image = source.read()
         box = None

@@ -12,7 +12,6 @@ from rich.table import Table
 from mmdet3d_medical.evaluation.marks import check_spelling, read_scan_ids
 
 from ..index import read_index
-from ..scan_ids import refused_files
 from .annotations import read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .image_io import read_image
@@ -67,9 +66,7 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
         workers: Processes. Defaults to 1.
     """
     root = Path(root)
-    found = find_scans(root)
-    refused = refused_files({scan_id: copies[0].image for scan_id, copies in found.items()})
-    copies = {scan_id: found[scan_id] for scan_id in found if scan_id not in refused}
+    copies = find_scans(root)
     nodules = read_annotations(find_table(root, 'annotations.csv'), CLASSES)
     excluded = _read_excluded(root)
     lesions = {scan_id: nodules.get(scan_id, []) + excluded.get(scan_id, [])
@@ -77,17 +74,17 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
     missing = _missing(root, lesions, copies)
     sources, differing = _settle(copies)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
-    failures |= differing | refused
+    failures |= differing
     report = finish(cache, sources, records, failures, lesions, CLASSES, missing)
-    present = {copy.subset for same in found.values() for copy in same}
+    present = {copy.subset for found in copies.values() for copy in found}
     notes = {
         "of LUNA16's subsets are not there":
             [f'subset{k}' for k in SUBSETS if k not in present],
         'table is empty or not there, it comes with the evaluation script':
             [] if excluded else [EXCLUDED],
         'scans are in several subsets and count for the first that can be read':
-            [f'{key}: {", ".join(f"subset{copy.subset}" for copy in same)}'
-             for key, same in copies.items() if len(same) > 1 and key not in differing],
+            [f'{key}: {", ".join(f"subset{copy.subset}" for copy in found)}'
+             for key, found in copies.items() if len(found) > 1 and key not in differing],
         'scans have no lung mask': _without_mask(sources, settings),
         'nodules lie outside the lungs of the lung mask and are kept':
             outside_lungs(sources, nodules, workers)}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from mmdet3d_medical.evaluation.marks import check_spelling
 
-from ..scan_ids import refused_files
 from .annotations import csv_classes, csv_patients, read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .report import ConversionReport, finish
@@ -199,12 +198,6 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
-    found = find_scans(paths, annotations)
-    refused = refused_files({source.scan_id: source.image for source in found})
-    sources = [source for source in found if source.scan_id not in refused]
-    if not sources:
-        raise ValueError(f'no volume can be used: {next(iter(refused.values()))}')
-    sources, lesions, classes, missing = annotate(sources, annotations)
+    sources, lesions, classes, missing = annotate(find_scans(paths, annotations), annotations)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
-    failures |= refused
     return finish(cache, sources, records, failures, lesions, classes, missing)
