@@ -214,6 +214,21 @@ class FocalMixDetector(BaseDetector):
         """Feature maps of the wrapped detector."""
         return self.detector.extract_feat(batch_inputs)
 
+    def test_step(self, data: dict) -> Samples:
+        """The wrapped detector's, which may preprocess scans tile by tile.
+
+        Where FocalMix was given a ``data_preprocessor`` of its own, that one takes scans whole.
+        """
+        detector = self.detector
+        own = getattr(detector, 'data_preprocessor', None)
+        if own is self.data_preprocessor.data_preprocessor and hasattr(detector, 'test_step'):
+            return detector.test_step(data)
+        return super().test_step(data)
+
+    def val_step(self, data: dict) -> Samples:
+        """The same as :meth:`test_step`."""
+        return self.test_step(data)
+
     def predict(self, batch_inputs: Tensor, batch_data_samples: Samples) -> Samples:
         """Detections of the wrapped detector."""
         return self.detector.predict(batch_inputs, batch_data_samples)
