@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID, RLELossless, SecondaryCaptureImageStorage, UID_dictionary
 
-from ..image_io import AIR, MAX_HU, to_int16
+from ..image_io import AIR, MAX_HU
 from .headers import numbers, silence
 
 END_OF_CODE = b'\xff\xd9'  # of JPEG, JPEG-LS and JPEG 2000
@@ -108,14 +108,17 @@ def _decode_by_gdcm(dataset: Dataset) -> np.ndarray:
 
 def _to_hu(words: np.ndarray, dataset: Dataset) -> np.ndarray:
     stored = _stored(words, dataset.BitsStored)
-    hu = stored * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+    hu = stored * float(dataset.RescaleSlope)
+    hu += float(dataset.RescaleIntercept)  # in place: memory is what takes the time
     hu[_is_padding(words, stored, dataset)] = AIR
     if hu.max() > MAX_HU:
         raise PixelError(
             f'it has values of {hu.max():g} HU, at most {MAX_HU} were expected: if '
             'they are padding, PixelPaddingValue is missing'
         )
-    return sitk.GetArrayFromImage(to_int16(sitk.GetImageFromArray(hu)))
+    np.maximum(hu, AIR, out=hu)
+    hu += 0.5  # rounds a half upwards, as image_io.to_int16 does
+    return np.floor(hu, out=hu).astype(np.int16)
 
 
 def _stored(words: np.ndarray, bits: int) -> np.ndarray:
