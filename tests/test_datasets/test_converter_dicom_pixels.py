@@ -132,6 +132,13 @@ def test_padding_is_air(tmp_path, words, tags, expected):
     np.testing.assert_array_equal(converted(tmp_path), np.resize(expected, SHAPE))
 
 
+@pytest.mark.parametrize('syntax', [RLELossless, JPEG2000Lossless], ids=str)
+def test_padding_of_compressed_pixels(tmp_path, syntax):
+    tags = dict(PixelPaddingValue=3000, PhotometricInterpretation='MONOCHROME1')
+    (path,) = write_words(tmp_path / 'in', [3000, 1064], syntax, count=1, **tags)
+    np.testing.assert_array_equal(read_slice(str(path)), np.resize([AIR, 40], SHAPE))
+
+
 def test_padding_of_the_other_sign_in_the_header(tmp_path):
     """Written as SS, -2000, beside unsigned pixels whose bits are the same."""
     paths = write_words(tmp_path / 'in', [63536, 1064])

@@ -247,11 +247,14 @@ def _stack(images: Sequence[ImageHeader], common: CommonHeader,
 
 
 def _axes(orientation: Sequence[float]) -> np.ndarray:
-    """(3, 3): unit vectors along a row, down a column and across the plane, one a row."""
+    """(3, 3): orthonormal vectors along a row, down a column and across the plane, one a row."""
     row, column = np.reshape(orientation, (2, 3))
     lengths = np.linalg.norm([row, column], axis=1)
     if (abs(lengths - 1) > SAME_DIRECTION).any() or abs(row @ column) > SAME_DIRECTION:
         raise LeftOutError('no geometry', 'the orientation is no pair of perpendicular directions')
+    row = row / lengths[0]
+    column = column - (column @ row) * row  # headers are often rounded to three digits
+    column /= np.linalg.norm(column)
     return np.stack([row, column, np.cross(row, column)])
 
 
