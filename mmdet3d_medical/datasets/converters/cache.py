@@ -20,7 +20,7 @@ from .lung_mask import fill_outside_lungs
 from .lungs import lung_box
 from .parallel import make_pool
 
-CACHE_VERSION = 1  # to be raised when a conversion gives other voxels
+CACHE_VERSION = 2  # to be raised when a conversion gives other voxels
 
 
 @dataclasses.dataclass(frozen=True)

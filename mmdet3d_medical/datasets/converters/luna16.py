@@ -88,7 +88,9 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
         'scans have no lung mask': _without_mask(sources, settings),
         'nodules lie outside the lungs of the lung mask and are kept':
             outside_lungs(sources, nodules, workers)}
-    return dataclasses.replace(report, notes=notes, table=_table(report, nodules, missing))
+    report = dataclasses.replace(report, notes=notes, table=_table(report, nodules, missing))
+    report.write()
+    return report
 
 
 def find_table(root: Path, name: str) -> Path:
