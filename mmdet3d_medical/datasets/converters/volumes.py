@@ -205,6 +205,10 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
     if not sources:
         raise ValueError(f'no volume can be used: {next(iter(refused.values()))}')
     sources, lesions, classes, missing = annotate(sources, annotations)
+    if settings.class_names and lesions is not None:
+        raise ValueError('--classes names values of masks, but the annotations are a CSV file, '
+                         'whose column class names them')
+    classes = settings.class_names or classes
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
     failures |= refused
     return finish(cache, sources, records, failures, lesions, classes, missing)
