@@ -12,7 +12,7 @@ import argparse
 import sys
 
 from mmdet3d_medical.datasets.converters import SeriesRules, convert_dicom
-from mmdet3d_medical.datasets.converters.command_line import make_parser, run
+from mmdet3d_medical.datasets.converters.command_line import add_mask_options, make_parser, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,8 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--annotations', nargs='+', default=['none'], metavar='CSV_OR_MASKS',
                         help="CSV in LUNA16's columns, or mask files or folders, called by series "
                         "ids, or 'none' (default)")
-    parser.add_argument('--instances', choices=('auto', 'components', 'values'), default='auto',
-                        help='what is one lesion in a mask, as in volumes.py')
+    add_mask_options(parser)
     parser.add_argument('--max-thickness', type=float, default=rules.max_thickness, metavar='MM',
                         help='of slices, and between them (default: %(default)s)')
     parser.add_argument('--min-slices', type=int, default=rules.min_slices, metavar='N',

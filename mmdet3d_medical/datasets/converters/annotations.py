@@ -1,16 +1,10 @@
-"""Lesions from CSV files and from masks."""
+"""Lesions from CSV files."""
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-
 from mmdet3d_medical.evaluation.functional.froc import UNKNOWN_DIAMETER
-from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.tables import Row, read_table
-
-from .image_io import as_labels, label_boxes, read_image
 
 CENTER = ('coordX', 'coordY', 'coordZ')
 SIZE = ('sizeZ', 'sizeY', 'sizeX')  # in the order of the axes of a volume turned to LPS
@@ -97,27 +91,3 @@ def _flag(row: Row, default: bool) -> bool:
 
 def _equivalent_diameter(size: Sequence[float]) -> float:
     return math.prod(max(extent, 0) for extent in size) ** (1 / 3)
-
-
-def instances_from_mask(path: str | Path, mode: str = 'auto') -> list[dict]:
-    """One instance, with its tight box, for each lesion of a mask.
-
-    Args:
-        path: An image whose voxels are 0 outside lesions.
-        mode: 'components': connected non-zero voxels, also over corners, are one lesion.
-            'values': the voxels of one value are one lesion. 'auto': values if there are several,
-            else components. Defaults to 'auto'.
-
-    Returns:
-        Instances as in the index, in the order of their labels.
-    """
-    mask = read_image(path)
-    labels = as_labels(mask)
-    boxes = label_boxes(labels)
-    if mode == 'components' or (mode == 'auto' and len(boxes) == 1):
-        boxes = label_boxes(sitk.ConnectedComponent(labels != 0, True))
-    centers, sizes = VolumeGeometry.from_sitk(mask).box_to_world(
-        np.array(list(boxes.values()), float).reshape(-1, 6))
-    return [dict(center=center, size=size, diameter=_equivalent_diameter(size), label=0,
-                 ignore=False)
-            for center, size in zip(centers.tolist(), sizes.tolist(), strict=True)]

@@ -88,6 +88,7 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
         'scans have no lung mask': _without_mask(sources, settings),
         'nodules lie outside the lungs of the lung mask and are kept':
             outside_lungs(sources, nodules, workers)}
+    notes = {**report.notes, **notes}
     report = dataclasses.replace(report, notes=notes, table=_table(report, nodules, missing))
     report.write()
     return report

@@ -118,12 +118,16 @@ def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str,
                            settings=settings, scans=scans))
     counted = [sum(not i['ignore'] for i in scan['instances']) for scan in scans]
     cropped = cache.settings.crop == 'lungs'
+    notes: dict[str, list[str]] = {}
+    for key, record in sorted(records.items()):
+        for title, detail in record.get('notes', {}).items():
+            notes.setdefault(title, []).append(f'{key}: {detail}')
     filled = cache.settings.outside is not None
     report = ConversionReport(
         index_path=path, scans=len(scans), lesions=sum(counted),
         scans_with_lesions=sum(count > 0 for count in counted),
         outside=[scan['scan_id'] for scan in scans for _ in range(count_outside(scan))],
-        missing=sorted(missing), failures=dict(sorted(failures.items())),
+        notes=notes, missing=sorted(missing), failures=dict(sorted(failures.items())),
         not_cropped=sorted(key for key, r in records.items() if cropped and not r['cropped']),
         not_filled=sorted(key for key, r in records.items() if filled and not r['filled']))
     report.write()

@@ -149,25 +149,36 @@ def _strip(name: str, endings: Sequence[str]) -> str:
     return name
 
 
-def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path]
-             ) -> tuple[list[ScanSource], dict[str, list[dict]] | None, list[str], list[str]]:
+Annotated = tuple[list[ScanSource], dict[str, list[dict]] | None, list[str], list[str]]
+
+
+def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path],
+             mask_classes: Sequence[str] = ()) -> Annotated:
     """Find the lesions of scans.
 
     Args:
         sources: Scans.
         annotations: As in :func:`convert_volumes`.
+        mask_classes: Names of the classes in masks, if there are any.
 
     Returns:
         The scans, with masks if these are the annotations, or with the patients that a CSV file
         names; instances by scan id, ``None`` without a CSV file; class names; ids in the
         annotations that are no scan's.
+
+    Raises:
+        ValueError: If a file cannot be used, none of it belongs to a scan, or classes of masks are
+            named where the annotations are no masks.
     """
     if not annotations:
         return list(sources), None, [DEFAULT_CLASS], []
     path = Path(annotations[0])
     if len(annotations) > 1 or not path.name.lower().endswith(TABLE_SUFFIXES):
         sources, missing = pair_masks(sources, annotations)
-        return sources, None, [DEFAULT_CLASS], missing
+        return sources, None, list(mask_classes) or [DEFAULT_CLASS], missing
+    if mask_classes:
+        raise ValueError(f'{path}: --classes names values of masks, but this is a table, whose '
+                         'column class names them')
     classes = csv_classes(path) or [DEFAULT_CLASS]
     lesions = read_annotations(path, classes)
     missing = pair_rows(sources, lesions, path)
@@ -198,6 +209,7 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
-    sources, lesions, classes, missing = annotate(find_scans(paths, annotations), annotations)
+    sources, lesions, classes, missing = annotate(
+        find_scans(paths, annotations), annotations, settings.class_names)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
     return finish(cache, sources, records, failures, lesions, classes, missing)

@@ -77,7 +77,7 @@ def convert_dicom(root: str | Path, out: str | Path, settings: ConvertSettings,
         raise ValueError(f'{root}: no series can be used: {_summary(rows)}; {cache.root / REPORT} '
                          'tells why')
     found = [DicomSource.from_series(series) for series in usable]
-    found, lesions, classes, missing = annotate(found, annotations)
+    found, lesions, classes, missing = annotate(found, annotations, settings.class_names)
     sources = {source.scan_id: source for source in found}
     annotated = {*(lesions or {}), *(key for key, s in sources.items() if s.lesion_mask)}
     studies = choose(usable, rules, annotated)
