@@ -108,7 +108,7 @@ def test_dict_round_trip_and_no_boxes():
     [
         ('spacing', (1, 0, 1), 'spacing must be > 0'),
         ('spacing', (1, -1, 1), 'spacing must be > 0'),
-        ('direction', (1, 0, 0, 1, 0, 0, 0, 0, 1), 'invertible'),
+        ('direction', (1, 0, 0, 1, 0, 0, 0, 0, 1), 'perpendicular'),
         ('origin', (0, float('nan'), 0), 'finite'),
         ('origin', (0, 0), '3 finite numbers'),
         ('shape', (4, 0, 4), 'integers >= 1'),

@@ -51,8 +51,12 @@ def check_files(path: str | Path) -> None:
         ValueError: Naming the file, what was found and what was expected.
     """
     layout = layout_of(path)
-    if layout is not None:
-        check_layout(layout)
+    try:
+        if layout is not None:
+            check_layout(layout)
+    except ValueError as error:
+        named = str(error).startswith(f'{path}:')
+        raise error if named else ValueError(f'{path}: {error}') from None
 
 
 def data_files(path: str | Path) -> list[Path]:
