@@ -4,11 +4,13 @@ ITK reads many files that do not, without a word: what is cut off becomes 0 HU, 
 compressed data become other voxels.
 """
 
+import zlib
 from pathlib import Path
 
 from . import metaimage, nifti, nrrd
 from .layout import Layout, check_layout
 
+DAMAGE = ValueError, KeyError, IndexError, OverflowError, EOFError, OSError, zlib.error
 READERS = {
     '.nii': nifti.layout,
     '.nii.gz': nifti.layout,
@@ -33,7 +35,7 @@ def layout_of(path: str | Path) -> Layout | None:
         return None
     try:
         return reader(path)
-    except (ValueError, KeyError, IndexError, OverflowError, EOFError, OSError) as error:
+    except DAMAGE as error:
         raise ValueError(
             f'{path}: cannot be read as an image: its header is missing, damaged or '
             f'of another format ({error})'

@@ -38,14 +38,19 @@ def layout(path: Path) -> Layout:
     if any(float(fields.get(key, plain)) != plain for key, plain in SCALES.items()):
         raise ValueError('it scales its values (ElementToIntensityFunction), which is not read')
     compressed = _is_true(fields.get('CompressedData', 'False'))
-    text = not _is_true(fields.get('BinaryData', 'True'))
-    files, local = _files(path, fields['ElementDataFile'], end, sides[-1])
+    if not _is_true(fields.get('BinaryData', 'True')):
+        raise ValueError('its voxels are text (BinaryData = False), which is not read')
+    files, local = _files(path, fields['ElementDataFile'], end)
+    if not compressed and 'CompressedDataSize' in fields:
+        raise ValueError('it says CompressedDataSize, but not CompressedData = True')
+    if compressed and local and 'CompressedDataSize' not in fields:
+        raise ValueError('it does not say CompressedDataSize, without which ITK reads other voxels')
     return Layout(
         files=files,
         numbers=math.prod(sides) * channels,
         dtype=np.dtype(DTYPES[fields['ElementType'].removeprefix('MET_').removesuffix('_ARRAY')]),
         offset=end if local else (None if skipped < 0 else skipped),
-        encoding='zlib' if compressed else 'text' if text else 'raw',
+        encoding='zlib' if compressed else 'raw',
         stored=int(fields['CompressedDataSize']) if 'CompressedDataSize' in fields else None,
     )
 
@@ -66,7 +71,7 @@ def _read_fields(path: Path) -> tuple[dict[str, str], int]:
     raise ValueError('it has no ElementDataFile')
 
 
-def _files(path: Path, name: str, end: int, slices: int) -> tuple[tuple[Path, ...], bool]:
+def _files(path: Path, name: str, end: int) -> tuple[tuple[Path, ...], bool]:
     """Files of voxels, and whether that is the header itself."""
     first, *rest = name.split()
     if first.upper() == 'LOCAL':
