@@ -1,4 +1,6 @@
-from .hooks import NonFiniteLossHook, SemiSupervisedHook
+from ..utils import checkpoints  # noqa: F401  mmengine's runner reads checkpoints by it
+from .hooks import CheckClassesHook, NonFiniteLossHook, PlainMetaHook, SemiSupervisedHook
 from .optimizers import BFloat16OptimWrapper
 
-__all__ = ['BFloat16OptimWrapper', 'NonFiniteLossHook', 'SemiSupervisedHook']
+__all__ = ['BFloat16OptimWrapper', 'CheckClassesHook', 'NonFiniteLossHook', 'PlainMetaHook',
+           'SemiSupervisedHook']

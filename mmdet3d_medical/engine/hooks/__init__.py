@@ -1,4 +1,6 @@
+from .check_classes import CheckClassesHook
 from .non_finite_loss import NonFiniteLossHook
+from .plain_meta import PlainMetaHook
 from .semi_supervised import SemiSupervisedHook
 
-__all__ = ['NonFiniteLossHook', 'SemiSupervisedHook']
+__all__ = ['CheckClassesHook', 'NonFiniteLossHook', 'PlainMetaHook', 'SemiSupervisedHook']
