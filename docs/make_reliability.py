@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mmdet3d_medical.utils.files import write_text
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / 'docs' / 'reliability.md'
 BEGIN, END = '<!-- tables -->\n', '<!-- end of tables -->\n'
@@ -70,4 +72,4 @@ def filled(page: str) -> str:
 
 
 if __name__ == '__main__':
-    PAGE.write_text(filled(PAGE.read_text(encoding='utf-8')), encoding='utf-8')
+    write_text(PAGE, filled(PAGE.read_text(encoding='utf-8')))

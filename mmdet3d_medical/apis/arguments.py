@@ -28,6 +28,8 @@ def add_trust_option(parser: ArgumentParser) -> None:
                         help='read checkpoints that hold more than weights and plain data: THEY '
                         'RUN CODE on this computer, so only those of people you trust')
 
+from mmdet3d_medical.utils.files import check_writable
+
 
 def at_least(least: int) -> Callable[[str], int]:
     """The type of integers that are not less than ``least``."""
@@ -41,10 +43,19 @@ def at_least(least: int) -> Callable[[str], int]:
     return integer
 
 
+def out_file(path: str) -> str:
+    """The type of files to write: the folder is made, and it is tried whether they can be."""
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ArgumentTypeError(f'cannot write {path}: {error.strerror}') from None
+    return path
+
+
 def picture(path: str) -> str:
-    """The type of picture files to write: of a format that matplotlib knows."""
+    """The type of picture files to write, see :func:`out_file`: of a format matplotlib knows."""
     formats = Figure().canvas.get_supported_filetypes()
     suffix = Path(path).suffix
     if suffix and suffix[1:].lower() not in formats:
         raise ArgumentTypeError(f'expected a picture file (.{", .".join(formats)}), found {path}')
-    return path
+    return out_file(path)

@@ -1,15 +1,20 @@
 """Weights of trained detectors."""
 
 import ast
+import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint, load_checkpoint
 from torch import Tensor, nn
 
 from mmdet3d_medical.utils.checkpoints import read_checkpoint
+from mmdet3d_medical.utils.files import write_bytes
 
 from .errors import UsageError
 
@@ -118,9 +123,21 @@ def misfits_of(model: nn.Module, weights: dict[str, Tensor], part: str = '') -> 
             'have another shape': shapes}
 
 
+def save_weights(
+    path: str, weights: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None
+) -> None:
+    """Write a checkpoint of weights alone, whole or not at all."""
+    content = io.BytesIO()  # torch tells of a full disk as an error of its own
+    torch.save(dict(meta=meta or {}, state_dict=weights), content)
+    write_bytes(path, content.getvalue())
+
+
 def last_checkpoint(work_dir: str) -> Path | None:
     """The last checkpoint in a work directory, which may have been moved since, if there is one."""
     latest = find_latest_checkpoint(work_dir)
+    if latest == '':  # the process was killed while it noted the name of a whole checkpoint
+        saved = Path(work_dir).glob('iter_*.pth')
+        latest = max(saved, key=lambda path: path.stat().st_mtime, default=None)
     path = Path(work_dir) / Path(latest).name if latest else None
     return path if path and path.is_file() else None
 

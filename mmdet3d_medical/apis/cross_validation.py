@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 
 from mmdet3d_medical.datasets.index import read_index
-from mmdet3d_medical.utils.files import in_progress, write_text
-from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder, tail
+from mmdet3d_medical.evaluation.marks import Marks, read_marks, write_marks
+from mmdet3d_medical.utils.files import in_progress, staged, write_text
+from mmdet3d_medical.utils.processes import STEPS_LOCK, BusyError, launch, lock_folder, tail
 
 from .checkpoint import trained_checkpoint
 from .errors import UsageError
@@ -110,15 +111,21 @@ class CrossValidation:
 
         Returns:
             Arguments of ``eval_froc.py`` for these files.
+
+        Raises:
+            ValueError: Naming file and line, if marks are not as ``test.py`` writes them.
         """
         files = {name: self.work / f'{name}.csv'
                  for name in ('marks', 'annotations', 'excluded', 'seriesuids')}
-        parts = [self.marks(fold).read_text().splitlines(keepends=True) for fold in self.subsets]
-        rows = [parts[0][0], *(row for part in parts for row in part[1:])]
-        write_text(files['marks'], ''.join(rows))
-        for name, ignored in (('annotations', False), ('excluded', True)):
-            write_text(files[name], _as_csv([FINDING_COLUMNS, *self._findings(ignored)]))
-        write_text(files['seriesuids'], _as_csv([[scan['scan_id']] for scan in self.scans]))
+        parts = [read_marks(self.marks(fold)) for fold in self.subsets]
+        marks = Marks.from_rows(row for part in parts for row in zip(*part, strict=True))
+        with staged(self.work) as folder:
+            write_marks(folder / 'marks.csv', marks)
+            for name, ignored in (('annotations', False), ('excluded', True)):
+                rows = [FINDING_COLUMNS, *self._findings(ignored)]
+                write_text(folder / f'{name}.csv', _as_csv(rows))
+            scans = [[scan['scan_id']] for scan in self.scans]
+            write_text(folder / 'seriesuids.csv', _as_csv(scans))
         return [str(files['marks']),
                 *(text for name in ('annotations', 'excluded', 'seriesuids')
                   for text in (f'--{name}', str(files[name])))]
@@ -150,7 +157,7 @@ def run_folds(validation: CrossValidation, folds: Iterable[int], workers: int) -
         slot = slots.get()
         env = {**os.environ, **slot}
         try:
-            with lock_folder(validation.folder(fold)) as lock:
+            with lock_folder(validation.folder(fold), STEPS_LOCK) as lock:
                 _run_fold(validation, fold, lambda *args: _finish(*args, lock, env, processes))
         except BusyError:
             _say(fold, 'another process works on it')

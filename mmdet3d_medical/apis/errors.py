@@ -26,9 +26,10 @@ OF_STORAGE = {errno.ENOSPC: 'the disk is full', errno.EDQUOT: 'your quota is use
 NO_MEMORY = ('not enough memory', "can't allocate memory", 'CUDA out of memory')
 IN_WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
 WORKER_ENDED = re.compile(r'DataLoader worker \(pid.*\) (exited unexpectedly|is killed by)')
-LAST_FRAME = re.compile(r'\n  File "(?P<file>.+?)", line \d+, in .+?\n    (?P<line>.+?)\n(?:    .*?\n)*'
-                        r'(?P<kind>[\w.]+): (?P<message>(?:.|\n)*)')
+LAST_FRAME = re.compile(r'\n  File "(?P<file>.+?)", line \d+, in .+?\n    (?P<line>.+?)\n'
+                        r'(?:    .*?\n)*(?P<kind>[\w.]+): (?P<message>(?:.|\n)*)')
 SIGNATURE = re.compile('unexpected keyword argument|missing \\d+ required')
+OWN = ('ValueError', 'TypeError', 'KeyError', 'OSError')
 TOLD = {'UsageError', 'FloatingPointError', *(kind.__name__ for kind in FILE_ERRORS)}
 
 
@@ -40,8 +41,8 @@ def run_tool(main: Callable[[], None]) -> None:
     """Run a tool; what its user can put right ends it with a message, not with a traceback.
 
     That is a :class:`UsageError`, a file that is missing or in the way, a full disk, too little
-    memory, a loss that is not finite, a ``ValueError`` or ``TypeError`` that this package raised on
-    purpose, about data or a config, a name in a config that is not registered and a value that a
+    memory, a loss that is not finite, a ``ValueError``, ``TypeError`` or ``OSError`` that this
+    package raised on purpose, about data or a config, a name in a config that is not registered and a value that a
     part does not take; in a worker process too. The exit status is then 2, and 130 after Ctrl-C.
     """
     try:
@@ -73,7 +74,7 @@ def _message_of(error: Exception) -> str | None:
         return f'{_file_of(error)}: {OF_STORAGE[error.errno]}'
     if isinstance(error, (UsageError, FloatingPointError, *FILE_ERRORS)):
         return text
-    if isinstance(error, (ValueError, TypeError, KeyError)):
+    if isinstance(error, (ValueError, TypeError, KeyError, OSError)):
         frames = traceback.extract_tb(error.__traceback__)
         if _raised_on_purpose(frames[-1].filename, frames[-1].line):
             # A KeyError as a string is the repr of its message.
@@ -96,7 +97,7 @@ def _of_worker(text: str) -> str | None:
     kind, message = frame['kind'].rpartition('.')[-1], frame['message'].strip()
     if 'MemoryError' in kind:
         return _of_memory(MemoryError(message))
-    told = kind in TOLD or kind in ('ValueError', 'TypeError', 'KeyError') and _raised_on_purpose(
+    told = kind in TOLD or kind in OWN and _raised_on_purpose(
         frame['file'], frame['line'])
     return message if told else None
 

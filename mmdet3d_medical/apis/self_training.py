@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet3d_medical.utils.files import in_progress
-from mmdet3d_medical.utils.processes import launch, lock_folder, tail
+from mmdet3d_medical.utils.processes import STEPS_LOCK, launch, lock_folder, tail
 
 from .checkpoint import trained_checkpoint
 from .errors import UsageError
@@ -96,7 +96,7 @@ class SelfTraining:
             BusyError: If another process works in the folder.
         """
         _ = self.unlabeled
-        with lock_folder(self.work) as lock:
+        with lock_folder(self.work, STEPS_LOCK) as lock:
             if not self.marks(1).is_file():  # nothing is done that another start could mix with
                 (self.work / NOTE).unlink(missing_ok=True)
             self.setup.claim(self.work / NOTE, 'self-training', start=_identity(self.start))

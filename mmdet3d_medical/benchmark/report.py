@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmdet3d_medical.evaluation.functional import FP_RATES
+from mmdet3d_medical.utils.files import replacing, write_text
 
 from .rows import BOOTSTRAPS, RowScore
 from .table import Row, Table
@@ -147,7 +148,8 @@ def plot(table: Table, scores: Scores, path: Path) -> None:
         axes.set_yticks(places, [textwrap.fill(row.label, LABEL_WIDTH) for row, _ in rows])
         axes.set(xlabel='CPM (dots: seeds, bars: means)', ylim=(0.4, len(rows) + 0.6))
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=120)
 
 
 def shared_means(scores: Sequence[RowScore]) -> list[float]:
@@ -177,5 +179,5 @@ def fill(page: Path, name: str, text: str) -> bool:
     _, end, after = rest.partition(f'<!-- end of {name} -->\n')
     if not end:
         return False
-    page.write_text(before + begin + text + end + after, encoding='utf-8')
+    write_text(page, before + begin + text + end + after)
     return True

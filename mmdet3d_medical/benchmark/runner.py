@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mmdet3d_medical.utils.processes import BusyError, launch, lock_folder, tail
+from mmdet3d_medical.utils.processes import STEPS_LOCK, BusyError, launch, lock_folder, tail
 
 from .commands import candidates_command, test_command, train_command
 from .outlook import Outlook
@@ -148,7 +148,7 @@ class Runner:
 def _steps(bench: Bench, run: Run) -> Steps:
     """Train, test, record: what is done already is left out."""
     env = {**os.environ, **THREADS}
-    with lock_folder(bench.folder(run)) as lock:
+    with lock_folder(bench.folder(run), STEPS_LOCK) as lock:
         bench.claim(run)
         if bench.checkpoint(run) is None:
             if run.start and bench.checkpoint(run.start) is None:
@@ -164,7 +164,7 @@ def _steps(bench: Bench, run: Run) -> Steps:
 
 
 def _find_candidates(bench: Bench, run: Run, env: Mapping[str, str]) -> Steps:
-    with lock_folder(bench.folder(run)) as lock:
+    with lock_folder(bench.folder(run), STEPS_LOCK) as lock:
         log = bench.log(run, 'candidates')
         yield log, launch(candidates_command(bench, run), log, lock, env)
         bench.new_candidates(run).replace(bench.candidates(run))

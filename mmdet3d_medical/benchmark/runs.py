@@ -166,9 +166,7 @@ class Bench:
         truth = self.data.truth(self.scored_on)
         marks = influential_marks(read_marks(self.folder(run) / 'marks.csv'), truth)
         path = marks_file(self.results, run)
-        scratch = path.with_name(f'.{path.name}')
-        write_marks(scratch, marks)
-        scratch.replace(path)
+        write_marks(path, marks)
         score = score_marks(read_marks(path), truth).to_dict()
         self._write_result(
             run,

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmdet3d_medical.utils.files import staged, write_text
+
 NUM_SUBSETS = 10
 LUNA16_SCANS = 888
 LUNA16_TRAIN = (6, 533)  # six of the ten subsets hold 533 of the 888 scans, the other four 355
@@ -142,11 +144,10 @@ def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequen
 
 
 def write_splits(folder: str | Path, lists: Mapping[str, Sequence[str]]) -> None:
-    """Write each list as ``<name>.txt``, one scan id a line."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, scan_ids in lists.items():
-        (folder / f'{name}.txt').write_text(''.join(f'{scan_id}\n' for scan_id in scan_ids))
+    """Write each list as ``<name>.txt``, one scan id a line; see :func:`.staged`."""
+    with staged(folder) as scratch:
+        for name, scan_ids in lists.items():
+            write_text(scratch / f'{name}.txt', ''.join(f'{scan_id}\n' for scan_id in scan_ids))
 
 
 def _check_subsets(groups: Mapping[int, list[str]], train: Sequence[int],

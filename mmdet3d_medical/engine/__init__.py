@@ -1,6 +1,12 @@
 from ..utils import checkpoints  # noqa: F401  mmengine's runner reads checkpoints by it
-from .hooks import CheckClassesHook, NonFiniteLossHook, PlainMetaHook, SemiSupervisedHook
+from .hooks import (
+    CheckClassesHook,
+    NonFiniteLossHook,
+    PlainMetaHook,
+    SemiSupervisedHook,
+    WholeCheckpointHook,
+)
 from .optimizers import BFloat16OptimWrapper
 
 __all__ = ['BFloat16OptimWrapper', 'CheckClassesHook', 'NonFiniteLossHook', 'PlainMetaHook',
-           'SemiSupervisedHook']
+           'SemiSupervisedHook', 'WholeCheckpointHook']

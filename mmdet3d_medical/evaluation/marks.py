@@ -20,6 +20,8 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
+from mmdet3d_medical.utils.files import write_bytes
+
 _CENTER = ('coordX', 'coordY', 'coordZ')
 _MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*)([eE][+-]?\d+)?')
@@ -162,10 +164,8 @@ def write_marks(path: str | Path, marks: Marks) -> None:
     """Write marks in LUNA16's submission columns, then ``diameter_mm``, then ``class`` if any.
 
     Scores keep the nine digits that tell any two float32 apart. Names that end in ``.gz`` are
-    compressed, equal marks to equal bytes.
+    compressed, equal marks to equal bytes. The file is written whole or not at all.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     named = any(marks.classes)
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
@@ -175,7 +175,8 @@ def write_marks(path: str | Path, marks: Marks) -> None:
         row = [scan, *(f'{value:.4f}' for value in center), f'{score:.9g}', size]
         writer.writerow([*row, name] if named else row)
     content = text.getvalue().encode()
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == '.gz' else content)
+    packed = gzip.compress(content, mtime=0) if Path(path).suffix == '.gz' else content
+    write_bytes(path, packed)
 
 
 @contextmanager

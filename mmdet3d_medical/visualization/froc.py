@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmdet3d_medical.evaluation.functional.froc import FROCResult
+from mmdet3d_medical.utils.files import replacing
 
 
 def plot_froc(results: Mapping[str, FROCResult], path: str | Path) -> None:
@@ -29,8 +30,8 @@ def plot_froc(results: Mapping[str, FROCResult], path: str | Path) -> None:
     axes.set(xlabel='False positives per scan', ylabel='Sensitivity')
     axes.grid(alpha=0.3)
     axes.legend(loc='lower right')
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=150)
 
 
 def _draw(axes, name: str, result: FROCResult) -> None:

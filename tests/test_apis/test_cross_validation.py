@@ -1,6 +1,5 @@
 """Folds of a cross-validation, with short scripts in the place of training and testing."""
 
-import fcntl
 import json
 import signal
 import sys
@@ -9,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import lock_descriptor
 
 from mmdet3d_medical.apis import UsageError, cross_validation
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
@@ -16,6 +16,7 @@ from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.datasets import write_index
 from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.marks import read_findings, read_marks, read_scan_ids
+from mmdet3d_medical.utils.processes import STEPS_LOCK, lock_folder
 
 GEOMETRY = dict(origin=[0, 0, 0], spacing=[1, 1, 1], direction=[1, 0, 0, 0, 1, 0, 0, 0, 1],
                 shape=[8, 8, 8])
@@ -88,6 +89,34 @@ def test_folds_are_pooled_and_scored_as_one(validation):
     assert read_findings(excluded).centers.tolist() == [[50, 0.1, 0]] * 3
 
 
+def test_marks_of_classes_are_pooled_with_those_of_a_fold_without_any(validation):
+    """A file without marks names no column of classes."""
+    validation, _ = validation
+    columns = 'seriesuid,coordX,coordY,coordZ,probability,diameter_mm'
+    for fold, text in enumerate((f'{columns}\n', f'{columns},class\nscan1,1,2,3,0.5,5,cyst\n',
+                                 f'{columns},class\nscan3,1,2,3,0.25,,tumour\n')):
+        path = validation.marks((0, 1, 3)[fold])
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    assert Path(validation.pool()[0]).read_text().splitlines() == [
+        f'{columns},class', 'scan1,1.0000,2.0000,3.0000,0.5,5.0000,cyst',
+        'scan3,1.0000,2.0000,3.0000,0.25,,tumour']
+
+
+@pytest.mark.tried('faults', 'marks of a fold that another program cut off',
+                   'not pooled: an error naming file and line')
+def test_marks_that_were_cut_off_are_not_pooled(validation):
+    validation, _ = validation
+    assert run_folds(validation, validation.subsets, workers=1) == {}
+    validation.pool()
+    before = (validation.work / 'marks.csv').read_bytes()
+    marks = validation.marks(1)
+    marks.write_text(marks.read_text()[:-len(',3,0.15,5\n')])
+    with pytest.raises(ValueError, match=f'{marks}, line 2'):
+        validation.pool()
+    assert (validation.work / 'marks.csv').read_bytes() == before
+
+
 def test_what_is_done_is_not_done_again(validation):
     validation, extra = validation
     extra[1] = 'sys.exit("no good")'
@@ -106,9 +135,7 @@ def test_what_is_done_is_not_done_again(validation):
 
 def test_a_fold_that_another_process_works_on_is_left_to_it(validation, capsys):
     validation, _ = validation
-    validation.folder(0).mkdir(parents=True)
-    with (validation.folder(0) / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_folder(validation.folder(0), STEPS_LOCK):
         assert run_folds(validation, [0, 1], workers=2) == {}
     assert 'fold 0: another process works on it' in capsys.readouterr().out
     assert validation.unfinished() == [0, 3]
@@ -205,7 +232,7 @@ def test_processes_end_with_the_caller(validation):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    with (validation.folder(0) / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # free when the process has ended
+    with (validation.folder(0) / STEPS_LOCK).open('a') as lock:
+        lock_descriptor(lock.fileno())  # free when the process has ended
     assert time.monotonic() - start < 30
     assert validation.unfinished() == [0, 1, 3]

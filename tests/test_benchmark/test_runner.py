@@ -1,6 +1,5 @@
 """The runner, with short scripts in the place of training and testing."""
 
-import fcntl
 import json
 import sys
 import time
@@ -10,6 +9,7 @@ import pytest
 from mmdet3d_medical.benchmark import outlook, runner, runs
 from mmdet3d_medical.benchmark.scores import marks_file
 from mmdet3d_medical.benchmark.table import read_table, runs_of
+from mmdet3d_medical.utils.processes import STEPS_LOCK, lock_folder
 
 from .conftest import PLAIN
 
@@ -113,22 +113,20 @@ def test_errors_are_told_and_leave_the_run_for_later(bench, missing, scripts):
     assert [run.name for run in bench.plan(missing)] == list(errors)
 
 
-def test_a_folder_in_use_is_waited_for(bench, missing, scripts):
+def test_a_folder_in_use_is_waited_for(bench, missing, scripts, tmp_path):
     extra, commands = scripts
-    plain = missing[0]
-    bench.folder(plain).mkdir(parents=True)
+    plain, done = missing[0], tmp_path / 'done'
     # A process that outlived its runner: the second run goes ahead, the first waits for it.
     extra['table/mixed_seed0'] = f"""
-import fcntl
-lock = open({str(bench.folder(plain) / 'lock')!r})
-fcntl.flock(lock, fcntl.LOCK_EX)
+while not pathlib.Path({str(done)!r}).exists():
+    time.sleep(0.01)
 """
-    with (bench.folder(plain) / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_folder(bench.folder(plain), STEPS_LOCK):
         work = runner.Runner(bench, missing[:2], workers=2)
         work._start_waiting()
         assert commands == [('train', 'table/mixed_seed0')]
         assert work.waiting == [plain]
+    done.touch()
     work.run()
     assert work.errors == {} and bench.plan(missing[:2]) == []
 

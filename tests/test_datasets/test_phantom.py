@@ -21,9 +21,11 @@ from mmdet3d_medical.datasets.phantom.nodules import draw_count, draw_diameter
 from mmdet3d_medical.datasets.phantom.scanner import Scanner
 from mmdet3d_medical.datasets.phantom.shapes import Shape
 from mmdet3d_medical.datasets.phantom.vessels import grow_tree
+from mmdet3d_medical.utils import files as whole_files
 
 TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_phantom.py'
 SMALL = phantom_settings(shape=(48, 64, 64))
+NO_PROCESS = 999999999
 # Nothing but clear nodules in front of a quiet background, to see where they are.
 PLAIN = replace(SMALL, healthy_fraction=0.0, contrast=(1.0, 1.0), ground_glass=(0.9, 0.9),
                 noise=(1.0, 2.0), hu_offset=(0.0, 0.0), hu_scale=(1.0, 1.0), lookalikes=0.0)
@@ -98,8 +100,9 @@ def test_interrupted_run_is_completed_and_complete_scans_are_left_alone(made, tm
     (out / 'records' / f'{record}.json').unlink()
     (out / 'subset0' / f'{record}.raw').write_bytes(b'half')
     (out / 'subset1' / f'{lost}.raw').unlink()
-    stale = out / 'subset0' / '.scratch-killed'
+    stale = out / 'subset0' / f'{whole_files.SCRATCH}-{whole_files._host()}-{NO_PROCESS}-x'
     stale.mkdir()
+    whole_files._remove_abandoned.cache_clear()  # as in another process
     (stale / 'part.mhd').touch()
     kept = (out / 'subset2' / f'{scan_uid(3, 2)}.raw').stat().st_mtime_ns
     finished = []

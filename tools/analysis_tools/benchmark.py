@@ -26,6 +26,7 @@ from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 
+from mmdet3d_medical.apis import out_file
 from mmdet3d_medical.datasets.transforms.loading import open_volume
 from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.functional.froc import FP_RATES, Matches, match_marks
@@ -38,6 +39,7 @@ from mmdet3d_medical.structures import (
     nms3d,
 )
 from mmdet3d_medical.utils import register_all_modules
+from mmdet3d_medical.utils.files import write_text
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ENOUGH_SECONDS = 5.0  # no more repetitions after so long
@@ -315,7 +317,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', choices=BENCHMARKS, default=list(BENCHMARKS))
     parser.add_argument('--repeat', type=int, default=3, help='calls timed, at most (default: 3)')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (default: 1)')
-    parser.add_argument('--json', metavar='OUT.json', help='write the rows to this file')
+    parser.add_argument('--json', type=out_file, metavar='OUT.json',
+                        help='write the rows to this file')
     return parser.parse_args()
 
 
@@ -328,7 +331,7 @@ def main() -> None:
         rows += BENCHMARKS[name](args.repeat)
     print_rows(rows)
     if args.json:
-        Path(args.json).write_text(json.dumps([row._asdict() for row in rows], indent=2) + '\n')
+        write_text(args.json, json.dumps([row._asdict() for row in rows], indent=2) + '\n')
 
 
 if __name__ == '__main__':

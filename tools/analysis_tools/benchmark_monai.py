@@ -32,8 +32,9 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.apis import UsageError, out_file, run_tool
 from mmdet3d_medical.models.layers import rebuild_activations
+from mmdet3d_medical.utils.files import write_text
 
 CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'
 CONVERTER = Path(__file__).parents[1] / 'model_converters/monai_to_mmdet3d.py'
@@ -204,7 +205,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (default: 1)')
     parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda'),
                         help='where to compute (default: cpu)')
-    parser.add_argument('--json', metavar='OUT.json', help='write the numbers to this file')
+    parser.add_argument('--json', type=out_file, metavar='OUT.json',
+                        help='write the numbers to this file')
     return parser.parse_args()
 
 
@@ -231,7 +233,7 @@ def main() -> None:
             table.add_row(f'{name} of {args.side}^3, {unit}', *cells)
     Console().print(table)
     if args.json:
-        Path(args.json).write_text(json.dumps(rows, indent=2) + '\n')
+        write_text(args.json, json.dumps(rows, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ from rich.progress import track
 from mmdet3d_medical.apis import at_least, load_config, run_tool
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.registry import DATASETS
+from mmdet3d_medical.utils.files import check_writable, replacing
 from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_figure
 
 
@@ -41,16 +42,17 @@ def draw_item(item: dict, path: Path) -> None:
                           [BoxLayer(ignored, 'orange'), BoxLayer(lesions, 'lime')],
                           spacing=sample.geometry.spacing_zyx,
                           title=f'{sample.scan_id}, patch {volume.shape}')
-    figure.savefig(path, dpi=110)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=110)
 
 
 def main() -> None:
     args = parse_args()
+    folder = Path(args.output_dir)
+    check_writable(folder / '0000.png')
     config = load_config(args.config, options=args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
     dataset = DATASETS.build(config.train_dataloader.dataset)
-    folder = Path(args.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     for number in track(range(args.number), 'Drawing'):
         item = branch_in_use(dataset[Draw(number % len(dataset), number)])
         draw_item(item, folder / f'{number:04d}_{item["data_samples"].scan_id}.png')

@@ -14,8 +14,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from PIL import Image
 
-from mmdet3d_medical.apis import UsageError, at_least, run_tool
+from mmdet3d_medical.apis import UsageError, at_least, out_file, run_tool
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.files import replacing
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -27,7 +28,7 @@ REACH = 20  # mm around a lesion in its close-up
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('data', type=Path, metavar='LUNA16_DIR')
-    parser.add_argument('out', type=Path, metavar='SHEET.png')
+    parser.add_argument('out', type=out_file, metavar='SHEET.png')
     parser.add_argument('--scans', type=at_least(1), default=4,
                         help='scans to show whole (default 4)')
     parser.add_argument('--lesions', type=int, default=24, help='close-ups of nodules (default 24)')
@@ -140,7 +141,8 @@ def main() -> None:
     figure.canvas.draw()
     sheet = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert('RGB')
     sheet = sheet.quantize(palette=few_greys(), dither=Image.Dither.NONE)
-    sheet.save(args.out, optimize=True)
+    with replacing(args.out) as file:
+        sheet.save(file, optimize=True)
     print(f'{args.out}: {sheet.width} x {sheet.height} pixels')
 
 

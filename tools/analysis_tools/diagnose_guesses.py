@@ -15,7 +15,6 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +23,14 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import Tensor
 
-from mmdet3d_medical.apis import UsageError, at_least, load_config, put_weights, run_tool
+from mmdet3d_medical.apis import (
+    UsageError,
+    at_least,
+    load_config,
+    out_file,
+    put_weights,
+    run_tool,
+)
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.engine.hooks.guess_quality import Counts, count_guesses
 from mmdet3d_medical.models.dense_heads import DenseTargets
@@ -32,6 +38,7 @@ from mmdet3d_medical.models.detectors import FocalMixDetector
 from mmdet3d_medical.models.detectors.dense3d import targets_of
 from mmdet3d_medical.models.detectors.guess import check_sharpening, guessing, sharpen
 from mmdet3d_medical.registry import DATASETS, MODELS
+from mmdet3d_medical.utils.files import write_text
 
 BINS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
@@ -50,7 +57,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--temperatures', type=float, nargs='+', default=[0.7, 1.0])
     parser.add_argument('--centers', type=float, nargs='+', default=[0.5, 0.4, 0.3, 0.2])
     parser.add_argument('--seed', type=int, default=0, help='of patches and views')
-    parser.add_argument('--json', metavar='OUT.json', help='write the numbers')
+    parser.add_argument('--json', type=out_file, metavar='OUT.json',
+                        help='write the numbers')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='overrides settings of the config')
     return parser.parse_args()
@@ -197,7 +205,7 @@ def main() -> None:
     for name, rows in tables.items():
         print(f'{name}\n\n{as_text(rows)}\n')
     if args.json:
-        Path(args.json).write_text(json.dumps(tables, indent=1) + '\n')
+        write_text(args.json, json.dumps(tables, indent=1) + '\n')
 
 
 if __name__ == '__main__':

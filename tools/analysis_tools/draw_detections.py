@@ -16,6 +16,7 @@ from mmdet3d_medical.apis import UsageError, at_least, picture, run_tool
 from mmdet3d_medical.datasets import read_index
 from mmdet3d_medical.evaluation.marks import Marks, read_marks
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.files import replacing
 from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_figure
 
 
@@ -86,8 +87,8 @@ def main() -> None:
          BoxLayer(detections, 'red', [f'{score:.2f}' for score in scores])],
         spacing=geometry.spacing_zyx, title=f'{scan["scan_id"]}: {len(lesions)} lesions (green), '
         f'{len(detections)} detections of at least {args.min_score:g} (red)')
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=110)
+    with replacing(args.out) as file:
+        figure.savefig(file, dpi=110)
     print(f'{args.out}: scan {scan["scan_id"]}')
 
 

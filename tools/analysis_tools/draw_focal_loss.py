@@ -9,13 +9,13 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from mmdet3d_medical.apis import picture, run_tool
+from mmdet3d_medical.utils.files import replacing
 
 FIGURE_1 = (0.0, 0.5, 1.0, 2.0, 5.0)
 CONFIGS = (0.25, 0.75)  # alpha of configs/focalmix
@@ -83,8 +83,9 @@ def draw_figure(gammas: list[float], gamma: float, alpha: tuple[float, float]) -
 
 def main() -> None:
     args = parse_args()
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    draw_figure(args.gammas, args.gamma, tuple(args.alpha)).savefig(args.out, dpi=110)
+    figure = draw_figure(args.gammas, args.gamma, tuple(args.alpha))
+    with replacing(args.out) as file:
+        figure.savefig(file, dpi=110)
     print(f'{args.out}: gamma {", ".join(f"{gamma:g}" for gamma in args.gammas)}')
 
 

@@ -7,7 +7,6 @@ Example:
     python tools/analysis_tools/draw_mixup.py configs/retina3d/retina3d_fpn_phantom.py mixup.png
 """
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +14,11 @@ from matplotlib.figure import Figure
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmdet3d_medical.apis import UsageError, load_config, run_tool
+from mmdet3d_medical.apis import UsageError, load_config, picture, run_tool
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.datasets.transforms import ImageMixUp, ObjectMixUp
 from mmdet3d_medical.registry import DATASETS
+from mmdet3d_medical.utils.files import replacing
 from mmdet3d_medical.visualization.slices import HU_WINDOW, BoxLayer, draw_slice, lesion_points
 
 TRIES = 8  # samples looked at for each patch drawn, in search of large lesions
@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', metavar='CONFIG')
-    parser.add_argument('out', metavar='OUT.png')
+    parser.add_argument('out', type=picture, metavar='OUT.png')
     parser.add_argument('--patches', type=int, default=3, metavar='N',
                         help='patches to mix, at least 2 (default: 3)')
     parser.add_argument('--objects', type=int, default=3, metavar='N',
@@ -134,8 +134,8 @@ def main() -> None:
     dataset, rng = DATASETS.build(config.train_dataloader.dataset), np.random.default_rng(args.seed)
     samples = draw_samples(dataset, args.patches, rng)
     figure = draw_figure(samples, args.objects, args.eta, rng)
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=90)
+    with replacing(args.out) as file:
+        figure.savefig(file, dpi=90)
     lesions = sum(len(boxes_of(sample)) for sample in samples)
     print(f'{args.out}: {len(samples)} patches with {lesions} lesions')
 

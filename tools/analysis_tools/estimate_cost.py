@@ -12,7 +12,6 @@ Example:
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config, DictAction
@@ -21,10 +20,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from mmdet3d_medical.apis import UsageError, at_least, load_config, run_tool
+from mmdet3d_medical.apis import UsageError, at_least, load_config, out_file, run_tool
 from mmdet3d_medical.models.detectors import FocalMixDetector
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import forward_cost, input_channels, training_cost
+from mmdet3d_medical.utils.files import write_text
 
 GB, TERA = 1e9, 1e12
 
@@ -74,7 +74,8 @@ def parse_args() -> argparse.Namespace:
                         help='share of both peaks that is reached (default: 0.3, assumed)')
     parser.add_argument('--overhead', type=float, default=1.0, metavar='GB',
                         help='memory of the CUDA context and libraries (default: 1, assumed)')
-    parser.add_argument('--json', metavar='OUT.json', help='write the numbers to this file')
+    parser.add_argument('--json', type=out_file, metavar='OUT.json',
+                        help='write the numbers to this file')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='overrides settings of the config')
     return parser.parse_args()  # fmt: skip
@@ -186,7 +187,7 @@ def main() -> None:
     )
     print_cost(args.config, numbers, plan, (cfg.get('train_cfg') or {}).get('max_iters'))
     if args.json:
-        Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
+        write_text(args.json, json.dumps(numbers, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -14,11 +14,12 @@ Example:
 import argparse
 import csv
 import dataclasses
+import io
 import json
 import math
 from pathlib import Path
 
-from mmdet3d_medical.apis import UsageError, at_least, picture, run_tool
+from mmdet3d_medical.apis import UsageError, at_least, out_file, picture, run_tool
 from mmdet3d_medical.evaluation.functional import (
     FROCResult,
     Mistake,
@@ -43,6 +44,7 @@ from mmdet3d_medical.evaluation.table import (
     operating_table,
     size_table,
 )
+from mmdet3d_medical.utils.files import write_text
 from mmdet3d_medical.visualization.froc import plot_froc
 
 
@@ -72,9 +74,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--thresholds', nargs='+', type=float, default=[], metavar='SCORE',
                         help='tell what the marks of these scores and above find, and how many of '
                         'them are right')
-    parser.add_argument('--json', metavar='OUT.json', help='write the scores to this file')
-    parser.add_argument('--errors', metavar='OUT.csv', help='write the nodules that are missed '
-                        'and the 100 worst false positives to this file')
+    parser.add_argument('--json', type=out_file, metavar='OUT.json',
+                        help='write the scores to this file')
+    parser.add_argument('--errors', type=out_file, metavar='OUT.csv',
+                        help='write the nodules that are missed and the 100 worst false '
+                        'positives to this file')
     parser.add_argument('--plot', type=picture, metavar='OUT.png',
                         help='draw the FROC curve to this file')
     return parser.parse_args()
@@ -197,16 +201,16 @@ def compare(scores: dict[str, Score]) -> tuple[str, list[dict]]:
 
 def write_mistakes(path: str, scores: dict[str, Score]) -> None:
     """Write what went wrong, one row for each mistake of each file of marks."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'w', newline='') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(['name', 'kind', 'seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm',
-                         'probability', 'fp_per_scan'])
-        for name, score in scores.items():
-            for mistake in score.mistakes:
-                values = (*mistake.center, mistake.diameter, mistake.score, mistake.fp_per_scan)
-                cells = ['' if math.isnan(value) else f'{value:.6g}' for value in values]
-                writer.writerow([name, mistake.kind, mistake.scan_id, *cells])
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['name', 'kind', 'seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm',
+                     'probability', 'fp_per_scan'])
+    for name, score in scores.items():
+        for mistake in score.mistakes:
+            values = (*mistake.center, mistake.diameter, mistake.score, mistake.fp_per_scan)
+            cells = ['' if math.isnan(value) else f'{value:.6g}' for value in values]
+            writer.writerow([name, mistake.kind, mistake.scan_id, *cells])
+    write_text(path, text.getvalue())
 
 
 def main() -> None:
@@ -227,8 +231,7 @@ def main() -> None:
     if args.thresholds:
         print(operating_table({name: score.points for name, score in scores.items()}), end='')
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(content, indent=2) + '\n')
+        write_text(args.json, json.dumps(content, indent=2) + '\n')
     if args.errors:
         write_mistakes(args.errors, scores)
     if args.plot:

@@ -27,6 +27,7 @@ from mmdet3d_medical.benchmark.scores import result_file
 from mmdet3d_medical.benchmark.table import read_table, runs_of
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import forward_cost, input_channels, training_cost
+from mmdet3d_medical.utils.files import write_text
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / 'docs/systems.md'
@@ -116,7 +117,7 @@ def measure(chosen: dict[str, Path]) -> None:
         times = known_times()
         times[name] = round(step_seconds(build(config)), 1)
         print(f'{name}: {times[name]} s', flush=True)
-        TIMES.write_text(json.dumps(times, indent=2, sort_keys=True) + '\n')
+        write_text(TIMES, json.dumps(times, indent=2, sort_keys=True) + '\n')
 
 
 def known_times() -> dict[str, float]:
@@ -160,9 +161,9 @@ def score_cell(cpm: float | None, has_config: bool) -> str:
 def write_page(rows: list[str]) -> None:
     """Put the table in its place on the page, which says the rest."""
     head = [f'| {" | ".join(COLUMNS)} |', '|---' * len(COLUMNS) + '|']
-    before, rest = PAGE.read_text().split(BEGIN)
+    before, rest = PAGE.read_text(encoding='utf-8').split(BEGIN)
     after = rest.split(END)[1]
-    PAGE.write_text(before + BEGIN + '\n'.join([*head, *rows]) + '\n' + END + after)
+    write_text(PAGE, before + BEGIN + '\n'.join([*head, *rows]) + '\n' + END + after)
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from estimate_cost import GB, Plan, plan_of
@@ -27,9 +26,10 @@ from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 
-from mmdet3d_medical.apis import at_least, load_config, run_tool, set_amp
+from mmdet3d_medical.apis import at_least, load_config, out_file, run_tool, set_amp
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.files import write_text
 
 WARM_UP = 3  # steps: the first ones choose algorithms and fill caches
 LESION = 8  # voxels
@@ -46,7 +46,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--channels', type=at_least(1), default=1, help='of a scan (default: 1)')
     parser.add_argument('--batch', type=at_least(0), nargs=2, metavar=('LABELED', 'UNLABELED'),
                         help="patches in a step (default: the config's)")
-    parser.add_argument('--json', metavar='OUT.json', help='write the numbers to this file')
+    parser.add_argument('--json', type=out_file, metavar='OUT.json',
+                        help='write the numbers to this file')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='overrides settings of the config')
     return parser.parse_args()  # fmt: skip
@@ -140,7 +141,7 @@ def main() -> None:
     print_numbers(f'{args.config} on {device_name()}', numbers)
     if args.json:
         numbers['device'] = device_name()
-        Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
+        write_text(args.json, json.dumps(numbers, indent=2) + '\n')
 
 
 if __name__ == '__main__':

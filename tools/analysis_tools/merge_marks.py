@@ -6,7 +6,7 @@ Example:
 
 import argparse
 
-from mmdet3d_medical.apis import UsageError, at_least, run_tool
+from mmdet3d_medical.apis import UsageError, at_least, out_file, run_tool
 from mmdet3d_medical.evaluation.marks import read_marks, write_marks
 from mmdet3d_medical.evaluation.merging import merge_marks
 from mmdet3d_medical.structures import MERGES
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('marks', metavar='MARKS.csv', nargs='+',
                         help='seriesuid,coordX,coordY,coordZ,probability,diameter_mm of each '
                         'model; a model without marks in a scan has found nothing there')
-    parser.add_argument('--out', required=True, metavar='MERGED.csv')
+    parser.add_argument('--out', type=out_file, required=True, metavar='MERGED.csv')
     parser.add_argument('--method', choices=MERGES, default='wbc',
                         help='nms: the best mark on a lesion stays; wbc: weighted box clustering, '
                         'a mean over all models (default)')

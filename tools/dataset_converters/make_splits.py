@@ -56,10 +56,10 @@ def main() -> int:
         labeled, unlabeled = choose_sizes(args, scans)
         lists = make_splits(scans, args.train_subsets, args.test_subsets, labeled, unlabeled,
                             args.seed)
+        write_splits(folder, lists)
     except (ValueError, OSError) as error:
         print(f'error: {args.index}: {error}', file=sys.stderr)
         return 2
-    write_splits(folder, lists)
     for name, scan_ids in lists.items():
         print(f'{folder / name}.txt: {len(scan_ids)} scans{"" if scan_ids else EMPTY[name]}')
     if not (labeled or unlabeled):

@@ -10,30 +10,39 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner import CheckpointLoader
 
-from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.apis import (
+    UsageError,
+    add_trust_option,
+    out_file,
+    run_tool,
+    save_weights,
+    trust_checkpoints,
+)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert a FocalMix checkpoint to a plain one')
     parser.add_argument('checkpoint', help='what to convert')
-    parser.add_argument('out', help='where to write the result')
+    parser.add_argument('out', type=out_file, help='where to write the result')
     parser.add_argument('--reverse', action='store_true', help='convert plain to FocalMix')
     parser.add_argument('--teacher', action='store_true',
                         help='take the averaged teacher instead of the detector')
+    add_trust_option(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    trust_checkpoints(args.trust_checkpoint)
     if args.teacher and args.reverse:
         raise UsageError('--teacher takes weights out of a FocalMix checkpoint and --reverse puts '
                          'weights into one: give one of them.')
     if not Path(args.checkpoint).is_file():
         raise UsageError(f'There is no checkpoint {args.checkpoint} (looked in {Path.cwd()}).')
-    checkpoint = _load_checkpoint(args.checkpoint, map_location='cpu')
-    weights = checkpoint['state_dict']
+    checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
+    weights = checkpoint.get('state_dict', checkpoint)
     prefix = 'teacher.' if args.teacher else 'detector.'
     if args.reverse:
         weights = {f'{prefix}{name}': value for name, value in weights.items()}
@@ -44,8 +53,7 @@ def main() -> None:
     if not weights:
         raise UsageError(f'{args.checkpoint} has no weights named {prefix}*: '
                          'it is not from FocalMix, or was trained without a teacher.')
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=checkpoint.get('meta', {}), state_dict=weights), args.out)
+    save_weights(args.out, weights, checkpoint.get('meta'))
     print(f'Wrote {len(weights)} tensors to {args.out}')
 
 

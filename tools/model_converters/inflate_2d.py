@@ -24,7 +24,7 @@ import torch
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmdet3d_medical.apis import UsageError, load_config, run_tool
+from mmdet3d_medical.apis import UsageError, load_config, out_file, run_tool, save_weights
 from mmdet3d_medical.models.backbones import ResNet3D
 from mmdet3d_medical.registry import MODELS
 
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', metavar='CONFIG', help='of a detector with a ResNet3D')
     parser.add_argument('weights', help='of a ResNet in 2D, as torch.save wrote them')
-    parser.add_argument('out', help='where to write the checkpoint')
+    parser.add_argument('out', type=out_file, help='where to write the checkpoint')
     parser.add_argument('--prefix', default='backbone.',
                         help="of the names in the checkpoint: 'backbone.' for load_from, '' for "
                         "init_cfg of the backbone (default: 'backbone.')")
@@ -175,8 +175,7 @@ def main() -> None:
     backbone = backbone_of(args.config)
     weights = {f'{args.prefix}{name}': value
                for name, value in convert(read(args.weights), backbone).items()}
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=dict(), state_dict=weights), args.out)
+    save_weights(args.out, weights, dict(part=args.prefix))
     print(f'Wrote {len(weights)} tensors of {len(backbone.stages)} stages to {args.out}')
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.apis import UsageError, out_file, run_tool, save_weights
 
 BLOCK = r'feature_extractor\.body\.layer(\d)\.(\d+)\.'  # layers count from 1, blocks from 0
 # Beginnings of names; numbers that the pattern finds go into ours.
@@ -40,7 +40,7 @@ XYZ_TO_ZYX = [2, 1, 0, 5, 4, 3]  # of offsets and log sizes
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Convert weights of MONAI's RetinaNet")
     parser.add_argument('checkpoint', help='what to convert, such as models/model.pt')
-    parser.add_argument('out', help='where to write the result')
+    parser.add_argument('out', type=out_file, help='where to write the result')
     return parser.parse_args()
 
 
@@ -103,8 +103,7 @@ def read(path: str) -> dict[str, Tensor]:
 def main() -> None:
     args = parse_args()
     weights = convert(read(args.checkpoint))
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=dict(), state_dict=weights), args.out)
+    save_weights(args.out, weights)
     print(f'Wrote {len(weights)} tensors to {args.out}')
 
 

@@ -1,7 +1,6 @@
 """The cache of converted volumes: parallel, resumable, idempotent."""
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
@@ -11,7 +10,7 @@ import SimpleITK as sitk
 from rich.progress import track
 
 from mmdet3d_medical.structures import VolumeGeometry
-from mmdet3d_medical.utils.files import write_json
+from mmdet3d_medical.utils.files import replacing, write_json
 
 from ..transforms.loading import open_volume
 from .annotations import instances_from_mask
@@ -171,11 +170,8 @@ class VolumeCache:
         return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
     def _save(self, scan_id: str, volume: np.ndarray) -> None:
-        path = self.volume_path(scan_id)
-        temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-        with temporary.open('wb') as file:
-            np.save(file, volume)
-        os.replace(temporary, path)
+        with replacing(self.volume_path(scan_id)) as path:
+            np.save(path, volume)
 
 
 def convert_scans(sources: Sequence[ScanSource], cache: VolumeCache,

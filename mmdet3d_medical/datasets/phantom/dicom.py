@@ -7,6 +7,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from mmdet3d_medical.utils.files import staged, write_text
+
 from .scan import PhantomScan, make_scan
 from .settings import PhantomSettings
 
@@ -47,7 +49,7 @@ def make_dicom_studies(
     localiser = next(_slices(make_scan(settings, seed, 0), 3))
     localiser.ImageType = ['ORIGINAL', 'PRIMARY', 'LOCALIZER']
     _write(out / f'{PATIENT}0', [localiser])
-    (out / 'readme.txt').write_text('not DICOM\n')
+    write_text(out / 'readme.txt', 'not DICOM\n')
     results = {'converted': studies - 1, 'left out': studies + 2}
     return dict(results=results, reasons=['localiser', 'missing slices'])
 
@@ -86,6 +88,6 @@ def _image(hu: np.ndarray, uid: str, fields: dict) -> Dataset:
 
 
 def _write(folder: Path, images: list[Dataset]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, image in enumerate(images):
-        image.save_as(folder / f'{number:04d}.dcm', enforce_file_format=True)
+    with staged(folder) as scratch:
+        for number, image in enumerate(images):
+            image.save_as(scratch / f'{number:04d}.dcm', enforce_file_format=True)

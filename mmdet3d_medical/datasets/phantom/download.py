@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.files import replacing
 
 from .scan import scan_uid
 from .settings import PhantomSettings
@@ -124,6 +125,6 @@ def _pack(raw: Path, out: Path) -> None:
 
 
 def _zip(folder: Path, archive: Path) -> None:
-    with zipfile.ZipFile(archive, 'w') as file:
+    with replacing(archive) as scratch, zipfile.ZipFile(scratch, 'w') as file:
         for path in (folder, *sorted(folder.rglob('*'))):
             file.write(path, path.relative_to(folder.parent))

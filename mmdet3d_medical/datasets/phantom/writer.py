@@ -5,8 +5,6 @@ import io
 import json
 import multiprocessing
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -16,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from mmdet3d_medical.structures import VolumeGeometry
-from mmdet3d_medical.utils.files import write_text
+from mmdet3d_medical.utils.files import staged, write_text
 
 from .scan import PhantomScan, make_scan, scan_uid
 from .settings import PhantomSettings
@@ -24,7 +22,6 @@ from .settings import PhantomSettings
 FORMAT = 2  # raise when the same seed and settings give other bytes
 SUBSETS = 10
 LUNG_FOLDER = 'seg-lungs-LUNA16'
-SCRATCH = '.scratch-'  # folders that only an interrupted run leaves behind
 HEADER = ('seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm')
 
 
@@ -112,8 +109,6 @@ class PhantomWriter:
         elif self.out.exists() and any(self.out.iterdir()):
             raise ValueError(f'{self.out} holds files but no phantom: choose another directory')
         write_text(path, json.dumps(mine, indent=1) + '\n')
-        for stale in self.out.glob(f'*/{SCRATCH}*'):
-            shutil.rmtree(stale)
 
     def _refuse_other(self, theirs: dict, mine: dict) -> None:
         differ = [key for key in {**theirs, **mine} if theirs.get(key) != mine.get(key)]
@@ -129,9 +124,10 @@ class PhantomWriter:
         records = [json.loads(p.read_text()) for p in sorted((self.out / 'records').glob('*.json'))]
         nodules = [row for record in records for row in record['nodules']]
         findings = [row for record in records for row in record['findings']]
-        write_text(self.out / 'annotations.csv', _table([HEADER, *nodules]))
-        write_text(self.out / 'annotations_excluded.csv', _table([HEADER, *findings]))
-        write_text(self.out / 'seriesuids.csv', _table([[record['uid']] for record in records]))
+        with staged(self.out) as folder:
+            write_text(folder / 'annotations.csv', _table([HEADER, *nodules]))
+            write_text(folder / 'annotations_excluded.csv', _table([HEADER, *findings]))
+            write_text(folder / 'seriesuids.csv', _table([[record['uid']] for record in records]))
         healthy = sum(not record['nodules'] for record in records)
         return {
             'scans': len(records),
@@ -144,7 +140,8 @@ class PhantomWriter:
 def write_volume(
     folder: Path, uid: str, array: np.ndarray, geometry: VolumeGeometry, compress: bool = False
 ) -> None:
-    """Write ``folder/uid.mhd`` with its ``.raw`` (``.zraw`` if compressed), the header last.
+    """Write ``folder/uid.mhd`` with its ``.raw`` (``.zraw`` if compressed), see
+    :func:`.staged`.
 
     Args:
         folder: Directory, made if missing.
@@ -152,17 +149,20 @@ def write_volume(
         array: Volume (D, H, W).
         geometry: Its geometry.
         compress: Whether to compress the voxels.
+
+    Raises:
+        OSError: Naming the file, if it cannot be written.
     """
     image = sitk.GetImageFromArray(array)
     image.SetOrigin(geometry.origin)
     image.SetSpacing(geometry.spacing)
     image.SetDirection(geometry.direction)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
-        header = Path(scratch) / f'{uid}.mhd'
-        sitk.WriteImage(image, str(header), useCompression=compress)
-        for path in (header.with_suffix('.zraw' if compress else '.raw'), header):
-            os.replace(path, folder / path.name)
+    with staged(folder) as scratch:
+        try:
+            sitk.WriteImage(image, str(scratch / f'{uid}.mhd'), useCompression=compress)
+        except RuntimeError as error:  # ITK's, for a full disk too
+            reason = str(error).strip().splitlines()[-1]
+            raise OSError(f'{folder / uid}.mhd cannot be written: {reason}') from None
 
 
 def _record(scan: PhantomScan) -> dict:

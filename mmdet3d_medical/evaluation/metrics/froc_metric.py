@@ -10,6 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmdet3d_medical.registry import METRICS
+from mmdet3d_medical.utils.files import check_writable
 
 from ..functional.average_precision import IOU_THRESHOLDS, ScanBoxes, average_precision
 from ..functional.froc import FP_RATES, FROCResult, froc
@@ -48,6 +49,7 @@ class FROCMetric(BaseMetric):
 
     Raises:
         ValueError: If ``excluded`` is given without ``annotations``, or a file is not as expected.
+        OSError: Naming ``out``, if it cannot be written; told before the test, not after it.
     """
 
     default_prefix = 'froc'
@@ -76,6 +78,8 @@ class FROCMetric(BaseMetric):
         self.options = dict(
             fp_rates=tuple(fp_rates), max_marks=max_marks, bootstraps=bootstraps, seed=seed
         )
+        if out:
+            check_writable(out)
         self.out = out
         self.classes = classes
 
