@@ -10,7 +10,7 @@
 # Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_10l-100u_candidates.py \
 #            --cfg-options load_from=work_dirs/retina3d_fpn_phantom_10l-0u/iter_1500.pth
 # Data: see README.md; test: retina3d_fpn_phantom.py.
-# Scores: docs/benchmark/README.md.
+# Scores: projects/benchmark/phantoms.
 _base_ = './retina3d_fpn_phantom_10l-100u.py'
 candidates_pipeline = [
     _base_.unlabeled_pipeline[0],

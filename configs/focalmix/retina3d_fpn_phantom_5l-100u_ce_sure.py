@@ -5,7 +5,7 @@
 # Train: python tools/self_train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_ce_sure.py \
 #            work_dirs/retina3d_fpn_phantom_5l-0u_ce/iter_1500.pth --rounds 2
 # Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
-# CPM 0.512 after one round, supervised 0.502; not resolved (docs/benchmark/README.md, Baseline).
+# CPM 0.512 after one round, supervised 0.502; not resolved (projects/benchmark/phantoms, Baseline).
 # With 8 labeled and 4 unlabeled patches in a step 0.526, +0.023 (0.001 to 0.046), and from 3,000
 # supervised steps more 0.552, supervised 0.538, +0.014 (-0.000 to 0.029): --cfg-options
 # train_dataloader.batch_size=12 train_dataloader.sampler.batch_size=12

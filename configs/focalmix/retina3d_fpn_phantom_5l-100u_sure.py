@@ -6,7 +6,7 @@
 #            work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth --rounds 2
 # Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
 # CPM 0.466 after the first round, 0.499 after the second; supervised with both MixUps for as
-# many steps 0.456 and 0.462 (docs/benchmark/README.md, Length).
+# many steps 0.456 and 0.462 (projects/benchmark/phantoms, Length).
 _base_ = ['./retina3d_fpn_phantom_10l-100u_candidates.py', '../_base_/baselines/surest_guesses.py']
 model = _base_.baseline
 candidates = dict(

@@ -3,7 +3,7 @@
 #
 # Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_mixup-only.py
 # Data: see README.md; test, time and memory: ../retina3d/retina3d_fpn_phantom.py.
-# With 5 labeled scans: docs/benchmark/README.md.
+# With 5 labeled scans: projects/benchmark/phantoms.
 _base_ = '../retina3d/retina3d_fpn_phantom.py'
 model = dict(
     _delete_=True,

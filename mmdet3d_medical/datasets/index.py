@@ -1,17 +1,24 @@
 """The JSON index of a converted data set: which scans there are, where, and what lies in them.
 
-The schema is documented in ``docs/data.md``. Positions are world millimetres (x, y, z), LPS.
+The schema is that of :mod:`.index_schema`, see ``docs/data.md``. Positions are world
+millimetres (x, y, z), LPS.
 """
 import json
 import math
 import os
-from pathlib import Path
+import reprlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from pydantic import ValidationError
+
+from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import write_json
 
-FORMAT = 'mmdet3d_medical/volumes'
-VERSION = 1
+from .index_schema import FORMAT, INDEX, VERSION, describe
+from .scan_ids import refusal
 
 
 def write_index(path: str | os.PathLike, index: dict) -> None:
@@ -24,9 +31,10 @@ def write_index(path: str | os.PathLike, index: dict) -> None:
     Raises:
         ValueError: If the index breaks the schema.
     """
-    scans = sorted(index['scans'], key=lambda scan: scan['scan_id'])
-    index = {**index, 'format': FORMAT, 'version': VERSION, 'scans': scans}
+    index = {**index, 'format': FORMAT, 'version': VERSION}
+    index = json.loads(json.dumps(index))  # as it will be read: tuples are lists
     validate_index(index, path)
+    index['scans'].sort(key=lambda scan: scan['scan_id'])
     write_json(path, index)
 
 
@@ -49,13 +57,23 @@ def read_index(path: str | os.PathLike) -> dict:
             f'no index at {path}: make one with tools/dataset_converters/luna16.py, volumes.py or '
             'dicom.py')
     try:
-        index = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        index = json.loads(path.read_text(encoding='utf-8-sig'), object_pairs_hook=_unique_keys)
+    except RecursionError:
+        raise ValueError(f'{path} is not an index of volumes: it is nested too deeply') from None
+    except ValueError as error:  # no JSON, no UTF-8, a key twice
         raise ValueError(f'{path} is not valid JSON ({error}): convert the data again') from None
     validate_index(index, path)
     for scan in index['scans']:
         scan['instances'] = [complete_instance(instance) for instance in scan['instances']]
     return index
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f'the key "{key}" is there twice in one object')
+    return content
 
 
 def complete_instance(instance: dict) -> dict:
@@ -69,63 +87,89 @@ def complete_instance(instance: dict) -> dict:
     return {'label': 0, 'ignore': False, **instance, 'size': size, 'diameter': diameter}
 
 
+def volume_path(root: str | os.PathLike, scan: dict, allow_outside: bool = False) -> Path:
+    """Where the volume of a scan lies.
+
+    Args:
+        root: Folder of the index.
+        scan: A scan of the index.
+        allow_outside: Whether that may be outside the folder. Defaults to False.
+
+    Raises:
+        ValueError: If the path leads out of the folder.
+    """
+    windows = PureWindowsPath(scan['volume'])  # knows drives and both separators
+    leads_out = windows.anchor or '..' in windows.parts or '\\' in scan['volume']
+    if leads_out and not allow_outside:
+        raise ValueError(f'scan {scan["scan_id"]}: the volume {scan["volume"]!r} lies outside the '
+                         'folder of its index: move it, or say allow_outside (--allow-outside) if '
+                         'you trust the index')
+    return Path(root) / scan['volume']
+
+
 def validate_index(index: dict, name: str | os.PathLike) -> None:
-    """Check the schema of an index.
+    """Check an index against the schema of :mod:`.index_schema`, and what that cannot say.
 
     Args:
         index: The index as read from JSON.
         name: What to call it in messages, usually its path.
 
     Raises:
-        ValueError: Naming the file, the scan, what was found and what was expected.
+        ValueError: Naming the file, the scan and the key, what was found and what was expected.
     """
     if not isinstance(index, dict) or index.get('format') != FORMAT:
         raise ValueError(f'{name} is not an index of volumes: expected "format": "{FORMAT}"')
     if index.get('version') != VERSION:
         raise ValueError(f'{name} has version {index.get("version")!r}, this package reads '
                          f'version {VERSION}: convert the data again')
-    for key in ('classes', 'scans'):
-        if not isinstance(index.get(key), list):
-            raise ValueError(f'{name} needs a list "{key}", found {index.get(key)!r}')
-    seen: set[str] = set()
-    for number, scan in enumerate(index['scans']):
-        _validate_scan(scan, len(index['classes']), f'{name}: scan {number}', seen)
+    try:
+        INDEX.validate_python(index)
+    except ValidationError as error:
+        raise ValueError(f'{name}: {_first_problem(error, index)}') from None
+    _check_unique(index['classes'], f'{name}: the class')
+    _check_unique([scan['scan_id'] for scan in index['scans']], f'{name}: the scan id')
+    for scan in index['scans']:
+        try:
+            _check_scan(scan, len(index['classes']))
+        except ValueError as error:
+            raise ValueError(f'{name}: scan {scan["scan_id"]}: {error}') from None
 
 
-def _validate_scan(scan: dict, num_classes: int, where: str, seen: set[str]) -> None:
-    scan_id = scan.get('scan_id')
-    if not isinstance(scan_id, str) or not scan_id:
-        raise ValueError(f'{where} needs a "scan_id" that is a non-empty string, '
-                         f'found {scan_id!r}')
-    where = f'{where} ({scan_id})'
-    if scan_id in seen:
-        raise ValueError(f'{where}: this scan id appears twice, ids must be unique')
-    seen.add(scan_id)
-    for key, kind in (('volume', str), ('geometry', dict), ('annotated', bool),
-                      ('instances', list)):
-        if not isinstance(scan.get(key), kind):
-            raise ValueError(f'{where} needs "{key}" of type {kind.__name__}, '
-                             f'found {scan.get(key)!r}')
+def _check_unique(names: Sequence[str], what: str) -> None:
+    if len({*names}) < len(names):
+        name, _ = Counter(names).most_common(1)[0]
+        raise ValueError(f'{what} {name} appears twice, each must be unique')
+
+
+def _check_scan(scan: dict, num_classes: int) -> None:
+    VolumeGeometry.from_dict(scan['geometry'])
     for instance in scan['instances']:
-        _validate_instance(instance, num_classes, where)
+        if instance.get('size') is None and instance.get('diameter') is None:
+            raise ValueError(f'an instance needs "size" or "diameter" in mm, found {instance}')
+        if instance.get('label', 0) >= num_classes:
+            raise ValueError(f'label {instance.get("label", 0)} is none of the {num_classes} '
+                             'classes')
 
 
-def _validate_instance(instance: dict, num_classes: int, where: str) -> None:
-    if not _are_numbers(instance.get('center'), 3):
-        raise ValueError(f'{where}: an instance needs "center": [x, y, z] in mm, found {instance}')
-    size, diameter = instance.get('size'), instance.get('diameter')
-    if size is None and diameter is None:
-        raise ValueError(f'{where}: an instance needs "size" or "diameter" in mm, '
-                         f'found {instance}')
-    if size is not None and not (_are_numbers(size, 3) and min(size) > 0):
-        raise ValueError(f'{where}: "size" must be three positive extents in mm, found {size}')
-    if diameter is not None and not (_are_numbers([diameter], 1) and diameter > 0):
-        raise ValueError(f'{where}: "diameter" must be positive, found {diameter!r}')
-    label = instance.get('label', 0)
-    if not (isinstance(label, int) and 0 <= label < num_classes):
-        raise ValueError(f'{where}: label {label!r} is none of the {num_classes} classes')
+def _first_problem(error: ValidationError, index: dict) -> str:
+    """Where the first problem lies, what was expected there and what was found."""
+    problem = error.errors(include_url=False)[0]
+    loc, found = problem['loc'], reprlib.repr(problem['input'])
+    if problem['type'] == 'dict_type' and isinstance(loc[-1], int):
+        return f'{_name_object(loc, index)} must be an object, found {found}'
+    where, keys = _name_object(loc[:-1], index), [key for key in loc if isinstance(key, str)]
+    if problem['type'] == 'extra_forbidden':
+        return f'{where} has an unknown key "{keys[-1]}": is it misspelt?'
+    found = 'nothing' if problem['type'] == 'missing' else found
+    message = problem['msg'].removeprefix('Value error, ')
+    return f'{where} needs "{keys[-1]}": {describe(keys)}, found {found} ({message})'
 
 
-def _are_numbers(values: Any, count: int) -> bool:
-    return (isinstance(values, (list, tuple)) and len(values) == count
-            and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values))
+def _name_object(loc: Sequence[str | int], index: dict) -> str:
+    if len(loc) < 2 or loc[0] != 'scans':
+        return 'the index'
+    scan = index['scans'][loc[1]]
+    scan_id = scan.get('scan_id') if isinstance(scan, dict) else None
+    known = isinstance(scan_id, str) and not refusal(scan_id)
+    instance = f', instance {loc[3]}' if loc[2:3] == ('instances',) and len(loc) > 3 else ''
+    return f'scan {loc[1]}{f" ({scan_id})" if known else ""}{instance}'

@@ -2,7 +2,7 @@
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmdet3d_medical.utils.files import staged, write_text
@@ -14,12 +14,38 @@ LUNA16_LABELED = (25, 50, 100)
 LUNA16_UNLABELED = (100, 200, 300, 400)
 
 
-def shuffled(scan_ids: Sequence[str], seed: int) -> list[str]:
-    """Order ids at random, but as a function of seed and id alone.
+def first_scans(scans: Sequence[dict]) -> dict[str, str]:
+    """The first scan id of each scan's patient, which stands for the patient.
 
-    Two ids keep their order whatever else is in the list, and with every version of Python.
+    Args:
+        scans: Scans of the index. One whose patient is not known is taken for a patient's only one.
     """
-    return sorted(scan_ids, key=lambda name: hashlib.sha256(f'{seed}:{name}'.encode()).digest())
+    first: dict[str, str] = {}
+    for scan in sorted(scans, key=lambda scan: scan['scan_id']):
+        first.setdefault(scan.get('patient'), scan['scan_id'])
+    return {scan['scan_id']: first[scan['patient']] if scan.get('patient') else scan['scan_id']
+            for scan in scans}
+
+
+def shuffled(scan_ids: Iterable[str], seed: int, patients: Mapping[str, str]) -> list[str]:
+    """Order ids at random, but as a function of seed and ids alone; a patient's stay together.
+
+    Two patients keep their order whatever else is in the list, and with every version of Python.
+
+    Args:
+        scan_ids: Scans to order.
+        seed: Decides the order.
+        patients: As :func:`first_scans`.
+    """
+
+    def key(scan_id: str) -> tuple[bytes, bytes]:
+        return _digest(patients[scan_id], seed), _digest(scan_id, seed)
+
+    return sorted(scan_ids, key=key)
+
+
+def _digest(name: str, seed: int) -> bytes:
+    return hashlib.sha256(f'{seed}:{name}'.encode()).digest()
 
 
 def group_subsets(scans: Sequence[dict], seed: int) -> dict[int, list[str]]:
@@ -33,12 +59,22 @@ def group_subsets(scans: Sequence[dict], seed: int) -> dict[int, list[str]]:
     if without and len(without) < len(numbers):
         raise ValueError(f'{len(without)} of {len(numbers)} scans have no subset, the first is '
                          f'{without[0]!r}: give every scan a subset or none')
-    for position, scan_id in enumerate(shuffled(without, seed)):
-        numbers[scan_id] = position % NUM_SUBSETS
+    numbers.update(_deal(shuffled(without, seed, patients := first_scans(scans)), patients))
     groups: dict[int, list[str]] = {}
     for scan_id in sorted(numbers):
         groups.setdefault(numbers[scan_id], []).append(scan_id)
     return dict(sorted(groups.items()))
+
+
+def _deal(scan_ids: Iterable[str], patients: Mapping[str, str]) -> dict[str, int]:
+    """Subset of each scan: patient by patient into the one that has the fewest scans yet."""
+    sizes = [0] * NUM_SUBSETS
+    numbers: dict[str, int] = {}
+    for _, group in itertools.groupby(scan_ids, key=patients.__getitem__):
+        subset, members = sizes.index(min(sizes)), list(group)
+        numbers |= dict.fromkeys(members, subset)
+        sizes[subset] += len(members)
+    return numbers
 
 
 def choose_train_subsets(sizes: Mapping[int, int]) -> list[int]:
@@ -83,8 +119,10 @@ def make_splits(scans: Sequence[dict], train_subsets: Sequence[int] | None = Non
     """Make all lists of a protocol.
 
     Shorter labeled lists are the beginnings of longer ones, so are the unlabeled ones, and no
-    scan is both labeled and unlabeled, whichever two lists are combined. Scans of the training
-    subsets that are not annotated are not in 'train', but the first in the unlabeled lists.
+    patient has both labeled and unlabeled scans, whichever two lists are combined. Nor has one
+    scans for training and for testing, unless the index has subsets that divide patients: see
+    :func:`find_divided`. Scans of the training subsets that are not annotated are not in 'train',
+    but the first in the unlabeled lists.
 
     Args:
         scans: Scans of the index.
@@ -113,12 +151,28 @@ def make_splits(scans: Sequence[dict], train_subsets: Sequence[int] | None = Non
     lists = {f'subset{subset}': ids for subset, ids in groups.items()}
     lists['train'] = train
     lists['test'] = sorted(scan_id for subset in test_subsets for scan_id in groups[subset])
-    return {**lists, **draw_labeled(train, labeled, unlabeled, seed, extra)}
+    return lists | draw_labeled(train, labeled, unlabeled, seed, extra, first_scans(scans))
+
+
+def find_divided(scans: Sequence[dict]) -> list[str]:
+    """First scan id of each patient whose scans lie in several subsets of the index, sorted.
+
+    Scans that :func:`make_splits` deals into subsets itself are never divided so.
+
+    Args:
+        scans: Scans of the index.
+    """
+    patients = first_scans(scans)
+    subsets: dict[str, set[int | None]] = {}
+    for scan in scans:
+        subsets.setdefault(patients[scan['scan_id']], set()).add(scan.get('subset'))
+    return sorted(scan_id for scan_id, found in subsets.items() if len(found) > 1)
 
 
 def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequence[int],
-                 seed: int, unannotated: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Draw nested, disjoint labeled and unlabeled lists.
+                 seed: int, unannotated: Sequence[str],
+                 patients: Mapping[str, str]) -> dict[str, list[str]]:
+    """Draw nested labeled and unlabeled lists, without a patient in both.
 
     Args:
         train: Annotated scans for training.
@@ -126,6 +180,7 @@ def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequen
         unlabeled: Sizes of the unlabeled lists.
         seed: Decides which scans are drawn.
         unannotated: Scans that go into the unlabeled lists before any annotated one.
+        patients: As :func:`first_scans`.
 
     Raises:
         ValueError: If a size is below 1 or the largest two do not fit together.
@@ -133,12 +188,16 @@ def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequen
     if min([*labeled, *unlabeled], default=1) < 1:
         raise ValueError(f'lists need at least one scan, found sizes {labeled} and {unlabeled}')
     first, most = max(labeled, default=0), max(unlabeled, default=0)
-    if first > len(train) or first + most > len(train) + len(unannotated):
+    order = shuffled(train, seed, patients)
+    taken = {patients[scan_id] for scan_id in order[:first]}
+    rest = [scan_id for scan_id in shuffled(unannotated, seed, patients) + order
+            if patients[scan_id] not in taken]
+    if first > len(order) or most > len(rest):
         others = f' and {len(unannotated)} without annotations' if unannotated else ''
+        bound = len(order[first:]) + len(unannotated) - len(rest)
+        bound_too = f'; {bound} more are of labeled patients' if bound else ''
         raise ValueError(f'{first} labeled and {most} unlabeled scans were asked for, but only '
-                         f'{len(train)} scans{others} are for training: ask for fewer')
-    order = shuffled(train, seed)
-    rest = shuffled(unannotated, seed) + order[first:]
+                         f'{len(train)} scans{others} are for training{bound_too}: ask for fewer')
     return {**{f'labeled_{size}': order[:size] for size in labeled},
             **{f'unlabeled_{size}': rest[:size] for size in unlabeled}}
 

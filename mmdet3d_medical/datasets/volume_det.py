@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from mmdet3d_medical.evaluation.marks import check_spelling, read_scan_ids
 from mmdet3d_medical.registry import DATASETS, TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
 
-from .index import read_index
+from .index import read_index, volume_path
 from .samplers import Draw
 
 
@@ -28,8 +29,8 @@ class VolumeDetDataset(BaseDataset):
     Args:
         data_root: Folder the other paths are relative to. Defaults to ''.
         ann_file: The index. Defaults to 'index.json'.
-        split: Scans to take: a text file with one scan id a line, or a list of ids. Their order
-            is kept. ``None`` takes all.
+        split: Scans to take: a text file with one scan id a line, or a list of ids, which are
+            text. Their order is kept. ``None`` takes all.
         subsets: Subset numbers to take. ``None`` takes all.
         pipeline: Transforms, as configs or callables.
         test_mode: Whether the data set is for testing. Defaults to False.
@@ -37,11 +38,13 @@ class VolumeDetDataset(BaseDataset):
         metainfo: Overrides meta information; ``classes`` must agree with the index, unless none of
             its scans is annotated.
         lazy_init: Whether to put off reading the index. Defaults to False.
+        allow_outside: Whether volumes may lie outside the folder of the index. An index of
+            unknown origin could then have any file read. Defaults to False.
 
     Raises:
         FileNotFoundError: If the index or the split file is missing.
-        ValueError: If the index is invalid or the selection is empty, or names unknown scans or
-            one scan twice.
+        ValueError: If the index is invalid or names volumes outside its folder, or the selection
+            is empty, or names unknown scans or one scan twice.
     """
 
     def __init__(self,
@@ -53,10 +56,12 @@ class VolumeDetDataset(BaseDataset):
                  test_mode: bool = False,
                  seed: int = 0,
                  metainfo: dict | None = None,
-                 lazy_init: bool = False) -> None:
+                 lazy_init: bool = False,
+                 allow_outside: bool = False) -> None:
         self.split = split
         self.subsets = subsets
         self.seed = seed
+        self.allow_outside = allow_outside
         self._warned = False
         # Built here, so that names are found without a default scope too.
         transforms = [TRANSFORMS.build(part) if isinstance(part, dict) else part
@@ -87,6 +92,7 @@ class VolumeDetDataset(BaseDataset):
             if repeated:
                 raise ValueError(f'{len(repeated)} scans are repeated in the split {self.split}, '
                                  f'the first is {repeated[0]!r}: list every scan once')
+            check_spelling(ids, by_id, f'the split {self.split}', self.ann_file)
             unknown = [scan_id for scan_id in ids if scan_id not in by_id]
             if unknown:
                 raise ValueError(f'{len(unknown)} scans of the split {self.split} are not in '
@@ -98,18 +104,23 @@ class VolumeDetDataset(BaseDataset):
 
     def _split_ids(self) -> list[str]:
         if not isinstance(self.split, (str, Path)):
+            wrong = next((item for item in self.split if not isinstance(item, str)), None)
+            if wrong is not None:
+                raise ValueError(f'the split {self.split} must hold scan ids as text, found '
+                                 f'{wrong!r}: quote it, or write the ids to a file')
             return list(self.split)
         path = Path(self.data_root) / self.split
         if not path.is_file():
             raise FileNotFoundError(f'no split file at {path}: make the splits with '
                                     'tools/dataset_converters/make_splits.py')
-        return path.read_text().split()
+        return read_scan_ids(path)
 
     def parse_data_info(self, scan: dict) -> dict:
         """Turn a scan of the index into an item: absolute path, geometry as an object."""
         return dict(scan_id=scan['scan_id'],
                     subset=scan.get('subset'),
-                    volume_path=str(Path(self.ann_file).parent / scan['volume']),
+                    volume_path=str(volume_path(Path(self.ann_file).parent, scan,
+                                                self.allow_outside)),
                     geometry=VolumeGeometry.from_dict(scan['geometry']),
                     annotated=scan['annotated'],
                     instances=scan['instances'])

@@ -11,19 +11,19 @@ import gzip
 import io
 import math
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import numpy as np
 
 from mmdet3d_medical.utils.files import write_bytes
+from mmdet3d_medical.utils.tables import read_cells, read_table
 
 _CENTER = ('coordX', 'coordY', 'coordZ')
 _MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
+_KEPT_DIGITS = 15
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*)([eE][+-]?\d+)?')
 
 
@@ -99,10 +99,19 @@ def read_marks(path: str | Path) -> Marks:
 
     Raises:
         ValueError: Naming file and line, for a missing file or column, a value that is not a
-            finite number or a row with more values than there are columns.
+            finite number, or a row with more or fewer values than there are columns.
     """
-    rows = _read_table(path, (*_CENTER, 'probability'), optional=('diameter_mm',))
-    return Marks.from_rows((scan, xyz[:3], xyz[3], xyz[4], name) for scan, xyz, name in rows)
+    table = read_table(path).require('seriesuid', *_CENTER, 'probability')
+    return Marks.from_rows(
+        (
+            row.scan_id(),
+            [row.number(name) for name in _CENTER],
+            row.number('probability'),
+            row.number('diameter_mm') if row.text('diameter_mm') else math.nan,
+            row.text('class'),
+        )
+        for row in table.rows
+    )
 
 
 def read_findings(path: str | Path) -> Findings:
@@ -115,30 +124,66 @@ def read_findings(path: str | Path) -> Findings:
     Raises:
         ValueError: As ``read_marks``.
     """
-    rows = _read_table(path, (*_CENTER, 'diameter_mm'))
-    return Findings.from_rows((scan, xyz[:3], xyz[3], name) for scan, xyz, name in rows)
+    table = read_table(path).require('seriesuid', *_CENTER, 'diameter_mm')
+    return Findings.from_rows(
+        (
+            row.scan_id(),
+            [row.number(name) for name in _CENTER],
+            row.number('diameter_mm'),
+            row.text('class'),
+        )
+        for row in table.rows
+    )
 
 
 def read_scan_ids(path: str | Path) -> list[str]:
     """Read a list of scans: one id a line, the first column if there are more, header optional.
 
     Raises:
-        ValueError: If the file is missing or lists no scan.
+        ValueError: If the file is missing or no text, or lists no scan.
     """
-    with _open(path) as file:
-        lines = (line for line in file if line.strip())
-        rows = (next(csv.reader([line], delimiter=_delimiter(line))) for line in lines)
-        ids = [row[0].strip() for row in rows if row[0].strip()]
+    ids = [cells[0] for _, cells in read_cells(path) if cells[0]]
     ids = ids[1:] if ids[:1] == ['seriesuid'] else ids
     if not ids:
         raise ValueError(f'{path} lists no scan, expected one scan id a line')
     return ids
 
 
+def check_spelling(
+    found: Iterable[str],
+    known: Iterable[str],
+    path: str | Path,
+    source: str | Path = 'the scans',
+) -> None:
+    """Refuse ids that are numbers and differ from known ones only in how the number is written.
+
+    Such an id would else be that of a scan that is not there, and its scan one without a row.
+
+    Args:
+        found: Ids in a file.
+        known: Ids of the scans.
+        path: The file.
+        source: Where the ids of the scans are from.
+
+    Raises:
+        ValueError: Naming the file, both ids and what to do.
+    """
+    found, known = {*found}, {*known}
+    unknown, unused = sorted(found - known), sorted(known - found)
+    pair = respelt_id(unknown, unused) or respelt_id(unused, unknown)
+    if pair:
+        raise ValueError(
+            f'{path} and {source} write the same number as {" and ".join(pair)}, and scan ids are '
+            'text. A spreadsheet turns them into numbers: write the file without one, or with '
+            'that column as text'
+        )
+
+
 def respelt_id(scan_ids: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
     """The first id that is a known one as a spreadsheet writes it, and the known one.
 
-    Spreadsheets take ids for numbers where they can: 00783 becomes 783, 126000001 1.26E+08.
+    Spreadsheets take ids for numbers where they can: 00783 becomes 783, 126000001 1.26E+08, and
+    of 18 digits the last three become 0.
     """
     numbers = [scan for scan in known if _NUMBER.fullmatch(scan)]
     spelt: dict[int | None, dict] = {}
@@ -149,6 +194,8 @@ def respelt_id(scan_ids: Iterable[str], known: Iterable[str]) -> tuple[str, str]
         digits = len(parts[1].replace('.', '')) - 1 if parts[2] else None
         if digits not in spelt:
             spelt[digits] = {_rounded(number, digits): number for number in numbers}
+            if digits is None:
+                spelt[None] |= {_kept(number): number for number in numbers if _kept(number)}
         if _rounded(scan, digits) in spelt[digits]:
             return scan, spelt[digits][_rounded(scan, digits)]
     return None
@@ -158,6 +205,13 @@ def _rounded(number: str, digits: int | None) -> Decimal | str:
     """A number as such, or with so many digits after the first."""
     exact = Decimal(number)
     return exact if digits is None else f'{exact:.{digits}e}'
+
+
+def _kept(number: str) -> Decimal | None:
+    """What a spreadsheet keeps of a number of many digits: the first 15."""
+    digits = number.lstrip('0')
+    many = digits.isdecimal() and len(digits) > _KEPT_DIGITS
+    return Decimal(digits[:_KEPT_DIGITS].ljust(len(digits), '0')) if many else None
 
 
 def write_marks(path: str | Path, marks: Marks) -> None:
@@ -177,64 +231,6 @@ def write_marks(path: str | Path, marks: Marks) -> None:
     content = text.getvalue().encode()
     packed = gzip.compress(content, mtime=0) if Path(path).suffix == '.gz' else content
     write_bytes(path, packed)
-
-
-@contextmanager
-def _open(path: str | Path) -> Iterator[TextIO]:
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file')
-    open_ = gzip.open if path.suffix == '.gz' else open
-    with open_(path, 'rt', newline='', encoding='utf-8-sig') as file:
-        try:
-            yield file
-        except (UnicodeDecodeError, csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f'{path}: expected a CSV file in UTF-8, found other data ({error})'
-                             ) from None
-
-
-def _read_table(path: str | Path, numbers: Sequence[str], optional: Sequence[str] = ()):
-    """Rows (scan id, values of ``numbers`` and ``optional``, class name) of a CSV file."""
-    with _open(path) as file:
-        reader = _dict_reader(file)
-        found = reader.fieldnames
-        missing = [name for name in ('seriesuid', *numbers) if name not in found]
-        if missing:
-            raise ValueError(
-                f'{path}, line 1: expected a header with the columns seriesuid, '
-                f'{", ".join(numbers)}; {", ".join(missing)} not among {found}'
-            )
-        return [_parse(row, numbers, optional, f'{path}, line {1 + reader.line_num}')
-                for row in reader]
-
-
-def _dict_reader(file: TextIO) -> csv.DictReader:
-    """Reader of a table whose header tells what stands between the columns."""
-    header = file.readline()
-    delimiter = _delimiter(header)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    return csv.DictReader(file, names, delimiter=delimiter, skipinitialspace=True)
-
-
-def _delimiter(line: str) -> str:
-    return next((mark for mark in ',\t;' if mark in line), ',')
-
-
-def _parse(row: dict, numbers: Sequence[str], optional: Sequence[str], where: str):
-    if any(row.get(None, ())):
-        raise ValueError(f'{where}: expected {len(row) - 1} values as in line 1, found more: '
-                         f'{row[None]} (a comma in place of a decimal point?)')
-    try:
-        values = [float(row[name]) for name in numbers]
-        extra = [float(row.get(name) or 'nan') for name in optional]
-    except (TypeError, ValueError):
-        values = [math.nan]
-    if not all(map(math.isfinite, values)):
-        found = {name: row.get(name) for name in (*numbers, *optional)}
-        raise ValueError(f'{where}: expected finite numbers, found {found}')
-    if not (row['seriesuid'] or '').strip():
-        raise ValueError(f'{where}: expected a scan id in column seriesuid, found none')
-    return row['seriesuid'].strip(), values + extra, row.get('class') or ''
 
 
 def _columns(rows: Iterable[tuple], width: int) -> list[tuple]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+PERPENDICULAR = 1e-3  # of the products of axes; headers hold few digits
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -30,7 +31,7 @@ class VolumeGeometry:
 
     Raises:
         ValueError: For a wrong number of values, values that are not finite, spacing <= 0, a
-            shape < 1 or a direction matrix that is singular.
+            shape < 1 or a direction matrix whose columns are not orthonormal.
     """
 
     origin: tuple[float, ...]
@@ -44,9 +45,11 @@ class VolumeGeometry:
         object.__setattr__(self, 'shape', _checked_shape(self.shape))
         if min(self.spacing) <= 0:
             raise ValueError(f'spacing must be > 0 mm along every axis, found {self.spacing}')
-        if abs(np.linalg.det(np.reshape(self.direction, (3, 3)))) < 1e-6:
+        axes = np.reshape(self.direction, (3, 3))
+        if np.abs(axes.T @ axes - np.eye(3)).max() > PERPENDICULAR:
             raise ValueError(
-                f'direction must be an invertible 3 x 3 matrix, found {self.direction}'
+                'direction must be a 3 x 3 matrix of perpendicular axes of length 1, as of a scan '
+                f'without gantry tilt, found {self.direction}'
             )
 
     @classmethod

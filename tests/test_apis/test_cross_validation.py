@@ -53,7 +53,7 @@ def write_data(root, subsets=(0, 1, 3)) -> None:
                dict(center=[50.0, 0.1, 0.0], diameter=7.0, ignore=True)]
     scans = [dict(scan_id=f'scan{k}', subset=k, annotated=True, volume='none.npy',
                   geometry=GEOMETRY, instances=lesions) for k in subsets]
-    write_index(root / 'index.json', dict(classes=['nodule'], spacing='native', settings={},
+    write_index(root / 'index.json', dict(classes=['nodule'], spacing=None, settings={},
                                           scans=scans))
 
 

@@ -115,6 +115,16 @@ def test_positions_that_are_rounded_are_even(tmp_path):
     assert geometry['spacing'][2] == pytest.approx((places[-1, 2] - places[0, 2]) / 5)
 
 
+def test_directions_that_are_rounded_are_orthonormal(tmp_path):
+    write_series(tmp_path / 'in', make_voxels(), ImageOrientationPatient=[0.999, 0.035, 0,
+                                                                          -0.035, 0.999, 0])
+    assert convert(tmp_path / 'in', tmp_path / 'out').scans == 1
+    geometry = read_index(tmp_path / 'out/index.json')['scans'][0]['geometry']
+    axes = np.reshape(geometry['direction'], (3, 3))
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
+    assert axes[1, 0] == pytest.approx(0.035, abs=1e-3)
+
+
 def test_compressed_series(tmp_path):
     write_series(tmp_path / 'in', make_voxels())
     for path in (tmp_path / 'in').iterdir():

@@ -111,12 +111,13 @@ def test_workers_give_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr('mmdet3d_medical.datasets.converters.dicom.headers.CHUNK', 5)
     write_study(tmp_path / 'in')
     write_series(tmp_path / 'in/other', make_voxels(1), '2.1', StudyInstanceUID='2')
+    (tmp_path / 'key').write_text('a key that is always the same')
     contents = []
     for workers in (1, 2):
         out = tmp_path / f'out{workers}'
-        convert(tmp_path / 'in', out, workers=workers)
+        convert(tmp_path / 'in', out, workers=workers, patient_key=tmp_path / 'key')
         contents.append({p.name: p.read_bytes() for p in out.rglob('*') if p.is_file()})
-    assert contents[0] == contents[1] and len(contents[0]) == 6
+    assert contents[0] == contents[1] and len(contents[0]) == 7
 
 
 def test_nothing_about_patients_comes_out(tmp_path):
@@ -137,7 +138,8 @@ def test_nothing_about_patients_comes_out(tmp_path):
                           encoding='utf-8')
     assert done.returncode == 1 and '1 scans' in done.stdout, done.stderr
     written = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
-    assert len(written) == 4
+    assert {path.name for path in written} == {'conversion.csv', 'index.json', 'patient_key',
+                                               'report.csv', '1.1.json', '1.1.npy'}
     texts = [done.stdout, done.stderr, *map(str, (path.relative_to(tmp_path) for path in written)),
              *(path.read_bytes().decode('latin-1') for path in written)]
     for word in ('QUIXOTE', 'ALONSO', '15470929'):

@@ -1,6 +1,8 @@
 """The JSON index: round trip, completion, and errors that name the scan."""
 import copy
 import json
+import runpy
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +47,7 @@ def set_instance(**values):
 @pytest.mark.parametrize('change, message', [
     (lambda index: index.update(format='other'), 'not an index of volumes'),
     (lambda index: index.update(version=7), 'version 7'),
-    (lambda index: index.update(classes='nodule'), 'list "classes"'),
+    (lambda index: index.update(classes='nodule'), '"classes": a list of names'),
     (set_scan(scan_id=783), 'non-empty string, found 783'),
     (set_scan(scan_id='00783'), '00783.*appears twice'),
     (set_scan(volume=None), r'\(b\) needs "volume"'),
@@ -53,11 +55,11 @@ def set_instance(**values):
     (set_scan(instances={}), r'\(b\) needs "instances"'),
     (set_instance(center=[1, 2]), r'\(b\).*"center"'),
     (set_instance(center=[1, 2, float('nan')]), r'\(b\).*"center"'),
-    (set_instance(diameter=0), '"diameter" must be positive'),
+    (set_instance(diameter=0), '"diameter": a positive number'),
     (set_instance(diameter=None), '"size" or "diameter"'),
     (set_instance(size=[1, 2, 0]), 'three positive extents'),
     (set_instance(label=1), 'label 1 is none of the 1 classes'),
-    (set_instance(label='nodule'), "label 'nodule'")])
+    (set_instance(label='nodule'), "\"label\".* found 'nodule'")])
 def test_broken_index_is_refused_with_the_scan_named(tmp_path, change, message):
     write_index(tmp_path / 'good.json', make_index())
     index = dict(make_index(), format='mmdet3d_medical/volumes', version=1)
@@ -83,3 +85,74 @@ def test_wrong_index_is_not_written(tmp_path):
     with pytest.raises(ValueError, match='"center"'):
         write_index(tmp_path / 'index.json', index)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.tried('index', '"ignore": "false", a label of true, a number of 400 digits',
+                   'error with file, scan and key')
+@pytest.mark.tried('index', 'a key that is not known, a scan that is no object',
+                   'error with file, scan and key')
+@pytest.mark.parametrize('change, message', [
+    (set_instance(ignore='false'), r'scan 0 \(b\), instance 0 needs "ignore": true .*\'false\''),
+    (set_instance(ignore=1), 'instance 0 needs "ignore"'),
+    (set_instance(label=True), 'instance 0 needs "label": .* found True'),
+    (set_instance(label=-1), 'instance 0 needs "label": .* found -1'),
+    (set_instance(diameter=True), 'instance 0 needs "diameter": .* found True'),
+    (set_instance(center=[1, 2, 10 ** 400]), 'instance 0 needs "center": .* found 1000'),
+    (set_instance(ignored=True), r'scan 0 \(b\), instance 0 has an unknown key "ignored"'),
+    (set_scan(anotated=True), r'scan 0 \(b\) has an unknown key "anotated"'),
+    (set_scan(geometry=dict(GEOMETRY, spacing=[1, 1, -1])), 'needs "spacing": three .* found -1'),
+    (set_scan(geometry=dict(GEOMETRY, shape=[1, 2, 3.5])), 'needs "shape": .* found 3.5'),
+    (set_scan(geometry=dict(GEOMETRY, direction=[0] * 9)), 'scan b: direction must'),
+    (set_scan(geometry=dict(spacing=[1, 1, 1])), 'needs "origin": .* found nothing'),
+    (set_scan(patient=7), r'scan 0 \(b\) needs "patient": .* found 7'),
+    (set_scan(subset=True), 'needs "subset": .* found True'),
+    (set_scan(scan_id='a\nb'), r'scan 0 needs "scan_id": .* no name'),
+    (set_scan(scan_id='../../x'), 'scan 0 needs "scan_id": .* holds /'),
+    (set_scan(instances=[3]), r'scan 0 \(b\), instance 0 must be an object, found 3'),
+    (lambda index: index['scans'].append('c'), 'scan 2 must be an object'),
+    (lambda index: index.update(classes=['']), 'the index needs "classes": a list of names'),
+    (lambda index: index.update(scans={}), 'the index needs "scans": a list'),
+    (lambda index: index.update(spacing='native'), 'the index needs "spacing"'),
+    (lambda index: index.update(classes=['a', 'a']), 'the class a appears twice'),
+    (lambda index: index.pop('scans'), 'the index needs "scans": .* found nothing')])
+def test_index_is_read_strictly(tmp_path, change, message):
+    index = dict(make_index(), format='mmdet3d_medical/volumes', version=1)
+    change(broken := copy.deepcopy(index))
+    (tmp_path / 'bad.json').write_text(json.dumps(broken))
+    with pytest.raises(ValueError, match=f'bad.json: .*{message}') as error:
+        read_index(tmp_path / 'bad.json')
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.tried('index', 'binary, UTF-16, cut off, nested 100,000 deep, a key twice',
+                   'error with the file')
+@pytest.mark.parametrize('content, message', [
+    (b'\x89PNG\r\n\x1a\n', 'not valid JSON'),
+    (json.dumps(make_index()).encode('utf-16'), 'not valid JSON'),
+    (b'', 'not valid JSON'),
+    (b'{"format": ', 'not valid JSON'),
+    (b'[' * 100_000 + b']' * 100_000, 'nested too deeply'),
+    (b'9' * 5000, 'not valid JSON'),
+    (b'[]', 'not an index'),
+    (b'null', 'not an index'),
+    (b'{"format": "a", "format": "b"}', 'the key "format" is there twice')])
+def test_files_that_are_no_index(tmp_path, content, message):
+    (tmp_path / 'bad.json').write_bytes(content)
+    with pytest.raises(ValueError, match=f'bad.json.*{message}'):
+        read_index(tmp_path / 'bad.json')
+
+
+def test_patients_and_free_settings_are_kept(tmp_path):
+    index = make_index()
+    index['scans'][0]['patient'] = 'p1'
+    index['settings'] = dict(anything=[dict(goes=(1, None))])
+    write_index(tmp_path / 'index.json', index)
+    again = read_index(tmp_path / 'index.json')
+    assert again['scans'][1]['patient'] == 'p1' and 'patient' not in again['scans'][0]
+    assert again['settings'] == dict(anything=[dict(goes=[1, None])])
+
+
+def test_the_published_schema_is_that_of_the_code():
+    tool = runpy.run_path(str(Path(__file__).parents[2] / 'docs/make_index_schema.py'))
+    page = tool['PAGE'].read_text(encoding='utf-8')
+    assert page == tool['schema_text'](), 'run python docs/make_index_schema.py'

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mmdet3d_medical.datasets.splits import (
     choose_train_subsets,
+    find_divided,
     group_subsets,
     make_splits,
     write_splits,
@@ -127,3 +128,88 @@ def test_scans_without_annotations_are_the_first_unlabeled_ones():
 def test_partly_missing_subsets_are_refused():
     with pytest.raises(ValueError, match="1 of 2 scans have no subset, the first is 'b'"):
         group_subsets([dict(scan_id='a', subset=0), dict(scan_id='b', subset=None)], seed=0)
+
+
+def make_patients(scans_each, subset=None):
+    """Scans 'a0', 'a1' ... of the patient 'a'."""
+    return [dict(scan_id=f'{patient}{k}', subset=subset, patient=patient)
+            for patient, count in scans_each.items() for k in range(count)]
+
+
+def patients_of(scan_ids):
+    return {scan_id[0] for scan_id in scan_ids}
+
+
+@pytest.mark.tried('data set', 'a split of patients who have several scans',
+                   'all scans of a patient on one side: dealt, labeled, unlabeled, tested')
+@settings(max_examples=40, deadline=None)
+@given(counts=st.lists(st.integers(1, 5), min_size=2, max_size=20), seed=st.integers(0, 99),
+       data=st.data())
+def test_a_patient_is_on_one_side_only(counts, seed, data):
+    scans = make_patients(dict(zip('abcdefghijklmnopqrst', counts, strict=False)))
+    for scan in scans:
+        scan['annotated'] = data.draw(st.booleans())
+    lists = make_splits(scans, seed=seed)
+    subsets = [patients_of(ids) for name, ids in lists.items() if name.startswith('subset')]
+    assert sum(map(len, subsets)) == len(counts) == len(set().union(*subsets))
+    assert not patients_of(lists['train']) & patients_of(lists['test'])
+    sizes = list(range(1, len(lists['train']) + 1))
+    labeled = data.draw(st.lists(st.sampled_from(sizes), max_size=3)) if sizes else []
+    lists = make_splits(scans, labeled=labeled, seed=seed)
+    first = lists[f'labeled_{max(labeled)}'] if labeled else []
+    spare = [scan for scan in scans if scan['scan_id'] not in lists['test']
+             and scan['scan_id'][0] not in patients_of(first)]
+    unlabeled = [len(spare)] if spare else []
+    lists = make_splits(scans, labeled=labeled, unlabeled=unlabeled, seed=seed)
+    assert {*lists.get(f'unlabeled_{len(spare)}', [])} == {scan['scan_id'] for scan in spare}
+    assert all(lists[f'labeled_{size}'] == first[:size] for size in labeled)
+
+
+def test_known_patients_of_one_scan_each_change_no_list():
+    scans = make_scans(LUNA16_SIZES)
+    known = [dict(scan, patient=f'p{number}') for number, scan in enumerate(scans)]
+    arguments = dict(labeled=LABELED, unlabeled=UNLABELED)
+    assert make_splits(known, **arguments) == make_splits(scans, **arguments)
+    without = [dict(scan, subset=None) for scan in known]
+    assert group_subsets(without, 3) == group_subsets([dict(s, patient=None) for s in without], 3)
+
+
+def test_patients_are_dealt_in_the_order_of_their_first_scans():
+    scans = make_patients(dict(a=2, b=1, c=3))
+    # printf '0:b0' | sha256sum gives 4448..., then '0:c0' 891d..., '0:a0' e96c...;
+    # of the scans of c, '0:c2' 85ca... before '0:c0', then '0:c1' cabf...
+    lists = make_splits(scans, train_subsets=[0, 1], labeled=[2, 4])
+    assert lists['subset0'] == ['b0']
+    assert lists['subset1'] == ['c0', 'c1', 'c2'] and lists['subset2'] == ['a0', 'a1']
+    assert lists['labeled_4'] == ['b0', 'c2', 'c0', 'c1']
+    assert lists['labeled_2'] == ['b0', 'c2']
+
+
+def test_subsets_are_dealt_by_the_number_of_scans():
+    scans = make_patients({name: 9 if name == 'a' else 1 for name in 'abcdefghijklmnopqrs'})
+    sizes = sorted(len(ids) for ids in group_subsets(scans, 0).values())
+    assert sizes[-1] in (9, 10) and sizes[-2] - sizes[0] <= 1  # 18 patients beside that of nine
+
+
+def test_unannotated_scans_of_labeled_patients_are_not_unlabeled():
+    scans = [dict(scan, annotated=scan['scan_id'][1] == '0')
+             for scan in make_patients(dict(a=3, b=3), subset=0)]
+    lists = make_splits(scans, [0], labeled=[1], unlabeled=[3])
+    other, = patients_of(['a0', 'b0']) - patients_of(lists['labeled_1'])
+    assert patients_of(lists['unlabeled_3']) == {other}
+    with pytest.raises(ValueError, match='2 scans and 4 without annotations are for training; 2 '
+                                         'more are of labeled patients'):
+        make_splits(scans, [0], labeled=[1], unlabeled=[4])
+
+
+def test_one_patient_is_for_training():
+    lists = make_splits(make_patients(dict(a=12)))
+    assert len(lists['train']) == 12 and lists['test'] == []
+
+
+def test_subsets_that_divide_patients_are_found():
+    scans = make_patients(dict(a=2, b=2), subset=0)
+    assert find_divided(scans) == []
+    scans[3]['subset'] = 1
+    assert find_divided(scans) == ['b0']
+    assert find_divided([dict(scan, patient=None) for scan in scans]) == []

@@ -58,6 +58,13 @@ class TestRandomCrop3D:
                           lesion_prob=1.0, jitter=0.0)
         np.testing.assert_allclose(results['gt_bboxes'], [[1, 1, 1, 5, 5, 5]])
 
+    def test_a_patch_aimed_at_a_lesion_at_the_border_stays_inside(self):
+        # Its middle would lie at z = 1.5, and the patch of 10 begin at -3.5.
+        results = crop_of(make_results(boxes=BOXES[2:], ignored=[False]), size=(10, 10, 10),
+                          lesion_prob=1.0, jitter=0.0)
+        np.testing.assert_array_equal(results['gt_bboxes'], BOXES[2:])
+        np.testing.assert_array_equal(results['volume'], make_results()['volume'][:, :10, :10, :10])
+
     def test_voxels_move_with_boxes(self):
         results = make_results(seed=4, boxes=BOXES[:1], ignored=[False])
         results['volume'][0, 4:8, 5:9, 6:10] = 3000

@@ -122,3 +122,13 @@ def test_seeds_on_other_scans_are_refused():
     fewer = froc(SCANS[:39], Marks.from_rows([]), NODULES, bootstraps=500)
     with pytest.raises(ValueError, match='of the same scans'):
         mean_cpm_difference([found_in(3), fewer], [found_in(3), fewer])
+
+
+@pytest.mark.parametrize('listed, differ', [
+    ([*SCANS[:39], 'other'], r"\['39', 'other'\]"), (SCANS[::-1], 'their order')])
+def test_as_many_other_scans_are_refused(listed, differ):
+    """Rows of samples are paired by the place of a scan in its list."""
+    nodules = Findings.from_rows([(scan, (0, 0, 0), 10, '') for scan in listed])
+    other = froc(listed, Marks.from_rows([]), nodules, bootstraps=500)
+    with pytest.raises(ValueError, match=differ):
+        cpm_difference(found_in(3), other)

@@ -83,6 +83,8 @@ def test_tabs_and_columns_of_others(tmp_path):
         ('783.0', ['783'], '783'),
         ('1.26E+08', ['126000001'], '126000001'),
         ('1.26E+08', ['127000001'], None),
+        ('123456789012345000', ['00123456789012345678'], '00123456789012345678'),
+        ('123456789012345100', ['123456789012345678'], None),
         # Beyond what a double can tell apart.
         ('12345678901234567890', ['12345678901234567891'], None),
         ('1.3.6.1', ['1.3.6.10'], None),
@@ -104,16 +106,19 @@ def test_empty_files_are_legal(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        (HEADER + '\na,1,2,3,0.5\nb,1,two,3,0.5\n', r"line 3: .*'coordY': 'two'"),
-        (HEADER + '\na,1,2,3,nan\n', 'line 2: expected finite numbers'),
-        (HEADER + '\na,1,2,3,inf\n', 'line 2: expected finite numbers'),
-        (HEADER + '\na,1,2\n', 'line 2: expected finite numbers'),
-        (HEADER + '\na,1,5,2,3,0.5\n', r"line 2: expected 5 values as in line 1, .*\['0.5'\]"),
-        (HEADER.replace(',', ';') + '\na;1,5;2;3;0.5\n', r"line 2: .*'coordX': '1,5'"),
+        (
+            HEADER + '\na,1,2,3,0.5\nb,1,two,3,0.5\n',
+            "line 3: coordY must be a finite number, found 'two'",
+        ),
+        (HEADER + '\na,1,2,3,nan\n', 'line 2: probability must be a finite number'),
+        (HEADER + '\na,1,2,3,inf\n', 'line 2: probability must be a finite number'),
+        (HEADER + '\na,1,2\n', 'line 2: expected 5 values as in the header, found 3'),
+        (HEADER + '\na,1,5,2,3,0.5\n', r"line 2: expected 5 values as in the header, .*\['0.5'\]"),
+        (HEADER.replace(',', ';') + '\na;1,5;2;3;0.5\n', "line 2: coordX .* found '1,5'"),
         (HEADER + '\n,1,2,3,0.5\n', 'line 2: expected a scan id'),
         (HEADER + '\n ,1,2,3,0.5\n', 'line 2: expected a scan id'),
         ('a,1,2,3,0.5\n', 'line 1: expected a header'),
-        ('seriesuid,coordX,coordY,coordZ\n', 'probability not among'),
+        ('seriesuid,coordX,coordY,coordZ\n', 'lacks the columns probability'),
         ('', 'line 1: expected a header'),
     ],
 )
@@ -126,7 +131,7 @@ def test_findings_need_a_diameter(tmp_path):
     path = write(tmp_path, 'seriesuid,coordX,coordY,coordZ,diameter_mm\n01,1,2,3,-1\n')
     findings = read_findings(path)
     assert findings.scan_ids == ('01',) and findings.diameters.tolist() == [-1]
-    with pytest.raises(ValueError, match='diameter_mm not among'):
+    with pytest.raises(ValueError, match='lacks the columns diameter_mm'):
         read_findings(write(tmp_path, HEADER + '\na,1,2,3,0.5\n'))
 
 

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from mmdet.models.task_modules.assigners import ATSSAssigner
 from mmengine.structures import InstanceData
 
 from mmdet3d_medical.models.task_modules import Anchor3DGenerator, ATSS3DAssigner, BboxOverlaps3D
 from mmdet3d_medical.registry import TASK_UTILS
+from mmdet3d_medical.structures import box_iou3d
 
 
 def lesions(*boxes: list[float]) -> InstanceData:
@@ -60,6 +62,33 @@ def test_atss_by_hand():
     result = assign(ATSS3DAssigner(topk=4), priors, lesions([0.0, 0, 0, 4, 4, 4]))
     assert result.gt_inds.tolist() == [0, 1, 0, 0, 0]
     assert result.max_overlaps[1] == 1
+
+
+@pytest.mark.parametrize('topk', [4, 9])
+def test_atss_is_that_of_mmdet_in_a_slice(topk):
+    """At depth 1 areas are volumes: levels, mean and unbiased deviation, centers inside."""
+    generator = torch.Generator().manual_seed(0)
+    levels = Anchor3DGenerator([4, 8], [[9], [17]]).grid_priors([(1, 16, 16), (1, 8, 8)])
+    counts, priors = [len(level) for level in levels], torch.cat(levels)
+    priors[:, 0], priors[:, 3] = 0, 1
+    below = 0
+    for _ in range(100):
+        start = torch.rand(2, generator=generator) * 40 + 2
+        side = torch.rand(2, generator=generator) * 8 + 8
+        box = torch.cat([torch.zeros(1), start, torch.ones(1), start + side])
+        ours = assign(ATSS3DAssigner(topk), priors, lesions(box.tolist()),
+                      num_level_priors=counts).gt_inds
+        theirs = ATSSAssigner(topk).assign(
+            InstanceData(priors=priors[:, [2, 1, 5, 4]]), counts,
+            InstanceData(bboxes=box[None, [2, 1, 5, 4]], labels=torch.zeros(1, dtype=torch.long))
+        ).gt_inds
+        if theirs.any():
+            assert torch.equal(ours, theirs)
+        else:  # the best candidate, or several that are as good, stays below the threshold
+            ious = box_iou3d(box[None], priors)[0][ours > 0]
+            assert len(ious) and (ious == ious.max()).all()
+            below += 1
+    assert below < 20
 
 
 def test_atss_takes_candidates_of_every_level():

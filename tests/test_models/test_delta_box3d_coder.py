@@ -37,6 +37,10 @@ def test_wild_predictions_stay_finite():
     )
     assert torch.isfinite(decoded).all()
     torch.testing.assert_close(decoded[0, 3:] - decoded[0, :3], torch.full((3,), 20.0))
+    tiny = DeltaBox3DCoder(max_ratio=10).decode(
+        torch.tensor([[0.0, 0, 0, 2, 2, 2]]), torch.tensor([[0.0, 0, 0, -1000, -1000, -1000]])
+    )
+    torch.testing.assert_close(tiny[0, 3:] - tiny[0, :3], torch.full((3,), 0.2))
 
 
 def test_no_boxes():

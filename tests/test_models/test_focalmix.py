@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.runner import load_checkpoint
 
 from mmdet3d_medical.models.dense_heads import DenseTargets
@@ -386,3 +387,12 @@ def test_cat_and_rows_are_inverse():
     for number, part in enumerate(parts):
         again = joined.rows(slice(2 * number, 2 * number + 2))
         assert all(torch.equal(vars(again)[name], value) for name, value in vars(part).items())
+
+
+def test_the_documented_detector_takes_batches_of_scans(make_branches):
+    """As the runner hands them over: int16 volumes in lists, windowed and stacked on the way."""
+    register_the_documented_detector()
+    model = MODELS.build(dict(type='FocalMixDetector', detector=dict(type='VoxelDetector')))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    losses = model.train_step(make_branches(2, 2), OptimWrapper(optimizer))
+    assert losses['loss'].isfinite()

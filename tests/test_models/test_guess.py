@@ -198,6 +198,25 @@ def test_objects_are_decoded_where_they_were_seen(block_detector):
         assert box == ([1.0, 5.0] if view == View(flips=(2,)) else [5.0, 9.0])
 
 
+def test_of_several_views_the_first_one_boxes_the_mean(block_detector):
+    """The target is the mean of both views; regression outputs and box are the first one's."""
+    detector = block_detector(2, [2])
+    head, moved = detector.bbox_head, torch.tensor([0.0, 0, 1, 0, 0, 1])
+    flatten = head.flatten
+    head.flatten = lambda outs: (flatten(outs)[0], (flatten(outs)[0] > 0) * moved)
+    volume = torch.full((1, 1, 2, 2, 8), -9.0)
+    volume[..., 4:6] = 9.0
+    guesser = TargetGuesser(dict(num=2, flip_axes=(2,), permute_axes=()))
+    firsts = set()
+    for seed in range(8):
+        views = guesser.views.draw(rng(seed), (2, 2, 8), head.priors((2, 2, 8)))
+        box = guesser(detector, volume, rng(seed)).boxes[0][:, [2, 5]].tolist()
+        # Straight, 4..6 becomes 5..7. Mirrored it is 2..4, becomes 3..5, and put back 3..5.
+        assert box == ([[3.0, 5.0]] if views[0] == View(flips=(2,)) else [[5.0, 7.0]])
+        firsts.add(views[0])
+    assert len(firsts) == 2
+
+
 def test_no_objects_without_decode_or_confidence(block_detector, monkeypatch):
     detector, inputs = block_detector(), patches((4, 4, 4))
     assert len(guess(detector, inputs, confidence=0.0).boxes[0]) == 8
@@ -215,6 +234,12 @@ def test_what_it_is_unsure_of_counts_neither_way(block_detector):
         for unsure, cfg in [((0.2, 0.7), {}), ((0.2, 0.7), dict(temperature=0.1)), ((0, 0), {})]
     ]
     assert weights == [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
+
+
+def test_the_likeliest_class_decides_whether_it_is_unsure():
+    guesser = TargetGuesser(dict(num=1), unsure=(0.2, 0.7))
+    mean = torch.tensor([[[0.1, 0.9], [0.3, 0.1], [0.1, 0.15], [0.5, 0.8]]])
+    assert guesser._weight(mean).tolist() == [[1, 0, 1, 1]]
 
 
 @pytest.mark.parametrize('unsure', [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.1)])

@@ -52,7 +52,7 @@ def write_as_they_are(images, root):
         scans.append(dict(scan_id=name, annotated=False, instances=[], volume=f'{name}.npy',
                           geometry=geometry))
     write_index(root / 'data' / 'index.json',
-                dict(classes=['lesion'], spacing='native', settings={}, scans=scans))
+                dict(classes=['lesion'], spacing=None, settings={}, scans=scans))
 
 
 @pytest.fixture

@@ -28,6 +28,16 @@ def test_a_cluster_by_hand():
     torch.testing.assert_close(merged, torch.tensor([cube(shift), cube(20)]))
 
 
+def test_a_larger_box_has_more_say():
+    # Volumes 64 and 512, IoU 64 / 512 = 1 / 8: weights 64 and 512 / 8 = 64 are equal. Without the
+    # volumes they would be 1 and 1 / 8.
+    boxes, scores = torch.tensor([cube(0), cube(0, 8.0)]), torch.tensor([0.8, 0.4])
+    merged, merged_scores = weighted_box_clustering3d(boxes, scores, torch.tensor([0, 1]), 0.1, 2)
+    assert merged_scores.tolist() == pytest.approx([(0.8 + 0.4) / 2])
+    side = (0.8 * 4 + 0.4 * 8) / (0.8 + 0.4)
+    torch.testing.assert_close(merged, torch.tensor([cube(0, side)]))
+
+
 def test_two_boxes_of_one_source_hide_no_missing_one():
     boxes, scores = torch.tensor([cube(0), cube(0)]), torch.tensor([0.8, 0.8])
     for sources, expected in (([0, 1], 0.8), ([1, 1], 0.8 * 2 / 3)):

@@ -42,7 +42,8 @@ def test_from_luna16_to_pictures(run, convert, tmp_path):
     assert index['spacing'] == [2.0, 1.0, 1.0] and len(index['scans']) == 4
 
     code, printed, _ = run('analysis_tools/check_dataset.py', out / 'index.json')
-    assert code == 0 and '4 scans (4 annotated), 4 lesions: 0 errors, 0 warnings' in printed
+    assert code == 0 and '4 scans (4 annotated), 4 lesions: 0 errors, 4 warnings' in printed
+    assert printed.count('one value only') == 4  # around the ball of each scan
 
     code, printed, _ = run('dataset_converters/make_splits.py', out / 'index.json',
                            '--labeled', 1, '--unlabeled', 1)
@@ -107,3 +108,33 @@ def test_browsing_what_is_missing(run, tmp_path):
     code, _, errors = run('analysis_tools/browse_dataset.py', config, '--output-dir',
                           tmp_path / 'pictures')
     assert code == 2 and 'no index at nowhere' in errors
+
+
+def test_check_shows_ten_warnings_of_a_kind_and_all_errors(run, convert, tmp_path):
+    convert()
+    path = tmp_path / 'data/index.json'
+    index = json.loads(path.read_text())
+    scan = index['scans'][0]
+    lesion = scan['instances'][0]
+    scan['instances'] += [dict(lesion)] * 12 + [dict(lesion, center=[0, 0, k]) for k in range(12)]
+    path.write_text(json.dumps(index))
+    code, printed, _ = run('analysis_tools/check_dataset.py', path)
+    assert code == 1 and printed.count('annotated twice') == 10 and '... and 2 more' in printed
+    assert printed.count('outside the volume') == 12 and '12 errors' in printed
+
+
+@pytest.mark.tried('data set', 'a config for the data: check_dataset.py --config',
+                   'told what does not fit')
+def test_check_against_a_config(run, convert, tmp_path):
+    convert()
+    config = tmp_path / 'config.py'
+    config.write_text("""model = dict(bbox_head=dict(
+        num_classes=2, assigner=dict(type='ATSS3DAssigner'), anchor_generator=dict(
+            type='Anchor3DGenerator', strides=[2], sizes=[[2]])))""")
+    index = tmp_path / 'data/index.json'
+    code, printed, _ = run('analysis_tools/check_dataset.py', index, '--config', config)
+    said = ' '.join(printed.replace('│', ' ').split())
+    assert code == 1 and 'num_classes=2, the data have 1: nodule' in said
+    assert '4 of 4 lesions fit no anchor' in said
+    code, _, errors = run('analysis_tools/check_dataset.py', index, '--config', 'none.py')
+    assert code == 2 and 'There is no config none.py' in errors

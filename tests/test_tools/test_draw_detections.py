@@ -83,3 +83,15 @@ def test_an_index_of_other_scans_is_refused(data_root, geometry, tmp_path, monke
         run_path(str(PATH), run_name='__main__')
     assert exit.value.code == 2
     assert 'None of the scans other is in the index' in capsys.readouterr().err
+
+
+def test_ids_that_a_spreadsheet_changed_are_refused(data_root, tmp_path, monkeypatch, capsys):
+    marks = tmp_path / 'marks.csv'
+    marks.write_text('seriesuid,coordX,coordY,coordZ,probability\n7,0,0,0,0.9\n')
+    content = (data_root / 'index.json').read_text().replace('"scan0"', '"007"')
+    (tmp_path / 'index.json').write_text(content)
+    monkeypatch.setattr(sys, 'argv', [str(PATH), str(marks), str(tmp_path / 'index.json'),
+                                      str(tmp_path / 'out.png')])
+    with pytest.raises(SystemExit, match='2'):
+        run_path(str(PATH), run_name='__main__')
+    assert 'write the same number as 7 and 007' in capsys.readouterr().err

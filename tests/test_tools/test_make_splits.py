@@ -1,4 +1,5 @@
 """The command line of the splits: defaults by data set, what is said of empty lists."""
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_splits.py'
 GEOMETRY = VolumeGeometry((0, 0, 0), (1, 1, 1), (1, 0, 0, 0, 1, 0, 0, 0, 1), (4, 4, 4)).to_dict()
 
 
-def make_index(path, subsets, annotated=True):
+def make_index(path, subsets, annotated=True, patients=None):
     scans = [dict(scan_id=f'scan{number:03d}', subset=subset, volume='a.npy', geometry=GEOMETRY,
                   annotated=annotated, instances=[]) for number, subset in enumerate(subsets)]
+    for scan, patient in zip(scans, patients or [], strict=False):
+        scan['patient'] = patient
     write_index(path, dict(classes=['nodule'], spacing=None, settings={}, scans=scans))
 
 
@@ -72,3 +75,20 @@ def test_too_few_scans_for_the_lists(make_splits):
     code, lists, printed = make_splits([None] * 4, '--labeled', '100', '--unlabeled', '400')
     assert code == 2 and not lists
     assert '100 labeled and 400 unlabeled scans were asked for' in printed.err
+
+
+@pytest.mark.tried('data set', 'a split without knowing the patients',
+                   'said in a line, with how to make them known')
+@pytest.mark.tried('data set', 'subsets that divide a patient', 'said in a line, naming a scan')
+@pytest.mark.parametrize('subsets, patients, said', [
+    ([None] * 4, None, 'the index knows no patients: scans of one patient may lie on both sides'),
+    ([None] * 4, ['a', None, 'b', 'b'], 'the index knows no patient of 1 scans'),
+    ([0, 1, 1, 1], ['a', 'a', 'b', 'b'], "1 patients have .* the first is scan scan000's"),
+    ([None] * 4, ['a'] * 4, 'all scans are of one patient'),
+    ([0, 0, 1, 1], ['a', 'a', 'b', 'b'], None)])
+def test_what_is_said_of_patients(make_splits, subsets, patients, said):
+    code, _, printed = make_splits(subsets, patients=patients)
+    assert code == 0
+    notes = [line for line in printed.out.splitlines() if '.txt: ' not in line]
+    assert len(notes) == 1 + bool(said)  # and that lists can be asked for
+    assert said is None or re.match(said, notes[0])

@@ -5,7 +5,6 @@ Example:
 """
 
 import argparse
-import csv
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import SimpleITK as sitk  # noqa: N813
 from PIL import Image
 
 from mmdet3d_medical.apis import UsageError, at_least, out_file, run_tool
+from mmdet3d_medical.evaluation.marks import read_findings
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import replacing
 
@@ -40,11 +40,11 @@ def parse_args() -> argparse.Namespace:
 
 def read_lesions(path: Path) -> dict[str, list[tuple[np.ndarray, float]]]:
     """World centre (x, y, z) and diameter in mm of the lesions of every scan."""
-    lesions = defaultdict(list)
-    with open(path, newline='') as file:
-        for row in csv.DictReader(file):
-            centre = np.array([float(row[f'coord{axis}']) for axis in 'XYZ'])
-            lesions[row['seriesuid']].append((centre, float(row['diameter_mm'])))
+    lesions, found = defaultdict(list), read_findings(path)
+    for scan_id, centre, diameter in zip(
+        found.scan_ids, found.centers, found.diameters, strict=True
+    ):
+        lesions[scan_id].append((centre, diameter))
     return lesions
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from mmdet3d_medical.apis import UsageError, at_least, picture, run_tool
-from mmdet3d_medical.datasets import read_index
-from mmdet3d_medical.evaluation.marks import Marks, read_marks
+from mmdet3d_medical.datasets.index import read_index, volume_path
+from mmdet3d_medical.datasets.transforms.loading import open_volume
+from mmdet3d_medical.evaluation.marks import Marks, check_spelling, read_marks
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import replacing
 from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_figure
@@ -32,6 +33,8 @@ def parse_args() -> argparse.Namespace:
                         help='lowest score to draw (default: 0.2)')
     parser.add_argument('--rows', type=at_least(1), default=6, metavar='N',
                         help='most rows of slices (default: 6)')
+    parser.add_argument('--allow-outside', action='store_true',
+                        help='also read a volume outside the folder of the index')
     return parser.parse_args()
 
 
@@ -76,9 +79,11 @@ def points_to_show(lesions: np.ndarray, detections: np.ndarray, limit: int,
 def main() -> None:
     args = parse_args()
     marks, scans = read_marks(args.marks), read_index(args.index)['scans']
+    check_spelling(marks.scan_ids, [scan['scan_id'] for scan in scans], args.marks, args.index)
     scan = choose_scan(scans, marks, args.scan)
     geometry = VolumeGeometry.from_dict(scan['geometry'])
-    volume = np.load(Path(args.index).parent / scan['volume'], mmap_mode='r')
+    path = volume_path(Path(args.index).parent, scan, args.allow_outside)
+    volume = open_volume(str(path), geometry, scan['scan_id'])
     lesions = lesion_boxes(scan, geometry)
     detections, scores = mark_boxes(marks, scan['scan_id'], args.min_score, geometry)
     figure = slice_figure(

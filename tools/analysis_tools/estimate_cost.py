@@ -11,40 +11,21 @@ Example:
 
 import argparse
 import json
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from mmdet3d_medical.apis import UsageError, at_least, load_config, out_file, run_tool
-from mmdet3d_medical.models.detectors import FocalMixDetector
+from mmdet3d_medical.apis import at_least, load_config, out_file, run_tool
+from mmdet3d_medical.apis.step_plan import Plan, plan_of
 from mmdet3d_medical.registry import MODELS
-from mmdet3d_medical.utils.cost import forward_cost, input_channels, training_cost
+from mmdet3d_medical.utils.cost import forward_cost, training_cost
 from mmdet3d_medical.utils.files import write_text
 
 GB, TERA = 1e9, 1e12
-
-
-class Plan(NamedTuple):
-    """What a training step sees.
-
-    Attributes:
-        patch: (C, D, H, W).
-        labeled: Patches with targets from annotations.
-        unlabeled: Patches with guessed targets.
-        views: Forward passes of each unlabeled patch.
-        together: Views in one forward pass.
-    """
-
-    patch: tuple[int, ...]
-    labeled: int
-    unlabeled: int
-    views: int
-    together: int
 
 
 class Step(NamedTuple):
@@ -79,49 +60,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='overrides settings of the config')
     return parser.parse_args()  # fmt: skip
-
-
-def plan_of(cfg: Config, model: nn.Module, args: argparse.Namespace) -> Plan:
-    """The step of a config, as far as the command line does not say."""
-    labeled, unlabeled = args.batch or batch_of(cfg)
-    if labeled + unlabeled == 0:
-        raise UsageError('--batch 0 0: there is no patch to learn from.')
-    detector = getattr(model, 'detector', model)
-    patch = (input_channels(detector, args.channels), *(args.patch or patch_of(cfg)))
-    if not isinstance(model, FocalMixDetector):
-        return Plan(patch, labeled + unlabeled, 0, 0, 1)
-    views = model.guesser.views
-    return Plan(patch, labeled, unlabeled, views.num, min(views.per_forward, views.num))
-
-
-def batch_of(cfg: Config) -> tuple[int, int]:
-    """Labeled and unlabeled patches, where the first source of the data is the labeled one."""
-    loader = cfg.train_dataloader
-    first, *others = loader.get('sampler', {}).get('source_ratio', [1])
-    labeled = loader.batch_size * first // (first + sum(others))
-    return labeled, loader.batch_size - labeled
-
-
-def patch_of(cfg: Config) -> tuple[int, ...]:
-    """Size of the first crop in the training data."""
-    sizes = [
-        step['size'] for step in dicts_in(cfg.train_dataloader.dataset)
-        if 'Crop' in str(step.get('type')) and 'size' in step
-    ]
-    if not sizes:
-        raise UsageError(f'{cfg.filename} has no crop with a size in its training pipeline: say '
-                         'how large patches are with --patch Z Y X.')
-    return tuple(sizes[0])
-
-
-def dicts_in(node) -> Iterator[dict]:
-    """All dicts in a nested config, in their order."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            yield from dicts_in(item)
 
 
 def step_cost(detector: nn.Module, plan: Plan, amp: bool, args: argparse.Namespace) -> Step:
@@ -177,7 +115,7 @@ def main() -> None:
     cfg = load_config(args.config, options=args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet3d_medical'))
     model = MODELS.build(cfg.model)
-    plan = plan_of(cfg, model, args)
+    plan = plan_of(cfg, model, args.patch, args.channels, args.batch)
     detector = getattr(model, 'detector', model)
     numbers = dict(
         parameters=sum(weight.numel() for weight in detector.parameters()),

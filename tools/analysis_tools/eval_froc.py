@@ -33,10 +33,10 @@ from mmdet3d_medical.evaluation.functional import (
 )
 from mmdet3d_medical.evaluation.marks import (
     Findings,
+    check_spelling,
     read_findings,
     read_marks,
     read_scan_ids,
-    respelt_id,
 )
 from mmdet3d_medical.evaluation.table import (
     comparison_table,
@@ -158,17 +158,11 @@ def _all_scans(*tables) -> list[str]:
 
 def _check_spelling(args, listed, nodules, excluded, marks) -> None:
     """Refuse ids that are numbers and differ from others only in how the number is written."""
-    known = {*(listed or nodules.scan_ids)}
+    known = listed or nodules.scan_ids
     files = {args.annotations: nodules, args.excluded: excluded,
              **dict(zip(args.marks, marks, strict=True))}
     for path, table in files.items():
-        unknown, unused = {*table.scan_ids} - known, known - {*table.scan_ids}
-        pair = respelt_id(sorted(unknown), unused) or respelt_id(sorted(unused), unknown)
-        if pair:
-            raise UsageError(f'{path} and {args.seriesuids or args.annotations} write the same '
-                             f'number as {pair[0]} and {pair[1]}, and scan ids are text. A '
-                             'spreadsheet turns them into numbers: write the file without one, '
-                             'or with that column as text')
+        check_spelling(table.scan_ids, known, path, args.seriesuids or args.annotations)
 
 
 def _check_overlap(scans, table, path) -> None:

@@ -2,7 +2,8 @@
 
 Series that do not suit are left out, one series of each study is taken, and report.csv in OUT_DIR
 tells what became of each. The scan id is the series id; nothing else about patients is written or
-printed.
+printed but a hash of their ids, by which make_splits.py keeps the scans of a patient together. It
+cannot be looked up without the key, OUT_DIR/patient_key: do not give that away with the data.
 
 Example:
     python tools/dataset_converters/dicom.py NLST --out data/nlst --spacing 1 1 1 --crop lungs
@@ -11,7 +12,7 @@ import argparse
 import sys
 
 from mmdet3d_medical.datasets.converters import SeriesRules, convert_dicom
-from mmdet3d_medical.datasets.converters.command_line import make_parser, run
+from mmdet3d_medical.datasets.converters.command_line import add_mask_options, make_parser, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,8 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--annotations', nargs='+', default=['none'], metavar='CSV_OR_MASKS',
                         help="CSV in LUNA16's columns, or mask files or folders, called by series "
                         "ids, or 'none' (default)")
-    parser.add_argument('--instances', choices=('auto', 'components', 'values'), default='auto',
-                        help='what is one lesion in a mask, as in volumes.py')
+    add_mask_options(parser)
     parser.add_argument('--max-thickness', type=float, default=rules.max_thickness, metavar='MM',
                         help='of slices, and between them (default: %(default)s)')
     parser.add_argument('--min-slices', type=int, default=rules.min_slices, metavar='N',
@@ -41,6 +41,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--list-unreadable', metavar='FILE',
                         help='write the paths of DICOM files that cannot be read; paths may name '
                         'patients, so nothing else tells them')
+    parser.add_argument('--patient-key', metavar='FILE',
+                        help='key for the hashes of patient ids, to get the same ones in several '
+                        'data sets (default: OUT_DIR/patient_key, made at random)')
     return parser.parse_args()
 
 
@@ -52,7 +55,7 @@ def main() -> int:
         rules = SeriesRules(args.max_thickness, args.min_slices, args.max_angle,
                             tuple(args.kernels), tuple(args.prefer), args.all_series)
         return convert_dicom(args.dicom_dir, args.out, settings, rules, annotations, args.workers,
-                             args.list_unreadable)
+                             args.list_unreadable, args.patient_key)
 
     return run(convert, args)
 

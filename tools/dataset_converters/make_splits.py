@@ -3,7 +3,8 @@
 LUNA16, known by the sizes of its subsets, gives 533 training scans (six subsets) and 355 test scans
 (four), of the training scans 25, 50, 100 labeled and 100, 200, 300, 400 unlabeled. Other data give
 six subsets in ten for training, the rest for testing, and the labeled and unlabeled lists that are
-asked for. The same index and seed always give the same files.
+asked for. Where the index knows patients, the scans of one stay together. The same index and seed
+always give the same files.
 
 Examples:
     python tools/dataset_converters/make_splits.py data/luna16/index.json
@@ -17,7 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet3d_medical.datasets.index import read_index
-from mmdet3d_medical.datasets.splits import default_sizes, make_splits, write_splits
+from mmdet3d_medical.datasets.splits import (
+    default_sizes,
+    find_divided,
+    make_splits,
+    write_splits,
+)
 
 EMPTY = dict(train=', no annotated scan is left to train on',
              test=', no scan is left to test on')
@@ -48,6 +54,23 @@ def choose_sizes(args: argparse.Namespace,
             unlabeled if args.unlabeled is None else args.unlabeled)
 
 
+def describe_patients(scans: list[dict]) -> str | None:
+    """What is to be known of patients where a split by them is not as good as it should be."""
+    unknown = sum(not scan.get('patient') for scan in scans)
+    divided = find_divided(scans)
+    if divided:
+        return (f'{len(divided)} patients have scans in several subsets of the index, the first is '
+                f"scan {divided[0]}'s: what is tested may have been trained on; take these scans "
+                'out, or convert them without subsets')
+    if unknown:
+        known = 'no patients' if unknown == len(scans) else f'no patient of {unknown} scans'
+        return (f'the index knows {known}: scans of one patient may lie on both sides; the column '
+                'patient of a CSV file of annotations tells them, and so do DICOM files')
+    if len(scans) > len({scan['patient'] for scan in scans}) == 1:
+        return 'all scans are of one patient: is the id a placeholder of an anonymized data set?'
+    return None
+
+
 def main() -> int:
     args = parse_args()
     folder = Path(args.out) if args.out else Path(args.index).parent / 'splits'
@@ -62,6 +85,8 @@ def main() -> int:
         return 2
     for name, scan_ids in lists.items():
         print(f'{folder / name}.txt: {len(scan_ids)} scans{"" if scan_ids else EMPTY[name]}')
+    if note := describe_patients(scans):
+        print(note)
     if not (labeled or unlabeled):
         print('no labeled and unlabeled lists: --labeled and --unlabeled make them')
     return 0

@@ -7,11 +7,13 @@ Examples:
         --spacing 1 1 1
     python tools/dataset_converters/volumes.py ct1_image.nrrd --annotations ct1_label.nrrd \
         --out data/mine
+    python tools/dataset_converters/volumes.py scans --annotations masks --out data/mine \
+        --classes 1=tumor 2=cyst
 """
 import sys
 
 from mmdet3d_medical.datasets.converters import convert_volumes
-from mmdet3d_medical.datasets.converters.command_line import make_parser, run
+from mmdet3d_medical.datasets.converters.command_line import add_mask_options, make_parser, run
 
 
 def main() -> int:
@@ -22,9 +24,7 @@ def main() -> int:
     parser.add_argument('--annotations', nargs='+', default=['none'], metavar='CSV_OR_MASKS',
                         help="CSV in LUNA16's columns, or mask files or folders, or 'none' "
                         '(default)')
-    parser.add_argument('--instances', choices=('auto', 'components', 'values'), default='auto',
-                        help='what is one lesion in a mask (auto: each value if there are several, '
-                        'else each connected component)')
+    add_mask_options(parser)
     args = parser.parse_args()
     annotations = [] if args.annotations == ['none'] else args.annotations
     return run(lambda settings: convert_volumes(args.paths, annotations, args.out, settings,

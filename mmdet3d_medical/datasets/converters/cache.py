@@ -12,14 +12,16 @@ from rich.progress import track
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import replacing, write_json
 
+from ..scan_ids import check_scan_id, refusal
 from ..transforms.loading import open_volume
-from .annotations import instances_from_mask
+from .formats import data_files
 from .image_io import AIR, MAX_HU, crop, read_hu, resample
 from .lung_mask import fill_outside_lungs
 from .lungs import lung_box
+from .masks import MODES, MaskLesions, lesions_of_mask
 from .parallel import make_pool
 
-CACHE_VERSION = 1  # to be raised when a conversion gives other voxels
+CACHE_VERSION = 2  # to be raised when a conversion gives other voxels, or refuses what it took
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,9 @@ class ConvertSettings:
         spacing: Voxel size (z, y, x) in mm; ``None`` keeps each scan's own.
         crop: 'lungs' cuts to the bounding box of the lungs, 'none' keeps the whole scan.
         margin: Around the lungs, in mm. Defaults to 10.
-        instances: What is one lesion in a mask: 'auto', 'components' or 'values'.
+        instances: What is one lesion in a mask, see :func:`.masks.lesions_of_mask`.
+        classes: Value and name of each class in masks, where values are classes; in the order of
+            the values.
         outside: HU that replace what lies outside the lungs of a lung mask, see
             :func:`.lung_mask.fill_outside_lungs`; ``None`` keeps it.
         dilation: Rim around the lungs that is not replaced, in the scan's own voxels. Defaults to
@@ -41,17 +45,23 @@ class ConvertSettings:
     crop: str = 'none'
     margin: float = 10.0
     instances: str = 'auto'
+    classes: tuple[tuple[int, str], ...] = ()
     outside: int | None = None
     dilation: int = 10
+
+    @property
+    def class_names(self) -> list[str]:
+        """Of the classes in masks; empty where values are none."""
+        return [name for _, name in self.classes]
 
     def __post_init__(self) -> None:
         if self.spacing is not None and not (len(self.spacing) == 3 and min(self.spacing) > 0):
             raise ValueError(f'spacing must be three positive mm (z, y, x), found {self.spacing}')
         if self.crop not in ('lungs', 'none'):
             raise ValueError(f"crop must be 'lungs' or 'none', found {self.crop!r}")
-        if self.instances not in ('auto', 'components', 'values'):
-            raise ValueError("instances must be 'auto', 'components' or 'values', "
-                             f'found {self.instances!r}')
+        if self.instances not in MODES:
+            raise ValueError(f'instances must be one of {MODES}, found {self.instances!r}')
+        _check_classes(self.classes)
         if self.margin < 0:
             raise ValueError(f'margin must not be negative, found {self.margin} mm')
         if self.outside is not None and not AIR <= self.outside <= MAX_HU:
@@ -83,12 +93,21 @@ class ScanSource:
     def stamps(self) -> dict[str, list[int]]:
         """Size and time of change of each file, data files beside their headers included."""
         paths = {path for header in (self.image, self.lung_mask, self.lesion_mask) if header
-                 for path in (header, header.with_suffix('.raw'), header.with_suffix('.zraw'))}
+                 for path in data_files(header)}
         return {f'{path.parent.name}/{path.name}': [path.stat().st_size, path.stat().st_mtime_ns]
                 for path in sorted(paths) if path.exists()}
 
 
-_DEFAULTS = dataclasses.asdict(ConvertSettings())
+def _check_classes(classes: Sequence[tuple[int, str]]) -> None:
+    values, names = [value for value, _ in classes], [name for _, name in classes]
+    if values != sorted({*values}) or min(values, default=1) < 1:
+        raise ValueError('classes need different values of at least 1 in their order, found '
+                         f'{list(classes)}')
+    if len({*names} - {''}) < len(names):
+        raise ValueError(f'classes need different names, found {names}')
+
+
+_DEFAULTS = json.loads(json.dumps(dataclasses.asdict(ConvertSettings())))
 
 
 class VolumeCache:
@@ -117,6 +136,8 @@ class VolumeCache:
 
     def find(self, source: ScanSource) -> dict | None:
         """The record of a finished scan, ``None`` if it has to be converted."""
+        if refusal(source.scan_id):
+            return None
         path = self.folder / f'{source.scan_id}.json'
         try:
             record = json.loads(path.read_text())
@@ -135,14 +156,20 @@ class VolumeCache:
         """Convert a scan and record it.
 
         Returns:
-            dict: 'scan_id', 'geometry', 'instances' (of the lesion mask), 'cropped', 'filled',
-            'made_from'.
+            dict: 'scan_id', 'geometry', 'instances' and 'notes' (of the lesion mask), 'cropped',
+            'filled', 'made_from'.
 
         Raises:
-            ValueError: If a file of the scan cannot be used; the message names it.
+            ValueError: If a file of the scan cannot be used, or its name is none for a scan; the
+                message names it.
         """
+        check_scan_id(source.scan_id)
         made_from = self._made_from(source)
         image = source.read()
+        found = MaskLesions([], {})
+        if source.lesion_mask:
+            found = lesions_of_mask(source.lesion_mask, VolumeGeometry.from_sitk(image),
+                                    self.settings.instances, self.settings.classes)
         box = None
         if self.settings.crop == 'lungs':
             box = lung_box(image, source.lung_mask, self.settings.margin)
@@ -155,9 +182,7 @@ class VolumeCache:
             image = image if filled is None else filled
         if self.settings.spacing is not None:
             image = resample(image, self.settings.spacing)
-        instances = (instances_from_mask(source.lesion_mask, self.settings.instances)
-                     if source.lesion_mask else [])
-        record = dict(scan_id=source.scan_id, made_from=made_from, instances=instances,
+        record = dict(scan_id=source.scan_id, made_from=made_from, **found._asdict(),
                       geometry=VolumeGeometry.from_sitk(image).to_dict(), cropped=box is not None,
                       filled=filled is not None)
         self._save(source.scan_id, sitk.GetArrayViewFromImage(image))

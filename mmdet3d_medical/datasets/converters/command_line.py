@@ -25,6 +25,26 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_mask_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--instances`` and ``--classes``: what the values of masks mean."""
+    meaning = parser.add_mutually_exclusive_group()
+    meaning.add_argument('--instances', choices=('auto', 'components', 'values'),
+                         default='unambiguous', help='what is one lesion in a mask: each connected '
+                         'component, each value, or (auto) each value if there are several '
+                         '(default: as auto, but a value in several places is an error)')
+    meaning.add_argument('--classes', nargs='+', type=_mask_class, metavar='VALUE=NAME',
+                         default=[], help='values of masks are classes: each connected component '
+                         'of such a value is a lesion, other values are none; for example 1=tumor '
+                         '2=cyst')
+
+
+def _mask_class(text: str) -> tuple[int, str]:
+    value, equals, name = text.partition('=')
+    if not (value.strip().isdecimal() and equals and name.strip()):
+        raise argparse.ArgumentTypeError(f'expected VALUE=NAME such as 1=tumor, found {text!r}')
+    return int(value), name.strip()
+
+
 def parse_settings(args: argparse.Namespace) -> ConvertSettings:
     """Settings from the parsed options.
 
@@ -40,6 +60,7 @@ def parse_settings(args: argparse.Namespace) -> ConvertSettings:
                              + ' '.join(args.spacing)) from None
     return ConvertSettings(spacing=spacing, crop=args.crop, margin=args.margin,
                            instances=getattr(args, 'instances', 'auto'),
+                           classes=tuple(sorted(getattr(args, 'classes', ()))),
                            outside=getattr(args, 'outside_lungs', None),
                            dilation=getattr(args, 'lung_dilation', 10))
 

@@ -7,8 +7,12 @@ import SimpleITK as sitk
 
 from mmdet3d_medical.structures import VolumeGeometry
 
+from .formats import check_files
+
 AIR = -1024
 MAX_HU = int(np.iinfo(np.int16).max)
+SAME_LABEL = 1e-3  # programs that resample or scale masks leave less
+MAX_LABEL = int(np.iinfo(np.uint32).max)
 
 
 def read_image(path: str | Path) -> sitk.Image:
@@ -18,11 +22,13 @@ def read_image(path: str | Path) -> sitk.Image:
     rotation by less than that stays, in the direction matrix.
 
     Raises:
-        ValueError: If the file is missing, unreadable or not a 3D scalar image.
+        ValueError: If the file is missing, not whole (:func:`.formats.check_files`), unreadable or
+            not a 3D scalar image, or if its axes are not perpendicular.
     """
     path = Path(path)
-    if not path.exists():
-        raise ValueError(f'{path}: no such file')
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file, or not a regular one')
+    check_files(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -33,6 +39,10 @@ def read_image(path: str | Path) -> sitk.Image:
         raise ValueError(f'{path}: expected a 3D image with one value a voxel, found '
                          f'{image.GetDimension()} dimensions and '
                          f'{image.GetNumberOfComponentsPerPixel()} values')
+    try:
+        VolumeGeometry.from_sitk(image)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
     return orient(image)
 
 
@@ -45,11 +55,15 @@ def read_hu(path: str | Path) -> sitk.Image:
     """Read a CT as int16 HU; what lies below air, the filling outside the field of view, is air.
 
     Raises:
-        ValueError: As :func:`read_image`, and for values that are not finite.
+        ValueError: As :func:`read_image`, and for values that are not finite or above ``MAX_HU``.
     """
     image = read_image(path)
-    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+    values = sitk.GetArrayViewFromImage(image)
+    if values.dtype.kind == 'f' and not np.isfinite(values).all():
         raise ValueError(f'{path}: has values that are not finite, HU were expected')
+    if values.dtype != np.int16 and values.max() > MAX_HU:
+        raise ValueError(f'{path}: has a value of {values.max():g}, HU up to {MAX_HU} were '
+                         'expected: is it stored in another unit or type?')
     return to_int16(image)
 
 
@@ -89,9 +103,25 @@ def label_boxes(labels: sitk.Image) -> dict[int, np.ndarray]:
     return boxes
 
 
-def as_labels(image: sitk.Image) -> sitk.Image:
-    """A mask of any type as a label image."""
-    return sitk.Cast(image, sitk.sitkUInt32)
+def read_labels(path: str | Path) -> sitk.Image:
+    """Read a mask as labels, uint32.
+
+    Raises:
+        ValueError: As :func:`read_image`, and for values that are no labels: probabilities say, or
+            negative ones. Those within ``SAME_LABEL`` of an integer are rounded to it.
+    """
+    image = read_image(path)
+    values = sitk.GetArrayViewFromImage(image)
+    rounded = np.rint(values) if values.dtype.kind == 'f' else values
+    wrong = ~((rounded >= 0) & (rounded <= float(MAX_LABEL)))
+    if values.dtype.kind == 'f':
+        wrong |= ~(np.abs(values - rounded) <= SAME_LABEL)
+    if wrong.any():
+        raise ValueError(f'{path}: has a value of {values[wrong][0]:.9g}, but a mask must hold '
+                         f'labels, integers from 0 to {MAX_LABEL}: is it one of probabilities?')
+    labels = sitk.GetImageFromArray(rounded.astype(np.uint32))
+    labels.CopyInformation(image)
+    return labels
 
 
 def to_int16(image: sitk.Image) -> sitk.Image:

@@ -9,6 +9,8 @@ import SimpleITK as sitk
 from rich.progress import track
 from rich.table import Table
 
+from mmdet3d_medical.evaluation.marks import check_spelling, read_scan_ids
+
 from ..index import read_index
 from .annotations import read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
@@ -69,10 +71,10 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
     excluded = _read_excluded(root)
     lesions = {scan_id: nodules.get(scan_id, []) + excluded.get(scan_id, [])
                for scan_id in {**nodules, **excluded}}
+    missing = _missing(root, lesions, copies)
     sources, differing = _settle(copies)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
     failures |= differing
-    missing = _listed(root, lesions) - set(copies)
     report = finish(cache, sources, records, failures, lesions, CLASSES, missing)
     present = {copy.subset for found in copies.values() for copy in found}
     notes = {
@@ -86,7 +88,10 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
         'scans have no lung mask': _without_mask(sources, settings),
         'nodules lie outside the lungs of the lung mask and are kept':
             outside_lungs(sources, nodules, workers)}
-    return dataclasses.replace(report, notes=notes, table=_table(report, nodules, missing))
+    notes = {**report.notes, **notes}
+    report = dataclasses.replace(report, notes=notes, table=_table(report, nodules, missing))
+    report.write()
+    return report
 
 
 def find_table(root: Path, name: str) -> Path:
@@ -148,10 +153,17 @@ def _without_mask(sources: Iterable[ScanSource], settings: ConvertSettings) -> l
     return [source.scan_id for source in sources if used and source.lung_mask is None]
 
 
-def _listed(root: Path, lesions: Mapping[str, list[dict]]) -> set[str]:
+def _missing(root: Path, lesions: Mapping[str, list[dict]], found: Iterable[str]) -> set[str]:
+    """Ids in the tables that are no scan's.
+
+    Raises:
+        ValueError: If a spreadsheet changed an id.
+    """
     path = find_table(root, 'seriesuids.csv')
-    listed = set(path.read_text().replace(',', ' ').split()) if path.exists() else set()
-    return (listed | set(lesions)) - {'seriesuid'}
+    listed = read_scan_ids(path) if path.exists() else []
+    check_spelling(listed, found, path)
+    check_spelling(lesions, found, f'the annotations in {root}')
+    return {*listed, *lesions} - {*found}
 
 
 def _table(report: ConversionReport, nodules: Mapping[str, list[dict]],

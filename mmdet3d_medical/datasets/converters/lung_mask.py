@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .image_io import read_image
+from .image_io import read_labels
 from .lungs import LUNG_LABELS
 
 MAX_HULL = 1.5  # of the area of a lung in a slice
@@ -47,7 +47,7 @@ def fill_outside_lungs(image: sitk.Image, mask_path: str | Path, value: int,
 
 def count_outside_lungs(mask_path: str | Path, points: np.ndarray) -> int:
     """How many world positions (N, 3) in mm lie in no lung of a mask, or not in the mask at all."""
-    mask = read_image(mask_path)
+    mask = read_labels(mask_path)
     size = mask.GetSize()
     indices = [mask.TransformPhysicalPointToIndex(tuple(map(float, point))) for point in points]
     return sum(not (all(0 <= i < n for i, n in zip(index, size, strict=True))
@@ -56,7 +56,7 @@ def count_outside_lungs(mask_path: str | Path, points: np.ndarray) -> int:
 
 def _labels_on(image: sitk.Image, mask_path: str | Path) -> np.ndarray:
     """Labels (D, H, W) of the mask on the grid of an image."""
-    mask = sitk.Cast(read_image(mask_path), sitk.sitkUInt8)
+    mask = read_labels(mask_path)
     return sitk.GetArrayFromImage(sitk.Resample(mask, image, sitk.Transform(),
                                                 sitk.sitkNearestNeighbor, 0))
 

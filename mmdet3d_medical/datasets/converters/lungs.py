@@ -6,7 +6,8 @@ import SimpleITK as sitk
 
 from mmdet3d_medical.structures import VolumeGeometry
 
-from .image_io import as_labels, label_boxes, read_image
+from .image_io import label_boxes, read_labels
+from .masks import same_grid
 
 LUNG_LABELS = (3, 4)  # of LUNA16's lung masks; 5 is the trachea
 TISSUE_HU = -500  # halfway between aerated lung and soft tissue
@@ -25,9 +26,12 @@ def lung_box(image: sitk.Image, mask_path: str | Path | None,
 
     Returns:
         Voxel box (z1, y1, x1, z2, y2, x2), int, or ``None`` where there are no lungs.
+
+    Raises:
+        ValueError: If the mask cannot be read, or has the voxels of the image elsewhere.
     """
     geometry = VolumeGeometry.from_sitk(image)
-    corners = _segment(image) if mask_path is None else _mask_corners(mask_path)
+    corners = _segment(image) if mask_path is None else _mask_corners(mask_path, geometry)
     if corners is None:
         return None
     voxels = geometry.world_to_index(corners) + 0.5
@@ -39,9 +43,10 @@ def lung_box(image: sitk.Image, mask_path: str | Path | None,
     return box if (box[3:] > box[:3]).all() else None
 
 
-def _mask_corners(path: str | Path) -> np.ndarray | None:
-    mask = read_image(path)
-    boxes = [box for label, box in label_boxes(as_labels(mask)).items() if label in LUNG_LABELS]
+def _mask_corners(path: str | Path, scan: VolumeGeometry) -> np.ndarray | None:
+    mask = read_labels(path)
+    same_grid(VolumeGeometry.from_sitk(mask), scan, path)
+    boxes = [box for label, box in label_boxes(mask).items() if label in LUNG_LABELS]
     return _world_corners(boxes, VolumeGeometry.from_sitk(mask))
 
 

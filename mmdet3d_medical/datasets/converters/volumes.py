@@ -3,13 +3,16 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .annotations import csv_classes, read_annotations
+from mmdet3d_medical.evaluation.marks import check_spelling
+
+from .annotations import csv_classes, csv_patients, read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .report import ConversionReport, finish
 
 SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
 IMAGE_ENDINGS = ('_image', '_img', '_ct')
 MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg')
+TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
 DEFAULT_CLASS = 'lesion'
 
 
@@ -123,8 +126,9 @@ def pair_rows(sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]],
         Ids in the file that are no scan's, sorted.
 
     Raises:
-        ValueError: If there are rows, but none belongs to a scan.
+        ValueError: If there are rows, but none belongs to a scan, or a spreadsheet changed an id.
     """
+    check_spelling(lesions, [source.scan_id for source in sources], path)
     missing = sorted(set(lesions) - {source.scan_id for source in sources})
     if lesions and len(missing) == len(lesions):
         raise ValueError(f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
@@ -145,27 +149,46 @@ def _strip(name: str, endings: Sequence[str]) -> str:
     return name
 
 
-def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path]
-             ) -> tuple[list[ScanSource], dict[str, list[dict]] | None, list[str], list[str]]:
+Annotated = tuple[list[ScanSource], dict[str, list[dict]] | None, list[str], list[str]]
+
+
+def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path],
+             mask_classes: Sequence[str] = ()) -> Annotated:
     """Find the lesions of scans.
 
     Args:
         sources: Scans.
         annotations: As in :func:`convert_volumes`.
+        mask_classes: Names of the classes in masks, if there are any.
 
     Returns:
-        The scans, with masks if these are the annotations; instances by scan id, ``None`` without
-        a CSV file; class names; ids in the annotations that are no scan's.
+        The scans, with masks if these are the annotations, or with the patients that a CSV file
+        names; instances by scan id, ``None`` without a CSV file; class names; ids in the
+        annotations that are no scan's.
+
+    Raises:
+        ValueError: If a file cannot be used, none of it belongs to a scan, or classes of masks are
+            named where the annotations are no masks.
     """
     if not annotations:
         return list(sources), None, [DEFAULT_CLASS], []
     path = Path(annotations[0])
-    if len(annotations) > 1 or path.suffix.lower() != '.csv':
+    if len(annotations) > 1 or not path.name.lower().endswith(TABLE_SUFFIXES):
         sources, missing = pair_masks(sources, annotations)
-        return sources, None, [DEFAULT_CLASS], missing
-    classes = (path.is_file() and csv_classes(path)) or [DEFAULT_CLASS]
+        return sources, None, list(mask_classes) or [DEFAULT_CLASS], missing
+    if mask_classes:
+        raise ValueError(f'{path}: --classes names values of masks, but this is a table, whose '
+                         'column class names them')
+    classes = csv_classes(path) or [DEFAULT_CLASS]
     lesions = read_annotations(path, classes)
-    return list(sources), lesions, classes, pair_rows(sources, lesions, path)
+    missing = pair_rows(sources, lesions, path)
+    return _with_patients(sources, csv_patients(path)), lesions, classes, missing
+
+
+def _with_patients(sources: Iterable[ScanSource],
+                   patients: Mapping[str, str]) -> list[ScanSource]:
+    return [dataclasses.replace(source, patient=patients.get(source.scan_id, source.patient))
+            for source in sources]
 
 
 def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Path],
@@ -186,6 +209,7 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
-    sources, lesions, classes, missing = annotate(find_scans(paths, annotations), annotations)
+    sources, lesions, classes, missing = annotate(
+        find_scans(paths, annotations), annotations, settings.class_names)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
     return finish(cache, sources, records, failures, lesions, classes, missing)

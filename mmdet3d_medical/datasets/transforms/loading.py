@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmdet3d_medical.evaluation.marks import read_marks
+from mmdet3d_medical.evaluation.marks import check_spelling, read_marks
 from mmdet3d_medical.registry import TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -65,7 +65,8 @@ class LoadCandidates(BaseTransform):
 
     Raises:
         ValueError: If the file is not one of marks, does not state a diameter for each, or has no
-            mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0.
+            mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0; when
+            a scan is drawn whose id the file writes as another number, as a spreadsheet does.
     """
 
     def __init__(self, marks: str | os.PathLike, score_thr: float = 0.0) -> None:
@@ -86,10 +87,13 @@ class LoadCandidates(BaseTransform):
         for row in usable:
             self._rows.setdefault(found.scan_ids[row], []).append(row)
         self._found = found
+        self._named = {*found.scan_ids}
         self._drawn = self._aimed = 0  # scans so far, and those of them with a candidate
 
     def transform(self, results: dict) -> dict:
         rows = self._rows.get(results['scan_id'], [])
+        if results['scan_id'] not in self._named:
+            check_spelling(self._named, [results['scan_id']], self.marks)
         self._watch(results['scan_id'], bool(rows))
         sizes = np.repeat(self._found.diameters[rows][:, None], 3, axis=1)
         boxes = results['geometry'].world_to_box(self._found.centers[rows], sizes)

@@ -60,7 +60,7 @@ class FROCResult:
         tp: Nodules that are hit by any mark.
         fp: False positives.
         fn: Nodules that are not hit.
-        scans: Listed scans.
+        scan_ids: Listed scans, each once, in their order.
         curve: (2, P) false positives per scan and sensitivity of each threshold, from (0, 0).
         samples: (B, R) sensitivities of the bootstrap samples, B may be 0. Which scans are in
             sample b depends on the number of scans, B and the seed only: results of the same
@@ -74,11 +74,16 @@ class FROCResult:
     tp: int
     fp: int
     fn: int
-    scans: int
+    scan_ids: tuple[str, ...]
     curve: np.ndarray
     samples: np.ndarray
     band: np.ndarray
     matches: Matches
+
+    @property
+    def scans(self) -> int:
+        """Number of listed scans."""
+        return len(self.scan_ids)
 
     @property
     def cpm(self) -> float:
@@ -129,8 +134,7 @@ def froc(
         ValueError: If no scan is listed.
     """
     matches = match_marks(scan_ids, marks, nodules, excluded, max_marks)
-    scans = len(matches.nodules)
-    curve = froc_curve(matches, np.ones(scans))
+    curve = froc_curve(matches, np.ones(len(matches.nodules)))
     rates = np.concatenate([fp_rates, _BAND_RATES])
     samples = bootstrap(matches, rates, bootstraps, seed)
     at_rates, at_band = samples[:, : len(fp_rates)], samples[:, len(fp_rates) :]
@@ -141,7 +145,7 @@ def froc(
         tp=tp,
         fp=len(matches.hits) - tp,
         fn=total - tp,
-        scans=scans,
+        scan_ids=tuple(dict.fromkeys(scan_ids)),
         curve=curve,
         samples=at_rates,
         band=np.vstack([_BAND_RATES, interval(at_band)]) if bootstraps else np.empty((3, 0)),

@@ -14,7 +14,7 @@ from mmdet3d_medical.utils.files import check_writable
 
 from ..functional.average_precision import IOU_THRESHOLDS, ScanBoxes, average_precision
 from ..functional.froc import FP_RATES, FROCResult, froc
-from ..marks import Findings, Marks, read_findings, write_marks
+from ..marks import Findings, Marks, check_spelling, read_findings, write_marks
 from ..table import froc_table
 
 
@@ -139,8 +139,12 @@ class FROCMetric(BaseMetric):
         """Lesions to find, and findings that count neither way."""
         if self.annotations:
             empty = Findings.from_rows([])
+            lesions = read_findings(self.annotations)
             excluded = read_findings(self.excluded) if self.excluded else empty
-            return read_findings(self.annotations), excluded
+            scan_ids = [result['scan_id'] for result in results]
+            for path, table in ((self.annotations, lesions), (self.excluded, excluded)):
+                check_spelling(table.scan_ids, scan_ids, path)
+            return lesions, excluded
         lesions, ignored = (
             Findings.from_rows(
                 (result['scan_id'], lesion['center'], lesion['diameter'], names[lesion['label']])

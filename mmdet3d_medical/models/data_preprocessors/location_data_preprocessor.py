@@ -48,16 +48,21 @@ class LocationDataPreprocessor(VolumeDataPreprocessor):
         batch = super().forward(data, training)
         inputs, samples = batch['inputs'], batch['data_samples'] or ()
         metas = [sample.metainfo for sample in samples] or [{}] * len(inputs)
-        location = [self._location(meta, inputs.shape[2:]) for meta in metas]
+        location = [self._location(meta, (0, 0, 0), inputs.shape[2:]) for meta in metas]
         return dict(batch, inputs=torch.cat([inputs, torch.stack(location)], dim=1))
+
+    def prepare(self, part: Tensor, start: Sequence[int], meta: Mapping) -> Tensor:
+        """Part of a scan with its positions, see :class:`VolumeDataPreprocessor`."""
+        image = super().prepare(part, start, meta)
+        return torch.cat([image, self._location(meta, start, part.shape[1:])])
 
     def pad(self, volume: Tensor, shape: Sequence[int]) -> Tensor:
         """Pad a preprocessed (C + 3, D, H, W) volume at its ends."""
         image, location = volume[:-_AXES], volume[-_AXES:]
         return torch.cat([super().pad(image, shape), pad_ends(location, shape, mode='replicate')])
 
-    def _location(self, meta: Mapping, shape: Sequence[int]) -> Tensor:
-        """(3, D, H, W) of a patch."""
+    def _location(self, meta: Mapping, first: Sequence[int], shape: Sequence[int]) -> Tensor:
+        """(3, D, H, W) of the part of a patch that begins at voxel ``first`` (z, y, x)."""
         if meta.get('geometry') is None:
             raise ValueError(
                 f'scan {meta.get("scan_id")}: LocationDataPreprocessor needs the meta information '
@@ -66,9 +71,10 @@ class LocationDataPreprocessor(VolumeDataPreprocessor):
         scan = meta.get('scan_geometry') or meta['geometry']
         start, steps = (self._column(part) for part in _affine(meta['geometry'], scan))
         index = start
-        for axis, side in enumerate(shape):
+        for axis, (low, side) in enumerate(zip(first, shape, strict=True)):
             places = [side if other == axis else 1 for other in range(_AXES)]
-            index = index + steps[axis] * torch.arange(side, device=self.device).view(places)
+            voxels = torch.arange(low, low + side, device=self.device).view(places)
+            index = index + steps[axis] * voxels
         sides = self._column(np.array(scan.shape))
         index = torch.minimum(index.clamp(min=0), sides - 1)
         return (index + 0.5) / sides - 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from mmdet3d_medical.registry import MODELS
 
+from .lazy_scan import LazyScan
+
 
 @MODELS.register_module()
 class VolumeDataPreprocessor(BaseDataPreprocessor):
@@ -19,6 +21,9 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
 
     Windowing happens on the device, so that int16 volumes travel there. It sets each data sample's
     ``volume_shape`` (D, H, W) as it came and ``batch_input_shape`` as the network gets it.
+
+    Whole scans are better taken by :meth:`scans`, which preprocesses no more than a tile at a time.
+    A subclass that changes :meth:`forward` has to change :meth:`prepare` alike.
 
     Args:
         window: (low, high) in HU; values beyond are clipped.
@@ -69,21 +74,59 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
             ValueError: If a volume does not have 4 axes.
         """
         data = self.cast_data(data)
-        volumes = list(data['inputs'])
+        volumes, samples = list(data['inputs']), data.get('data_samples')
+        shape = self._describe(volumes, samples)
+        return dict(inputs=self._stack(volumes, shape), data_samples=samples)
+
+    def scans(self, data: dict) -> dict:
+        """The samples as whole scans, nothing of which is preprocessed or moved yet.
+
+        Args:
+            data: As in :meth:`forward`.
+
+        Returns:
+            ``inputs``, a list of :class:`LazyScan` whose parts are those of :meth:`forward`, and
+            ``data_samples``, on the device.
+
+        Raises:
+            ValueError: If a volume does not have 4 axes.
+        """
+        volumes, samples = list(data['inputs']), self.cast_data(data.get('data_samples'))
+        self._describe(volumes, samples)
+        metas = [sample.metainfo for sample in samples or ()] or [{}] * len(volumes)
+        pairs = zip(volumes, metas, strict=True)
+        scans = [LazyScan(volume, meta, self.prepare) for volume, meta in pairs]
+        return dict(inputs=scans, data_samples=samples)
+
+    def prepare(self, part: Tensor, start: Sequence[int], meta: Mapping) -> Tensor:
+        """Part of a scan as the network gets it.
+
+        Args:
+            part: (C, D, H, W) in HU, moved to the device.
+            start: Its first voxel (z, y, x) in the sample's volume.
+            meta: Meta information of the sample.
+
+        Returns:
+            (C + ``added_channels``, D, H, W) float32, the same as this part of what
+            :meth:`forward` makes of the whole.
+        """
+        return self._windowed(part.to(self.device, non_blocking=self._non_blocking))
+
+    def pad(self, volume: Tensor, shape: Sequence[int]) -> Tensor:
+        """Pad a preprocessed (C, D, H, W) volume at its ends; itself where it already fits."""
+        return pad_ends(volume, shape, value=self.pad_value)
+
+    def _describe(self, volumes: Sequence[Tensor], samples: Sequence | None) -> tuple[int, ...]:
+        """Check the volumes and tell samples their shapes; that of the batch (D, H, W)."""
         for volume in volumes:
             if volume.dim() != 4:
                 raise ValueError(f'expected volumes (C, D, H, W), found {tuple(volume.shape)}')
-        samples = data.get('data_samples')
         shape = self._padded_shape(volumes)
         for volume, sample in zip(volumes, samples or (), strict=bool(samples)):
             sample.set_metainfo(
                 dict(volume_shape=tuple(volume.shape[1:]), batch_input_shape=shape)
             )
-        return dict(inputs=self._stack(volumes, shape), data_samples=samples)
-
-    def pad(self, volume: Tensor, shape: Sequence[int]) -> Tensor:
-        """Pad a preprocessed (C, D, H, W) volume at its ends; itself where it already fits."""
-        return pad_ends(volume, shape, value=self.pad_value)
+        return shape
 
     def _padded_shape(self, volumes: Sequence[Tensor]) -> tuple[int, int, int]:
         largest = [max(volume.shape[axis] for volume in volumes) for axis in (1, 2, 3)]
@@ -105,6 +148,16 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
         scale = (top - bottom) / (high - low)
         # Out of place at first: float volumes are the caller's.
         return volume.float().clamp(low, high).sub_(low).mul_(scale).add_(bottom)
+
+
+def prepares_parts(preprocessor: BaseDataPreprocessor) -> bool:
+    """Whether :meth:`VolumeDataPreprocessor.prepare` does what the preprocessor's ``forward`` does.
+
+    Not so where a subclass changed ``forward`` alone: what it adds would be missing in parts.
+    """
+    methods = (vars(kind) for kind in type(preprocessor).__mro__)
+    latest = next(names for names in methods if 'forward' in names or 'prepare' in names)
+    return 'prepare' in latest
 
 
 def pad_ends(volume: Tensor, shape: Sequence[int], **how) -> Tensor:

@@ -16,6 +16,7 @@ from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import MERGES, clip_boxes3d, merge_boxes3d
 
 from .. import layers
+from ..data_preprocessors import LazyScan, prepares_parts
 from ..dense_heads.targets import DenseTargetHead, DenseTargets, missing_of_protocol
 from .tiling import Tile, cut_tiles
 from .views import RandomViews, View
@@ -136,14 +137,28 @@ class DenseDetector3D(BaseDetector):
         targets = targets_of(self.bbox_head, batch_data_samples, tuple(batch_inputs.shape[2:]))
         return self.bbox_head.loss_by_targets(self._forward(batch_inputs), targets)
 
+    def test_step(self, data: dict) -> list[DetDataSample]:
+        """Detect lesions in a batch of whole scans, as the data loader gives it.
+
+        The base class has the batch preprocessed first; that takes several float copies of the
+        scans. Here each tile is preprocessed when it is its turn, with the same results.
+        """
+        if not prepares_parts(self.data_preprocessor):
+            return super().test_step(data)
+        return self._run_forward(self.data_preprocessor.scans(data), mode='predict')
+
+    def val_step(self, data: dict) -> list[DetDataSample]:
+        """The same as :meth:`test_step`."""
+        return self.test_step(data)
+
     @torch.no_grad()
     def predict(
-        self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]
+        self, batch_inputs: Tensor | Sequence[LazyScan], batch_data_samples: list[DetDataSample]
     ) -> list[DetDataSample]:
         """Detect lesions in whole scans.
 
         Args:
-            batch_inputs: (B, C, D, H, W).
+            batch_inputs: (B, C, D, H, W), preprocessed, or the preprocessor's ``scans``.
             batch_data_samples: With ``volume_shape``, the part of each that is not padding, and
                 ``geometry``, which tells which axes views may exchange.
 
@@ -152,17 +167,21 @@ class DenseDetector3D(BaseDetector):
             (N,) and ``labels`` (N,), best first.
         """
         for volume, sample in zip(batch_inputs, batch_data_samples, strict=True):
-            depth, height, width = sample.metainfo.get('volume_shape', volume.shape[1:])
+            shape = tuple(sample.metainfo.get('volume_shape', volume.shape[1:]))
+            if shape != tuple(volume.shape[1:]):
+                volume = volume[:, : shape[0], : shape[1], : shape[2]]
             geometry = sample.metainfo.get('geometry')
             spacing = None if geometry is None else geometry.spacing_zyx
-            sample.pred_instances = self.detect(volume[:, :depth, :height, :width], spacing)
+            sample.pred_instances = self.detect(volume, spacing)
         return batch_data_samples
 
-    def detect(self, volume: Tensor, spacing: Sequence[float] | None = None) -> InstanceData:
-        """Lesions in one preprocessed scan, tile by tile and view by view.
+    def detect(
+        self, volume: Tensor | LazyScan, spacing: Sequence[float] | None = None
+    ) -> InstanceData:
+        """Lesions in one scan, tile by tile and view by view.
 
         Args:
-            volume: (C, D, H, W).
+            volume: (C, D, H, W), preprocessed or lazily so.
             spacing: Size of a voxel (z, y, x) in mm; by default the same along all axes.
         """
         cfg, shape = self.test_cfg, tuple(volume.shape[1:])
@@ -170,15 +189,19 @@ class DenseDetector3D(BaseDetector):
         tile_size = _triple(cfg['tile_size']) if cfg['tile_size'] else shape
         tile_size = [-(-side // step) * step for side, step in zip(tile_size, divisor, strict=True)]
         overlap = _triple(cfg['tile_overlap']) if cfg['tile_size'] else (0, 0, 0)
-        tiles, padded = cut_tiles(shape, tile_size, overlap, divisor)
-        volume = self.data_preprocessor.pad(volume, padded)
+        tiles = cut_tiles(shape, tile_size, overlap, divisor)
         views = self._views(tiles[0].shape, spacing)
         found = []
         for start in range(0, len(tiles), cfg['tile_batch']):
+            part = tiles[start : start + cfg['tile_batch']]
+            batch = torch.stack([self._voxels(volume, tile) for tile in part])
             for number, view in enumerate(views):
-                part = tiles[start : start + cfg['tile_batch']]
-                found += self._detect_in_tiles(volume, part, view, number)
+                found += self._detect_in_tiles(batch, part, view, number)
         return self._merge(InstanceData.cat(found), shape, len(views))
+
+    def _voxels(self, volume: Tensor | LazyScan, tile: Tile) -> Tensor:
+        """(C, D, H, W) of a tile, padded where it goes beyond the far ends of the scan."""
+        return self.data_preprocessor.pad(volume[tile.slices], tile.shape)
 
     def _views(self, shape: Sequence[int], spacing: Sequence[float] | None) -> list[View]:
         if self.views is None:
@@ -193,10 +216,10 @@ class DenseDetector3D(BaseDetector):
         return tuple(map(math.lcm, strides, divisor))
 
     def _detect_in_tiles(
-        self, volume: Tensor, tiles: Sequence[Tile], view: View, number: int
+        self, batch: Tensor, tiles: Sequence[Tile], view: View, number: int
     ) -> list[InstanceData]:
-        """Boxes that belong to each tile, with the number of the view they were seen in."""
-        batch = view.apply(torch.stack([volume[tile.slices] for tile in tiles]))
+        """Boxes that belong to each tile (C, D, H, W) of a batch, with the view's number."""
+        batch = view.apply(batch)
         logits, deltas = self.bbox_head.flatten(self._forward(batch))
         shape = tuple(batch.shape[2:])
         priors, scores, found = self.bbox_head.priors(shape), logits.float().sigmoid(), []

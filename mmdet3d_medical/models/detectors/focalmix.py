@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
 from mmengine.dist import get_rank
+from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from mmdet3d_medical.registry import MODELS, TRANSFORMS
@@ -60,7 +62,8 @@ class FocalMixDetector(BaseDetector):
             there. Default: the detector itself guesses, as in the paper.
         seed: Views and MixUp are drawn from (seed, number of the step, rank). The number is
             kept in checkpoints, so a resumed training draws the same.
-        data_preprocessor: Default: the detector's, for each branch.
+        data_preprocessor: Default: the detector's, for each branch, and ``VolumeDataPreprocessor``
+            where it has none of its own.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Attributes:
@@ -90,8 +93,7 @@ class FocalMixDetector(BaseDetector):
     ):
         built = MODELS.build(detector)
         _check_protocol(built)
-        default = getattr(built, 'data_preprocessor', dict(type='VolumeDataPreprocessor'))
-        branches = BranchDataPreprocessor(data_preprocessor or default)
+        branches = BranchDataPreprocessor(data_preprocessor or _preprocessor_of(built))
         super().__init__(branches, init_cfg)
         self.detector = built
         image = _image_alone(branches.data_preprocessor)
@@ -212,6 +214,21 @@ class FocalMixDetector(BaseDetector):
         """Feature maps of the wrapped detector."""
         return self.detector.extract_feat(batch_inputs)
 
+    def test_step(self, data: dict) -> Samples:
+        """The wrapped detector's, which may preprocess scans tile by tile.
+
+        Where FocalMix was given a ``data_preprocessor`` of its own, that one takes scans whole.
+        """
+        detector = self.detector
+        own = getattr(detector, 'data_preprocessor', None)
+        if own is self.data_preprocessor.data_preprocessor and hasattr(detector, 'test_step'):
+            return detector.test_step(data)
+        return super().test_step(data)
+
+    def val_step(self, data: dict) -> Samples:
+        """The same as :meth:`test_step`."""
+        return self.test_step(data)
+
     def predict(self, batch_inputs: Tensor, batch_data_samples: Samples) -> Samples:
         """Detections of the wrapped detector."""
         return self.detector.predict(batch_inputs, batch_data_samples)
@@ -231,6 +248,13 @@ class FocalMixDetector(BaseDetector):
             for key in [key for key in state_dict if key.startswith(mine)]:
                 state_dict[average + key.removeprefix(mine)] = state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _preprocessor_of(detector: nn.Module) -> nn.Module | dict:
+    """The detector's, unless mmengine gave it the one that only stacks, as it does by default."""
+    found = getattr(detector, 'data_preprocessor', None)
+    stated = type(found) not in (NoneType, BaseDataPreprocessor)
+    return found if stated else dict(type='VolumeDataPreprocessor')
 
 
 def _image_alone(preprocessor: nn.Module) -> dict:

@@ -30,7 +30,7 @@ class Tile:
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """Index of the tile in a (C, D, H, W) volume."""
+        """Index of the tile in a (C, D, H, W) volume, as far as the volume goes."""
         pairs = zip(self.start, self.shape, strict=True)
         return (slice(None), *(slice(a, a + n) for a, n in pairs))
 
@@ -43,7 +43,7 @@ class Tile:
 
 def cut_tiles(
     shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int], divisor: Sequence[int]
-) -> tuple[list[Tile], Triple]:
+) -> list[Tile]:
     """Tiles that cover a scan.
 
     They start at multiples of ``divisor``, the detector's largest strides, so that a tile
@@ -57,16 +57,15 @@ def cut_tiles(
         divisor: Largest strides (z, y, x).
 
     Returns:
-        The tiles, all of the same shape, and the shape to which the scan must be padded at its
-        ends so that they fit.
+        The tiles, all of the same shape. The last ones may go beyond the far ends of the scan,
+        by less than a multiple of ``divisor``.
 
     Raises:
         ValueError: If a tile is no multiple of the divisor or the overlap leaves no room.
     """
     axes = [_cut_axis(*sides) for sides in zip(shape, tile, overlap, divisor, strict=True)]
     size = tuple(length for length, _ in axes)
-    padded = tuple(spans[-1][0] + length for length, spans in axes)
-    tiles = [
+    return [
         Tile(
             tuple(span[0] for span in spans),
             size,
@@ -75,7 +74,6 @@ def cut_tiles(
         )
         for spans in itertools.product(*(spans for _, spans in axes))
     ]
-    return tiles, padded
 
 
 def _cut_axis(

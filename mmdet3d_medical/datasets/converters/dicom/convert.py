@@ -1,17 +1,20 @@
 """From a folder of DICOM files to a cache with an index and a report."""
-import csv
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
+from mmdet3d_medical.utils.files import write_text
+
 from ..cache import ConvertSettings, VolumeCache, convert_scans
-from ..report import ConversionReport, finish
+from ..report import ConversionReport, finish, one_line, write_table
 from ..volumes import annotate
 from .headers import NOT_DICOM, ImageHeader, find_files, read_headers
+from .patients import KEY, make_key, read_key
 from .rules import LeftOutError, Series, SeriesRules, check_series, choose, group_series
 from .source import DicomSource
+from .words import kernel_word
 
 CONVERTED, LEFT_OUT, FAILED = 'converted', 'left out', 'failed'
 NOT_CHOSEN = 'another series of the study'
@@ -33,13 +36,14 @@ class Row:
 
 def convert_dicom(root: str | Path, out: str | Path, settings: ConvertSettings,
                   rules: SeriesRules | None = None, annotations: Sequence[str | Path] = (),
-                  workers: int = 1, list_unreadable: str | Path | None = None
-                  ) -> ConversionReport:
+                  workers: int = 1, list_unreadable: str | Path | None = None,
+                  patient_key: str | Path | None = None) -> ConversionReport:
     """Convert the series below a folder that the rules allow, one of each study.
 
     Where the best series of a study cannot be decoded, the next one is taken. ``report.csv`` in the
     folder of the cache tells what became of each series. Nothing that is written or printed
-    holds anything about a patient but the ids of series.
+    holds anything about a patient but the ids of series, and a name that stands for the patient,
+    which tells nothing without a key (see :func:`.patients.hash_patient`).
 
     Args:
         root: Folder, searched with all below it.
@@ -51,24 +55,29 @@ def convert_dicom(root: str | Path, out: str | Path, settings: ConvertSettings,
         workers: Processes. Defaults to 1.
         list_unreadable: File for the paths of DICOM files that cannot be read. Paths may name
             patients, so nothing else tells them.
+        patient_key: File with the key, which gives the same names to the same patients in several
+            data sets. Defaults to ``patient_key`` in the folder of the cache, made at random.
 
     Raises:
-        ValueError: If no series is left, or annotations are given and none belongs to a series.
+        ValueError: If no series is left, annotations are given and none belongs to a series, or
+            the key cannot be used.
     """
     rules = rules or SeriesRules()
-    headers, others = read_headers(find_files(root), workers)
+    files = find_files(root)
+    cache = VolumeCache(out, settings)
+    key = read_key(patient_key) if patient_key else make_key(cache.root / KEY)
+    headers, others = read_headers(files, key, workers)
     usable, rows = _sort_out(group_series(headers), rules)
     rows += [Row('', LEFT_OUT, reason, '', len(paths)) for reason, paths in sorted(others.items())]
     if list_unreadable:
         bad = [path for reason in others if reason != NOT_DICOM for path in others[reason]]
-        Path(list_unreadable).write_text(''.join(f'{path}\n' for path in bad))
-    cache = VolumeCache(out, settings)
+        write_text(list_unreadable, ''.join(f'{one_line(path)}\n' for path in bad))
     if not usable:
         write_rows(cache.root / REPORT, rows)
         raise ValueError(f'{root}: no series can be used: {_summary(rows)}; {cache.root / REPORT} '
                          'tells why')
     found = [DicomSource.from_series(series) for series in usable]
-    found, lesions, classes, missing = annotate(found, annotations)
+    found, lesions, classes, missing = annotate(found, annotations, settings.class_names)
     sources = {source.scan_id: source for source in found}
     annotated = {*(lesions or {}), *(key for key, s in sources.items() if s.lesion_mask)}
     studies = choose(usable, rules, annotated)
@@ -119,15 +128,15 @@ def _row(series: Series, study: Sequence[Series], records: Mapping[str, dict],
     else:
         taken = next(other.series for other in study if other.series in records)
         result = LEFT_OUT, NOT_CHOSEN, taken
-    return Row(series.series, *result, len(series.paths), f'{series.thickness:g}', series.kernel)
+    return Row(series.series, *result, len(series.paths), f'{series.thickness:g}',
+               kernel_word(series.kernel))
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write the report, sorted by series id."""
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Row)])
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(row) for row in sorted(rows, key=lambda r: r.seriesuid))
+    rows = sorted(rows, key=lambda row: row.seriesuid)
+    write_table(path, [field.name for field in dataclasses.fields(Row)],
+                map(dataclasses.astuple, rows))
 
 
 def _count(rows: Iterable[Row]) -> dict[tuple[str, str], list[int]]:

@@ -1,9 +1,12 @@
-"""Headers of DICOM files: what decides how a series can be used, nothing about patients."""
+"""Headers of DICOM files: what decides how a series can be used, and a hash of the patient."""
+import functools
+import logging
 import math
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +17,7 @@ from pydicom.multival import MultiValue
 from rich.progress import track
 
 from ..parallel import map_parallel
+from .patients import hash_patient
 
 CHUNK = 256  # files that a process reads at a time
 UID = re.compile(r'[0-9][0-9.]{0,63}')  # what may become the name of a file
@@ -27,7 +31,6 @@ class CommonHeader(NamedTuple):
     study: str
     modality: str
     sop_class: str
-    transfer_syntax: str
     image_type: tuple[str, ...]
     shape: tuple[float, ...] | None  # rows, columns
     frames: float
@@ -38,6 +41,11 @@ class CommonHeader(NamedTuple):
     kernel: str
     rescale: tuple[float, ...] | None  # slope, intercept
     rescale_type: str
+    lut: bool  # HU come from a table, not from slope and intercept
+    photometric: str
+    samples: float  # a pixel
+    bits: tuple[float, ...] | None  # allocated, stored, high bit, 1 if signed
+    patient: str | None  # a keyed hash, see :func:`.patients.hash_patient`
 
 
 class ImageHeader(NamedTuple):
@@ -52,7 +60,10 @@ class ImageHeader(NamedTuple):
 TAGS = ('SeriesInstanceUID', 'StudyInstanceUID', 'SOPInstanceUID', 'SOPClassUID', 'Modality',
         'ImageType', 'Rows', 'Columns', 'NumberOfFrames', 'ImageOrientationPatient',
         'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'GantryDetectorTilt',
-        'ConvolutionKernel', 'RescaleSlope', 'RescaleIntercept', 'RescaleType')
+        'ConvolutionKernel', 'RescaleSlope', 'RescaleIntercept', 'RescaleType',
+        'ModalityLUTSequence', 'PhotometricInterpretation', 'SamplesPerPixel', 'BitsAllocated',
+        'BitsStored', 'HighBit', 'PixelRepresentation', 'PatientID', 'IssuerOfPatientID')
+BITS = ('BitsAllocated', 'BitsStored', 'HighBit', 'PixelRepresentation')
 
 
 def find_files(root: str | Path) -> list[str]:
@@ -67,27 +78,45 @@ def find_files(root: str | Path) -> list[str]:
                   for folder, _, names in os.walk(root) for name in names)
 
 
-def read_header(path: str) -> ImageHeader | str:
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep pydicom's warnings off screens and logs: they quote what a header says."""
+    logger = logging.getLogger('pydicom')
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.disabled = before
+
+
+def read_header(path: str, key: bytes) -> ImageHeader | str:
     """Read what is needed of a file, not the pixels.
+
+    Args:
+        path: The file.
+        key: For the hash of the patient, all that is kept of the id.
 
     Returns:
         The header, or why there is none: one of ``NOT_DICOM``, ``UNREADABLE``, ``NO_SERIES``.
     """
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-        return _parse(path, dataset)
+        return _parse(path, dataset, key)
     except InvalidDicomError:
         return NOT_DICOM
     except Exception:  # whatever a parser meets in a broken file; pydicom has no common class
         return UNREADABLE
 
 
-def read_headers(paths: Sequence[str],
+def read_headers(paths: Sequence[str], key: bytes,
                  workers: int = 1) -> tuple[list[ImageHeader], dict[str, list[str]]]:
     """Read many headers.
 
     Args:
         paths: Files.
+        key: As in :func:`read_header`.
         workers: Processes, at least 1. Defaults to 1.
 
     Returns:
@@ -97,8 +126,9 @@ def read_headers(paths: Sequence[str],
     others: dict[str, list[str]] = {}
     shared: dict[CommonHeader, CommonHeader] = {}
     chunks = [paths[start:start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    results = track(map_parallel(_read_chunk, chunks, workers), 'Reading headers',
-                    total=len(chunks), disable=not chunks)
+    read = functools.partial(_read_chunk, key=key)
+    results = track(map_parallel(read, chunks, workers), 'Reading headers', total=len(chunks),
+                    disable=not chunks)
     for chunk, headers in zip(chunks, results, strict=True):
         for path, header in zip(chunk, headers, strict=True):
             if isinstance(header, str):
@@ -109,36 +139,40 @@ def read_headers(paths: Sequence[str],
     return found, others
 
 
-def _read_chunk(paths: Sequence[str]) -> list[ImageHeader | str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # they quote what the header says
-        return [read_header(path) for path in paths]
+def _read_chunk(paths: Sequence[str], key: bytes) -> list[ImageHeader | str]:
+    with silence():
+        return [read_header(path, key) for path in paths]
 
 
-def _parse(path: str, dataset: Dataset) -> ImageHeader | str:
+def _parse(path: str, dataset: Dataset, key: bytes) -> ImageHeader | str:
     series = _text(dataset, 'SeriesInstanceUID')
     if not UID.fullmatch(series):
         return NO_SERIES
-    rows_columns = [_numbers(dataset, name, 1) for name in ('Rows', 'Columns')]
-    rescale = [_numbers(dataset, name, 1) for name in ('RescaleSlope', 'RescaleIntercept')]
+    rows_columns = [numbers(dataset, name, 1) for name in ('Rows', 'Columns')]
+    rescale = [numbers(dataset, name, 1) for name in ('RescaleSlope', 'RescaleIntercept')]
+    bits = [numbers(dataset, name, 1) for name in BITS]
     common = CommonHeader(
         series=series,
         study=_text(dataset, 'StudyInstanceUID') or series,
         modality=_text(dataset, 'Modality'),
         sop_class=_text(dataset, 'SOPClassUID'),
-        transfer_syntax=str(dataset.file_meta.get('TransferSyntaxUID', '')),
         image_type=tuple(_text(dataset, 'ImageType').upper().split('/')),
         shape=_join(rows_columns),
-        frames=(_numbers(dataset, 'NumberOfFrames', 1) or (1.0, ))[0],
-        orientation=_numbers(dataset, 'ImageOrientationPatient', 6),
-        spacing=_numbers(dataset, 'PixelSpacing', 2),
-        thickness=(_numbers(dataset, 'SliceThickness', 1) or (None, ))[0],
-        tilt=(_numbers(dataset, 'GantryDetectorTilt', 1) or (0.0, ))[0],
+        frames=(numbers(dataset, 'NumberOfFrames', 1) or (1.0, ))[0],
+        orientation=numbers(dataset, 'ImageOrientationPatient', 6),
+        spacing=numbers(dataset, 'PixelSpacing', 2),
+        thickness=(numbers(dataset, 'SliceThickness', 1) or (None, ))[0],
+        tilt=(numbers(dataset, 'GantryDetectorTilt', 1) or (0.0, ))[0],
         kernel=_text(dataset, 'ConvolutionKernel'),
         rescale=_join(rescale),
-        rescale_type=_text(dataset, 'RescaleType').upper())
+        rescale_type=_text(dataset, 'RescaleType').upper(),
+        lut='ModalityLUTSequence' in dataset,
+        photometric=_text(dataset, 'PhotometricInterpretation').upper(),
+        samples=(numbers(dataset, 'SamplesPerPixel', 1) or (1.0, ))[0],
+        bits=_join(bits),
+        patient=hash_patient(_text(dataset, 'PatientID'), _text(dataset, 'IssuerOfPatientID'), key))
     return ImageHeader(path, _text(dataset, 'SOPInstanceUID'),
-                       _numbers(dataset, 'ImagePositionPatient', 3), common)
+                       numbers(dataset, 'ImagePositionPatient', 3), common)
 
 
 def _text(dataset: Dataset, name: str) -> str:
@@ -148,8 +182,11 @@ def _text(dataset: Dataset, name: str) -> str:
     return '/'.join(str(v).strip() for v in values if v is not None)
 
 
-def _numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
+def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
+    """The finite numbers of a tag; ``None`` if it is missing or holds other than ``count``."""
     value = dataset.get(name)
+    if isinstance(value, bytes):  # of unknown meaning, though Python may read digits in it
+        return None
     try:
         numbers = tuple(map(float, value if isinstance(value, MultiValue) else [value]))
     except (TypeError, ValueError):

@@ -8,6 +8,7 @@ import numpy as np
 from mmdet3d_medical.structures import VolumeGeometry
 
 from .headers import CommonHeader, ImageHeader
+from .words import kernel_word, modality_word
 
 CT_IMAGE = '1.2.840.10008.5.1.4.1.1.2'  # SOP class, one slice a file
 SAME_PLACE_MM = 0.01
@@ -15,6 +16,7 @@ SAME_DIRECTION = 1e-3  # of the components of unit vectors
 UNEVEN = 0.2  # of the distance of slices; positions are often rounded to 0.1 mm
 SIDEWAYS_MM = 1.0  # how far slices may shift over the whole series
 MAX_TILT = 0.5  # degrees
+WORD_BITS = (8, 16, 32)
 HU_TYPES = ('', 'HU', 'US')  # not said, Hounsfield units, unspecified
 PREFERENCES = ('kernel', 'thickness', 'slices')
 
@@ -80,6 +82,7 @@ class Series:
         thickness: The larger one of slice thickness and distance of slices, in mm, to 0.01.
         kernel: Convolution kernel, empty if unknown.
         note: What was left out of it.
+        patient: Name of the patient that tells nothing of him or her.
     """
 
     series: str
@@ -89,6 +92,7 @@ class Series:
     thickness: float
     kernel: str
     note: str = ''
+    patient: str | None = None
 
 
 def group_series(headers: Iterable[ImageHeader]) -> dict[str, list[ImageHeader]]:
@@ -111,13 +115,14 @@ def check_series(headers: Sequence[ImageHeader], rules: SeriesRules) -> Series:
     images, note = _without_copies(images), ''
     if len(images) < len(headers):
         note = f'{len(headers) - len(images)} localiser images or copies of files left out'
-    common = _check_common(sorted({h.common for h in images}, key=repr), rules)
+    commons = sorted({h.common for h in images}, key=repr)
+    common, patient = _check_common(commons, rules), _check_patient(commons)
     images, geometry = _stack(images, common, rules)
     thickness = round(max(common.thickness or 0.0, geometry.spacing[2]), 2)
     if thickness > rules.max_thickness:
         raise LeftOutError('thick slices', f'{thickness:g} mm')
     return Series(common.series, common.study, tuple(h.path for h in images), geometry, thickness,
-                  common.kernel, note)
+                  common.kernel, note, patient)
 
 
 def choose(candidates: Iterable[Series], rules: SeriesRules,
@@ -172,7 +177,7 @@ def _check_common(commons: Sequence[CommonHeader], rules: SeriesRules) -> Common
     """
     for common in commons:
         if common.modality != 'CT':
-            raise LeftOutError('not CT', f'modality {common.modality or "unknown"}')
+            raise LeftOutError('not CT', f'modality {modality_word(common.modality)}')
         if common.frames != 1:
             raise LeftOutError('several slices a file', 'only one slice a file is read')
         if common.sop_class != CT_IMAGE:
@@ -183,6 +188,7 @@ def _check_common(commons: Sequence[CommonHeader], rules: SeriesRules) -> Common
             raise LeftOutError('no geometry', 'size or pixel spacing is not positive')
         if not common.rescale or not common.rescale[0] or common.rescale_type not in HU_TYPES:
             raise LeftOutError('not HU', 'no rescaling to HU is given')
+        _check_pixels(common)
         if abs(common.tilt) > MAX_TILT:
             raise LeftOutError('gantry tilt', f'{common.tilt:g} degrees')
     for name, tolerance in dict(shape=0, orientation=SAME_DIRECTION, spacing=1e-4).items():
@@ -192,8 +198,31 @@ def _check_common(commons: Sequence[CommonHeader], rules: SeriesRules) -> Common
     if len({common.kernel for common in commons}) > 1:
         raise LeftOutError('mixed kernel', f'{len(commons)} kinds of images in one series')
     if rules.kernels and _kernel_rank(commons[0].kernel, rules.kernels) == len(rules.kernels):
-        raise LeftOutError('kernel', commons[0].kernel or 'unknown')
+        raise LeftOutError('kernel', kernel_word(commons[0].kernel) or 'unknown')
     return max(commons, key=lambda common: common.thickness or 0.0)
+
+
+def _check_pixels(common: CommonHeader) -> None:
+    """Check that pixels are single integers that slope and intercept turn into HU."""
+    if common.lut:
+        raise LeftOutError('not HU', 'a table in place of slope and intercept')
+    if common.samples != 1 or common.photometric not in ('MONOCHROME1', 'MONOCHROME2'):
+        raise LeftOutError('pixel format', 'not one gray value a pixel')
+    if common.bits is None:
+        raise LeftOutError('pixel format', 'bits or sign of the pixels are missing')
+    allocated, stored, high, signed = common.bits
+    if allocated not in WORD_BITS or not 1 <= stored <= allocated or signed not in (0, 1):
+        raise LeftOutError('pixel format', f'{stored:g} of {allocated:g} bits, sign {signed:g}')
+    if high != stored - 1:
+        raise LeftOutError('pixel format', f'{stored:g} bits of which the highest is {high:g}')
+
+
+def _check_patient(commons: Sequence[CommonHeader]) -> str | None:
+    """The patient of all images, ``None`` if no image names one."""
+    patients = {common.patient for common in commons} - {None}
+    if len(patients) > 1:
+        raise LeftOutError('mixed patient', f'{len(patients)} patients in one series')
+    return next(iter(patients), None)
 
 
 def _stack(images: Sequence[ImageHeader], common: CommonHeader,
@@ -218,11 +247,14 @@ def _stack(images: Sequence[ImageHeader], common: CommonHeader,
 
 
 def _axes(orientation: Sequence[float]) -> np.ndarray:
-    """(3, 3): unit vectors along a row, down a column and across the plane, one a row."""
+    """(3, 3): orthonormal vectors along a row, down a column and across the plane, one a row."""
     row, column = np.reshape(orientation, (2, 3))
     lengths = np.linalg.norm([row, column], axis=1)
     if (abs(lengths - 1) > SAME_DIRECTION).any() or abs(row @ column) > SAME_DIRECTION:
         raise LeftOutError('no geometry', 'the orientation is no pair of perpendicular directions')
+    row = row / lengths[0]
+    column = column - (column @ row) * row  # headers are often rounded to three digits
+    column /= np.linalg.norm(column)
     return np.stack([row, column, np.cross(row, column)])
 
 

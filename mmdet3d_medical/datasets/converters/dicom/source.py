@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom.uid import UID
 
 from mmdet3d_medical.structures import VolumeGeometry
 
 from ..cache import ScanSource
-from ..image_io import orient, to_int16
-from .headers import ImageHeader, read_header
+from ..image_io import orient
+from .pixels import PixelError, read_slice
 from .rules import Series
 
 
@@ -29,8 +28,8 @@ class DicomSource(ScanSource):
 
     @classmethod
     def from_series(cls, series: Series) -> 'DicomSource':
-        return cls(series.series, Path(series.paths[0]), slices=series.paths,
-                   geometry=series.geometry)
+        return cls(series.series, Path(series.paths[0]), patient=series.patient,
+                   slices=series.paths, geometry=series.geometry)
 
     @property
     def name(self) -> str:
@@ -52,16 +51,12 @@ class DicomSource(ScanSource):
         return orient(image)
 
     def _read_slice(self, number: int) -> np.ndarray:
-        """Slice (H, W) in HU; GDCM applies slope and intercept, which may differ from another's."""
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO('GDCMImageIO')
-        reader.SetFileName(self.slices[number])
-        where = f'{self.name}: slice {number + 1} of {len(self.slices)}'
+        """Slice (H, W) in HU; its slope and intercept may differ from another's."""
         try:
-            return sitk.GetArrayFromImage(to_int16(reader.Execute()))[0]
-        except RuntimeError:  # its message holds the path
-            raise ValueError(f'{where} cannot be decoded: it is gone, cut off, or of a kind that '
-                             f'GDCM does not read ({_syntax(self.slices[number])})') from None
+            return read_slice(self.slices[number])
+        except PixelError as error:
+            raise ValueError(f'{self.name}: slice {number + 1} of {len(self.slices)} cannot be '
+                             f'decoded: {error}') from None
 
     def stamps(self) -> dict[str, list]:
         """Number of files and a digest of their sizes and times and of the geometry."""
@@ -70,8 +65,3 @@ class DicomSource(ScanSource):
         content = json.dumps([[[state.st_size, state.st_mtime_ns] for state in states],
                               self.geometry.to_dict()])
         return {'dicom': [len(paths), hashlib.sha256(content.encode()).hexdigest()]}
-
-
-def _syntax(path: str) -> str:
-    header = read_header(path)
-    return UID(header.common.transfer_syntax).name if isinstance(header, ImageHeader) else header

@@ -1,0 +1,60 @@
+"""Names for patients that tell nothing of them: which series belong to the same one."""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+KEY = 'patient_key'  # file in the folder of a cache
+MIN_BYTES = 16
+DIGITS = 16
+
+
+def hash_patient(patient: str, issuer: str, key: bytes) -> str | None:
+    """Name of a patient, 16 hexadecimal digits. Without the key, an id cannot be looked up.
+
+    Args:
+        patient: Id of the patient.
+        issuer: Who gave it: two hospitals may give the same.
+        key: The same key gives the same names.
+
+    Returns:
+        The name; ``None`` without an id.
+    """
+    if not patient:
+        return None
+    content = json.dumps([issuer, patient]).encode()
+    return hmac.new(key, content, hashlib.sha256).hexdigest()[:DIGITS]
+
+
+def make_key(path: Path) -> bytes:
+    """Read the key of a cache; the first time, draw it, for the eyes of its user only."""
+    if not path.exists():
+        handle, scratch = tempfile.mkstemp(prefix=f'.{KEY}.', dir=path.parent)  # mode 0600
+        with os.fdopen(handle, 'w') as file:
+            file.write(secrets.token_hex(32) + '\n')
+        os.replace(scratch, path)
+    return read_key(path)
+
+
+def read_key(path: str | Path) -> bytes:
+    """Read a key.
+
+    Raises:
+        ValueError: If there is no such file, or it is too short to be one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f'{path}: no such file; expected a key, as {KEY} in the folder of another data set'
+        )
+    key = path.read_bytes().strip()
+    if len(key) < MIN_BYTES:
+        raise ValueError(
+            f'{path}: expected a key of {MIN_BYTES} random bytes or more, found '
+            f'{len(key)}: if no data set was made with it, remove it'
+        )
+    return key

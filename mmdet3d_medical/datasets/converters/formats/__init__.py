@@ -1,0 +1,64 @@
+"""Whether the files of a volume hold what their header promises.
+
+ITK reads many files that do not, without a word: what is cut off becomes 0 HU, and damaged
+compressed data become other voxels.
+"""
+
+from pathlib import Path
+
+from . import metaimage, nifti, nrrd
+from .layout import Layout, check_layout
+
+READERS = {
+    '.nii': nifti.layout,
+    '.nii.gz': nifti.layout,
+    '.mhd': metaimage.layout,
+    '.mha': metaimage.layout,
+    '.nhdr': nrrd.layout,
+    '.nrrd': nrrd.layout,
+}
+
+
+def layout_of(path: str | Path) -> Layout | None:
+    """What the header of a volume says about its voxels; ``None`` for other formats.
+
+    Raises:
+        ValueError: If the file is no header of its format.
+    """
+    path = Path(path)
+    reader = next(
+        (read for suffix, read in READERS.items() if path.name.lower().endswith(suffix)), None
+    )
+    if reader is None:
+        return None
+    try:
+        return reader(path)
+    except (ValueError, KeyError, IndexError, OverflowError, EOFError, OSError) as error:
+        raise ValueError(
+            f'{path}: cannot be read as an image: its header is missing, damaged or '
+            f'of another format ({error})'
+        ) from None
+
+
+def check_files(path: str | Path) -> None:
+    """Check that the files of a volume are there and whole, before they are read.
+
+    The number of bytes must be the one of the header, compressed data must pass their own
+    checksums, and numbers must be finite where ITK would make them 0. Formats other than those of
+    ``READERS`` pass.
+
+    Raises:
+        ValueError: Naming the file, what was found and what was expected.
+    """
+    layout = layout_of(path)
+    if layout is not None:
+        check_layout(layout)
+
+
+def data_files(path: str | Path) -> list[Path]:
+    """The file of a volume and those that its header names, whether they are there or not."""
+    try:
+        layout = layout_of(path)
+    except ValueError:  # it is told when the volume is read
+        layout = None
+    return [Path(path), *(file for file in (layout.files if layout else ()) if file != Path(path))]

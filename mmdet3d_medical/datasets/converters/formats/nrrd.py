@@ -1,0 +1,88 @@
+"""NRRD: ``.nrrd`` with the voxels behind the header, ``.nhdr`` with files of voxels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .layout import Layout
+
+DTYPES = {
+    **dict.fromkeys(('signed char', 'int8', 'int8_t'), 'i1'),
+    **dict.fromkeys(('uchar', 'unsigned char', 'uint8', 'uint8_t'), 'u1'),
+    **dict.fromkeys(('short', 'short int', 'signed short', 'signed short int', 'int16',
+                     'int16_t'), 'i2'),
+    **dict.fromkeys(('ushort', 'unsigned short', 'unsigned short int', 'uint16', 'uint16_t'), 'u2'),
+    **dict.fromkeys(('int', 'signed int', 'int32', 'int32_t'), 'i4'),
+    **dict.fromkeys(('uint', 'unsigned int', 'uint32', 'uint32_t'), 'u4'),
+    **dict.fromkeys(('longlong', 'long long', 'long long int', 'signed long long',
+                     'signed long long int', 'int64', 'int64_t'), 'i8'),
+    **dict.fromkeys(('ulonglong', 'unsigned long long', 'unsigned long long int', 'uint64',
+                     'uint64_t'), 'u8'),
+    'float': 'f4', 'double': 'f8',
+}  # fmt: skip
+ENCODINGS = {'raw': 'raw', 'gzip': 'gzip', 'gz': 'gzip', 'bzip2': 'bzip2', 'bz2': 'bzip2',
+             'txt': 'text', 'text': 'text', 'ascii': 'text'}  # fmt: skip
+
+
+def layout(path: Path) -> Layout:
+    """Read a header.
+
+    Raises:
+        ValueError: If it is none.
+        KeyError: If a field is missing, or says something unknown.
+    """
+    fields, names, end = _read_fields(path)
+    encoding = ENCODINGS[fields['encoding'].lower()]
+    files = _files(path, fields, names)
+    skip = int(fields.get('byteskip', 0))
+    here = end if files == (path,) else 0
+    for _ in range(lines := int(fields.get('lineskip', 0))):
+        if len(files) > 1 or encoding != 'raw':
+            raise ValueError(f'it skips {lines} lines of compressed or several files')
+        with files[0].open('rb') as file:
+            file.seek(here)
+            file.readline()
+            here = file.tell()
+    raw = encoding == 'raw'
+    return Layout(
+        files=files,
+        numbers=math.prod(int(side) for side in fields['sizes'].split()),
+        dtype=np.dtype(DTYPES[fields['type'].lower()]),
+        offset=(None if skip < 0 else here + skip) if raw else here,
+        encoding=encoding,
+        skipped=0 if raw else max(skip, 0),
+    )
+
+
+def _read_fields(path: Path) -> tuple[dict[str, str], list[str], int]:
+    """Fields by name without blanks, names of a list of files, and the byte behind the header."""
+    with path.open('rb') as file:
+        if not file.readline(64).startswith(b'NRRD0'):
+            raise ValueError('it does not begin with NRRD0')
+        fields, names = {}, []
+        while line := file.readline(1 << 16):
+            text = line.decode('latin-1').strip()
+            if not text:
+                break
+            key, colon, value = text.partition(': ')
+            if fields.get('datafile', '').startswith('LIST'):
+                names.append(text)
+            elif colon and not text.startswith('#'):
+                fields[key.replace(' ', '').lower()] = value.strip()
+        return fields, names, file.tell()
+
+
+def _files(path: Path, fields: dict[str, str], names: list[str]) -> tuple[Path, ...]:
+    name = fields.get('datafile')
+    if name is None:
+        return (path,)
+    if name.startswith('LIST'):
+        return tuple(path.parent / name for name in names)
+    first, *rest = name.split()
+    if '%' in first and len(rest) >= 3:
+        start, stop, step = map(int, rest[:3])
+        return tuple(path.parent / (first % number) for number in range(start, stop + 1, step))
+    return (path.parent / name,)

@@ -1,0 +1,217 @@
+"""The data set of a benchmark: phantoms by seed, known by their hashes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.progress import Progress, track
+
+from mmdet3d_medical.datasets.converters import ConvertSettings, convert_luna16
+from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.datasets.phantom import (
+    PhantomSettings,
+    PhantomWriter,
+    phantom_settings,
+    scan_uid,
+)
+from mmdet3d_medical.datasets.phantom.writer import SUBSETS
+from mmdet3d_medical.datasets.splits import make_splits, write_splits
+from mmdet3d_medical.evaluation.marks import Findings, read_findings
+from mmdet3d_medical.utils.files import write_text
+
+from .files import check_keys, load_yaml
+
+PARTS = {'training', 'validation', 'test'}
+NEEDED = {'name', 'scans', 'seed', 'spacing', 'subsets', 'labeled', 'unlabeled', 'draws'}
+OPTIONAL = {'difficulty', 'shape'}
+TABLES = ('annotations.csv', 'annotations_excluded.csv')
+TOOL = 'python projects/benchmark/make_benchmark.py'
+
+
+class Truth(NamedTuple):
+    """What marks are scored against.
+
+    Attributes:
+        scan_ids: All scans that are searched.
+        nodules: Lesions to find.
+        excluded: Findings on which marks count neither way.
+    """
+
+    scan_ids: list[str]
+    nodules: Findings
+    excluded: Findings
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """A data set as its file defines it.
+
+    Attributes:
+        path: The file. Beside it lie the hashes of the scans, ``<stem>.sha256``, and the findings
+            of the scans that are scored, ``annotations.csv`` and ``annotations_excluded.csv``.
+        name: Of the version.
+        phantom: What the scans look like.
+        scans: How many.
+        seed: Of the scans.
+        spacing: Voxel size (z, y, x) in mm that they are converted to.
+        subsets: Which of the ten subsets are for training, validation and test.
+        labeled: Sizes of the lists of labeled scans.
+        unlabeled: Sizes of the lists of unlabeled scans.
+        draws: How often these lists are drawn; training seed k takes draw k mod ``draws``.
+    """
+
+    path: Path
+    name: str
+    phantom: PhantomSettings
+    scans: int
+    seed: int
+    spacing: tuple[float, float, float]
+    subsets: Mapping[str, list[int]]
+    labeled: tuple[int, ...]
+    unlabeled: tuple[int, ...]
+    draws: int
+
+    @property
+    def default_root(self) -> Path:
+        """Where the data are kept unless someone says otherwise."""
+        return Path('data') / f'phantom_{self.name}'
+
+    def scan_ids(self, part: str) -> list[str]:
+        """Scans of 'training', 'validation' or 'test', sorted."""
+        return sorted(scan_uid(self.seed, number) for number in range(self.scans)
+                      if number % SUBSETS in self.subsets[part])
+
+    def truth(self, part: str) -> Truth:
+        """The committed findings of the scans of a part."""
+        nodules, excluded = (read_findings(self.path.with_name(name)) for name in TABLES)
+        return Truth(self.scan_ids(part), nodules, excluded)
+
+    def split(self, name: str, seed: int) -> str:
+        """The list of scans with this name for a training seed, below the root."""
+        return f'splits/draw{seed % self.draws}/{name}'
+
+    def make(self, root: Path, workers: int) -> None:
+        """Make the scans, convert them and write the lists; what is there is not made again.
+
+        Args:
+            root: Folder of the converted data; the scans themselves are in ``raw`` there.
+            workers: Processes.
+
+        Raises:
+            ValueError: If the folder holds another phantom, or a scan cannot be converted.
+        """
+        writer = PhantomWriter(root / 'raw', self.phantom, self.seed)
+        with Progress(transient=True) as progress:
+            task = progress.add_task('Making scans', total=self.scans)
+            writer.write(self.scans, workers, lambda count: progress.advance(task, count))
+        settings = ConvertSettings(spacing=self.spacing, crop='lungs')
+        report = convert_luna16(root / 'raw', root, settings, workers)
+        if report.failures:
+            raise ValueError(f'{len(report.failures)} scans could not be converted, the first '
+                             f'error: {next(iter(report.failures.values()))}')
+        scans = read_index(root / 'index.json')['scans']
+        for draw in range(self.draws):
+            lists = make_splits(scans, self.subsets['training'], self.subsets['test'],
+                                self.labeled, self.unlabeled, draw)
+            write_splits(root / 'splits' / f'draw{draw}',
+                         {**lists, 'validation': self.scan_ids('validation')})
+
+    def check(self, root: Path) -> None:
+        """Refuse data that are not those whose hashes are recorded.
+
+        Raises:
+            ValueError: Naming a scan that differs, and how to make it again.
+        """
+        expected, found = self._recorded(), self._hashes(root)
+        differ = [scan for scan in {**expected, **found} if expected.get(scan) != found.get(scan)]
+        if differ:
+            raise ValueError(
+                f'{root}: the data differ from {self.name}: {len(differ)} scans, the first is '
+                f'{differ[0]}. Scores on them cannot be compared with those of {self.name}. '
+                f'Delete {root} and regenerate it with "{TOOL} {self.path} --data {root}". If that '
+                'gives other scans again, install the versions of requirements/constraints.txt: '
+                'others may round differently'
+            )
+
+    def record(self, root: Path) -> None:
+        """Write the hashes of all scans and the findings of those that are scored.
+
+        Raises:
+            ValueError: If hashes are recorded already.
+        """
+        if self._hash_file.exists():
+            raise ValueError(f'{self._hash_file} records this data set already. Other data need a '
+                             'definition of their own, or delete it if nothing was trained on them')
+        lines = [f'{digest}  {scan}\n' for scan, digest in self._hashes(root).items()]
+        write_text(self._hash_file, ''.join(lines))
+        scored = {*self.scan_ids('validation'), *self.scan_ids('test')}
+        for name in TABLES:
+            write_text(self.path.with_name(name), _rows_of(root / 'raw' / name, scored))
+
+    @property
+    def _hash_file(self) -> Path:
+        return self.path.with_suffix('.sha256')
+
+    def _recorded(self) -> dict[str, str]:
+        if not self._hash_file.is_file():
+            raise ValueError(f'{self._hash_file}: no hashes are recorded yet, "{TOOL} {self.path} '
+                             '--record" makes the data and records them')
+        lines = [line.split() for line in self._hash_file.read_text().splitlines()]
+        return {scan: digest for digest, scan in lines}
+
+    def _hashes(self, root: Path) -> dict[str, str]:
+        """SHA-256 of each scan's findings and voxels, by scan id in order."""
+        numbers = track(range(self.scans), 'Checking', transient=True)
+        hashes = {uid: _hash(root / 'raw', uid, number % SUBSETS)
+                  for number in numbers if (uid := scan_uid(self.seed, number))}
+        return dict(sorted(hashes.items()))
+
+
+def read_data(path: str | Path) -> BenchmarkData:
+    """Read the definition of a data set.
+
+    Raises:
+        ValueError: Naming the file, what was found and what was expected.
+    """
+    path = Path(path)
+    content = load_yaml(path)
+    check_keys(content, NEEDED | OPTIONAL, NEEDED, str(path))
+    check_keys(content['subsets'], PARTS, PARTS, f'{path}: subsets')
+    used = [number for part in content['subsets'].values() for number in part]
+    if len(set(used)) < len(used) or not set(used) <= set(range(SUBSETS)):
+        raise ValueError(f'{path}: each of the subsets 0 to {SUBSETS - 1} is for one use at most, '
+                         f'found {content["subsets"]}')
+    if content['draws'] < 1:
+        raise ValueError(f'{path}: draws must be at least 1, found {content["draws"]}')
+    shape = {'shape': tuple(content['shape'])} if 'shape' in content else {}
+    return BenchmarkData(
+        path=path,
+        name=content['name'],
+        phantom=phantom_settings(content.get('difficulty', 'default'), **shape),
+        scans=content['scans'],
+        seed=content['seed'],
+        spacing=tuple(map(float, content['spacing'])),
+        subsets=content['subsets'],
+        labeled=tuple(content['labeled']),
+        unlabeled=tuple(content['unlabeled']),
+        draws=content['draws'],
+    )
+
+
+def _hash(raw: Path, uid: str, subset: int) -> str | None:
+    """None for a scan that is not there."""
+    files = raw / 'records' / f'{uid}.json', raw / f'subset{subset}' / f'{uid}.raw'
+    if not all(file.is_file() for file in files):
+        return None
+    return hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _rows_of(path: Path, scans: Iterable[str]) -> str:
+    """The header and those rows of a CSV file that are of these scans."""
+    header, *rows = path.read_text().splitlines(keepends=True)
+    return header + ''.join(row for row in rows if next(csv.reader([row]))[0] in scans)

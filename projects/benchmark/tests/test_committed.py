@@ -1,0 +1,51 @@
+"""The tables of the documentation: they can be run, and show what their results give."""
+
+from pathlib import Path
+
+import pytest
+from study.commands import train_command
+from study.data import read_data
+from study.report import compute, fill, markdown
+from study.results import Results
+from study.rows import score_rows
+from study.runs import Bench
+from study.table import read_table, runs_of
+
+from .conftest import ROOT, TOOLS
+
+FOLDER = ROOT / 'projects/benchmark/phantoms'
+RESULTS = Results(FOLDER / 'results')
+TABLES = [path for path in sorted(FOLDER.glob('*.yml')) if path.name != 'data.yml']
+every_table = pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
+
+
+@every_table
+def test_the_page_shows_what_the_results_give(path, tmp_path):
+    table = read_table(path)
+    text = markdown(table, score_rows(table, RESULTS))
+    assert f'({table.name}.png)' not in text or path.with_suffix('.png').is_file()
+    page = tmp_path / 'README.md'
+    page.write_text((FOLDER / 'README.md').read_text())
+    before = page.read_text()
+    assert fill(page, table.name, text)
+    assert fill(page, 'compute', compute(RESULTS))
+    assert page.read_text() == before, f'run projects/benchmark/reproduce.py {path} --report-only'
+
+
+@every_table
+def test_its_lists_are_made(path, tmp_path):
+    table = read_table(path)
+    data = read_data(table.data)
+    bench = Bench(TOOLS, data, tmp_path, table.scored_on, tmp_path / 'work', Results(tmp_path))
+    made = {'train.txt', *(f'labeled_{size}.txt' for size in data.labeled),
+            *(f'unlabeled_{size}.txt' for size in data.unlabeled)}
+    for run in runs_of(table)[:len(table.rows)]:
+        options = dict(option.split('=', 1) for option in train_command(bench, run)
+                       if option.startswith('train_dataloader'))
+        lists = [Path(value).name for key, value in options.items() if key.endswith('.split')]
+        assert lists and set(lists) <= made
+
+
+def test_results_are_small():
+    files = [file for file in FOLDER.rglob('*') if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 2e6

@@ -1,0 +1,92 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from study.data import read_data
+
+from mmdet3d_medical.datasets.phantom import scan_uid
+
+from .conftest import DATA
+
+
+@pytest.fixture
+def copy(data, tmp_path) -> Path:
+    """The data set at another place, to spoil."""
+    return shutil.copytree(data[1], tmp_path / 'copy')
+
+
+def test_parts_are_disjoint_and_listed(data):
+    definition, root = data
+    parts = {part: definition.scan_ids(part) for part in ('training', 'validation', 'test')}
+    assert [len(ids) for ids in parts.values()] == [4, 1, 5]
+    assert set().union(*parts.values()) == {scan_uid(3, number) for number in range(10)}
+    for draw in (0, 1):
+        folder = root / 'splits' / f'draw{draw}'
+        lists = {path.stem: path.read_text().split() for path in folder.glob('*.txt')}
+        assert sorted(lists['train']) == parts['training']
+        assert sorted(lists['test']) == parts['test']
+        assert lists['validation'] == parts['validation']
+        assert lists['labeled_1'] == lists['labeled_2'][:1]
+        assert {*lists['labeled_2'], *lists['unlabeled_2']} == {*parts['training']}
+
+
+def test_seeds_take_turns_in_the_draws(data):
+    names = [data[0].split('labeled_1.txt', seed) for seed in range(3)]
+    assert names == [f'splits/draw{draw}/labeled_1.txt' for draw in (0, 1, 0)]
+    first, second = (Path(data[1], names[seed]).read_text() for seed in (0, 1))
+    assert first != second
+
+
+def test_truth_is_that_of_the_scored_scans(data):
+    definition, root = data
+    truth = definition.truth('test')
+    scored = {*definition.scan_ids('test'), *definition.scan_ids('validation')}
+    assert truth.scan_ids == definition.scan_ids('test')
+    rows = [line.split(',')[0] for line in (root / 'raw/annotations.csv').read_text().split()]
+    assert list(truth.nodules.scan_ids) == [uid for uid in rows if uid in scored] != []
+    assert len(truth.excluded.scan_ids) > len(truth.nodules.scan_ids)
+
+
+def test_what_is_made_again_is_the_same(data, copy):
+    definition, _ = data
+    definition.check(copy)
+    uid = scan_uid(3, 7)
+    path = copy / 'raw/subset7' / f'{uid}.raw'
+    path.write_bytes(path.read_bytes()[:-1] + b'x')
+    with pytest.raises(ValueError, match=f'differ from tiny: 1 scans, the first is {uid}'):
+        definition.check(copy)
+    path.unlink()
+    with pytest.raises(ValueError, match=f'{uid}.*regenerate it with "python projects'):
+        definition.check(copy)
+    definition.make(copy, workers=1)
+    definition.check(copy)
+
+
+def test_findings_count_too(data, copy):
+    path = next(copy.glob('raw/records/*.json'))
+    path.write_text(path.read_text().replace('1', '2'))
+    with pytest.raises(ValueError, match=f'1 scans, the first is {path.stem}'):
+        data[0].check(copy)
+
+
+def test_hashes_are_recorded_once(data, tmp_path):
+    with pytest.raises(ValueError, match='records this data set already'):
+        data[0].record(data[1])
+    (tmp_path / 'data.yml').write_text(yaml.safe_dump(DATA))
+    with pytest.raises(ValueError, match='no hashes are recorded yet'):
+        read_data(tmp_path / 'data.yml').check(data[1])
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    (dict(scan=3), r"\['scan'\] are not known"),
+    (dict(subsets=dict(DATA['subsets'], test=[4])), 'each of the subsets 0 to 9 is for one use'),
+    (dict(subsets=dict(DATA['subsets'], test=[10])), 'each of the subsets 0 to 9 is for one use'),
+    (dict(subsets=dict(test=[1])), 'subsets: .* are missing'),
+    (dict(draws=0), 'draws must be at least 1'),
+    (dict(difficulty='harder'), "difficulty 'harder' is unknown"),
+])
+def test_mistakes_are_named(changes, message, tmp_path):
+    (tmp_path / 'data.yml').write_text(yaml.safe_dump({**DATA, **changes}))
+    with pytest.raises(ValueError, match=message):
+        read_data(tmp_path / 'data.yml')
