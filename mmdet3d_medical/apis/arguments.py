@@ -7,6 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from mmengine.config import DictAction as _DictAction
 
+from mmdet3d_medical.utils.files import check_writable
+
 
 class DictAction(_DictAction):
     """mmengine's ``KEY=VALUE`` options, with a message where there is no ``=``."""
@@ -27,8 +29,6 @@ def add_trust_option(parser: ArgumentParser) -> None:
     parser.add_argument('--trust-checkpoint', action='store_true',
                         help='read checkpoints that hold more than weights and plain data: THEY '
                         'RUN CODE on this computer, so only those of people you trust')
-
-from mmdet3d_medical.utils.files import check_writable
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -42,8 +42,9 @@ def run_tool(main: Callable[[], None]) -> None:
 
     That is a :class:`UsageError`, a file that is missing or in the way, a full disk, too little
     memory, a loss that is not finite, a ``ValueError``, ``TypeError`` or ``OSError`` that this
-    package raised on purpose, about data or a config, a name in a config that is not registered and a value that a
-    part does not take; in a worker process too. The exit status is then 2, and 130 after Ctrl-C.
+    package raised on purpose, about data or a config, a name in a config that is not registered
+    and a value that a part does not take; in a worker process too. The exit status is then 2, and
+    130 after Ctrl-C.
     """
     try:
         main()
