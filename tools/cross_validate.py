@@ -16,9 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmdet3d_medical.apis import UsageError, at_least, run_tool
+from mmdet3d_medical.apis import DictAction, UsageError, add_trust_option, at_least, run_tool
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
 from mmdet3d_medical.apis.setup import Setup
 
@@ -42,6 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=at_least(0), help='as in tools/train.py')
     parser.add_argument('--bootstrap', type=at_least(0), default=1000, metavar='N',
                         help='resamplings over scans for the 95 %% intervals (default: 1000)')
+    add_trust_option(parser)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='values to change in the config, in training and testing')
     return parser.parse_args()
@@ -66,7 +65,7 @@ def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))  # so that processes are ended
     setup = Setup(TOOLS, args.config, args.cfg_options or {}, shrink=args.shrink, amp=args.amp,
-                  seed=args.seed, processes=args.processes)
+                  seed=args.seed, processes=args.processes, trust=args.trust_checkpoint)
     validation = CrossValidation(
         setup, args.work_dir or Path('work_dirs') / f'{Path(args.config).stem}_cv')
     folds = args.folds or validation.subsets

@@ -15,9 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmdet3d_medical.apis import UsageError, at_least, run_tool
+from mmdet3d_medical.apis import DictAction, UsageError, add_trust_option, at_least, run_tool
 from mmdet3d_medical.apis.self_training import SelfTraining
 from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.utils.processes import BusyError
@@ -41,6 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='as in tools/train.py')
     parser.add_argument('--shrink', action='store_true', help='as in tools/train.py')
     parser.add_argument('--seed', type=at_least(0), help='as in tools/train.py')
+    add_trust_option(parser)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='values to change in the config, in training and marking')
     return parser.parse_args()
@@ -53,7 +52,7 @@ def main() -> None:
         raise UsageError(f'There is no checkpoint {args.checkpoint} (looked in {Path.cwd()}): '
                          'train a detector on the labeled scans first, with tools/train.py')
     setup = Setup(TOOLS, args.config, args.cfg_options or {}, shrink=args.shrink, amp=args.amp,
-                  seed=args.seed, processes=args.processes)
+                  seed=args.seed, processes=args.processes, trust=args.trust_checkpoint)
     work = args.work_dir or Path('work_dirs') / f'{Path(args.config).stem}_rounds'
     try:
         last = SelfTraining(setup, args.checkpoint, work).run(args.rounds)

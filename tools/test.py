@@ -2,10 +2,17 @@
 
 import argparse
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mmdet3d_medical.apis import load_config, load_weights, run_tool, set_marks_file
+from mmdet3d_medical.apis import (
+    DictAction,
+    add_trust_option,
+    load_config,
+    load_weights,
+    run_tool,
+    set_marks_file,
+    trust_checkpoints,
+)
 from mmdet3d_medical.utils import register_all_modules
 
 
@@ -20,6 +27,7 @@ def parse_args() -> argparse.Namespace:
                         '(default: work_dirs/<name of the config>)')
     parser.add_argument('--shrink', action='store_true',
                         help='for a checkpoint that was trained with --shrink')
+    add_trust_option(parser)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='values to change in the config, e.g. test_dataloader.batch_size=1')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
@@ -28,6 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    trust_checkpoints(args.trust_checkpoint)
     register_all_modules()
     cfg = load_config(args.config, work_dir=args.work_dir, options=args.cfg_options,
                       small=args.shrink, launcher=args.launcher)

@@ -1,11 +1,17 @@
 """Train a detector: ``python tools/train.py configs/retina3d/retina3d_fpn_luna16.py``."""
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
 
-from mmengine.config import DictAction
+from mmengine.config import Config
+from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
 from mmdet3d_medical.apis import (
+    DictAction,
+    UsageError,
+    add_trust_option,
+    check_start,
     check_weights,
     check_work_dir,
     load_config,
@@ -13,8 +19,10 @@ from mmdet3d_medical.apis import (
     set_amp,
     set_resume,
     set_seed,
+    trust_checkpoints,
 )
 from mmdet3d_medical.utils import register_all_modules
+from mmdet3d_medical.utils.processes import BusyError, lock_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +37,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--shrink', action='store_true',
                         help='small patches, batches and widths and few iterations, '
                         'to try any config on a laptop')
+    parser.add_argument('--allow-partial', action='store_true',
+                        help='train from weights in load_from that fit the model in part only')
+    add_trust_option(parser)
     parser.add_argument('--seed', type=int, help='seed of everything random')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='values to change in the config, e.g. train_cfg.max_iters=1000')
@@ -38,6 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    trust_checkpoints(args.trust_checkpoint)
     register_all_modules()
     cfg = load_config(args.config, work_dir=args.work_dir, options=args.cfg_options,
                       small=args.shrink, launcher=args.launcher)
@@ -45,12 +57,29 @@ def main() -> None:
         set_seed(cfg, args.seed)
     if args.amp:
         set_amp(cfg)
+    try:
+        with alone(cfg):
+            train(cfg, args.resume, args.allow_partial)
+    except BusyError:
+        raise UsageError(f'another process trains in {cfg.work_dir}: wait for its end, or give '
+                         'another --work-dir') from None
+
+
+def alone(cfg: Config) -> AbstractContextManager:
+    """Keep others out of the work directory, in the first of several processes."""
+    return lock_folder(cfg.work_dir) if get_rank() == 0 else nullcontext()
+
+
+def train(cfg: Config, resume: bool, allow_partial: bool) -> None:
     check_work_dir(cfg)
-    if args.resume and not set_resume(cfg):
+    if (resume or cfg.get('resume') and not cfg.get('load_from')) and not set_resume(cfg):
         print(f'--resume: no checkpoint in {cfg.work_dir}, so training starts from the beginning.')
     runner = Runner.from_cfg(cfg)
-    if cfg.get('resume') and cfg.get('load_from'):
-        check_weights(runner, cfg.load_from)
+    if cfg.get('load_from'):
+        if cfg.get('resume'):
+            check_weights(runner, cfg.load_from)
+        else:
+            check_start(runner, cfg.load_from, allow_partial)
     runner.train()
 
 

@@ -8,6 +8,8 @@ default_hooks = dict(
     checkpoint=dict(type='WholeCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     non_finite_loss=dict(type='NonFiniteLossHook'),
+    check_classes=dict(type='CheckClassesHook'),
+    plain_meta=dict(type='PlainMetaHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -1,12 +1,34 @@
 """Types of command line arguments, which refuse wrong values before any work is done."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from mmengine.config import DictAction as _DictAction
 
 from mmdet3d_medical.utils.files import check_writable
+
+
+class DictAction(_DictAction):
+    """mmengine's ``KEY=VALUE`` options, with a message where there is no ``=``."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Parse the options, or end with status 2 and what is wrong."""
+        for value in values:
+            if not value.partition('=')[0] or '=' not in value:
+                parser.error(f'{option_string}: expected KEY=VALUE, found {value!r}')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # brackets that do not match
+            parser.error(f'{option_string}: {error}')
+
+
+def add_trust_option(parser: ArgumentParser) -> None:
+    """The option to read checkpoints that hold more than weights and plain data."""
+    parser.add_argument('--trust-checkpoint', action='store_true',
+                        help='read checkpoints that hold more than weights and plain data: THEY '
+                        'RUN CODE on this computer, so only those of people you trust')
 
 
 def at_least(least: int) -> Callable[[str], int]:

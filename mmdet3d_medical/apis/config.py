@@ -6,7 +6,10 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from mmdet3d_medical.utils.files import check_writable
+
 from .checkpoint import last_checkpoint
+from .config_checks import check_keys, check_options, check_values
 from .errors import UsageError
 from .schedule import fit_schedule
 from .shrink import shrink
@@ -26,22 +29,43 @@ def load_config(path: str, *, work_dir: str | None = None, options: dict | None 
         launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        UsageError: If there is no such file.
+        UsageError: If there is no such file, it cannot be read as a config, an option or a key
+            of it is misspelled, or a number is one that nothing can work with.
     """
     if not Path(path).is_file():
         raise UsageError(f'There is no config {path} (looked in {Path.cwd()}). '
                          'The configs that come with this package lie in configs/.')
-    cfg = Config.fromfile(path)
+    cfg = _read(path)
     if small:
         cfg = shrink(cfg)
     options = options or {}
+    check_keys(cfg)
+    check_options(cfg, options)
     iters = options.get('train_cfg.max_iters')
-    if iters and 'max_iters' in (cfg.get('train_cfg') or {}):
+    if isinstance(iters, int) and iters > 0 and 'max_iters' in (cfg.get('train_cfg') or {}):
         fit_schedule(cfg, iters)
-    cfg.merge_from_dict(options)
+    _merge(cfg, options)
+    check_values(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     set_launcher(cfg, launcher)
     return cfg
+
+
+def _read(path: str) -> Config:
+    try:
+        return Config.fromfile(path)
+    except (MemoryError, FileNotFoundError):
+        raise
+    except Exception as error:  # a config is Python and can raise anything
+        raise UsageError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def _merge(cfg: Config, options: dict) -> None:
+    try:
+        cfg.merge_from_dict(options)
+    except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
+        raise UsageError(f'--cfg-options {", ".join(options)}: does not fit {cfg.filename}: '
+                         f'{error}') from error
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:
@@ -104,7 +128,9 @@ def set_marks_file(cfg: Config, path: str) -> None:
 
     Raises:
         UsageError: If the config has no ``FROCMetric`` to write them.
+        OSError: If the file cannot be written, or is a folder.
     """
+    check_writable(path)
     evaluator = cfg.get('test_evaluator') or []
     metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
     writers = [metric for metric in metrics if metric.type.rpartition('.')[-1] == 'FROCMetric']

@@ -31,6 +31,7 @@ class Setup:
         amp: Whether to train in mixed precision.
         seed: Of the training.
         processes: In which a training or test runs, one for each device.
+        trust: Whether to read checkpoints that run code.
     """
 
     tools: Path
@@ -40,6 +41,7 @@ class Setup:
     amp: bool = False
     seed: int | None = None
     processes: int = 1
+    trust: bool = False
 
     @cached_property
     def config(self) -> Config:
@@ -83,7 +85,8 @@ class Setup:
     def _ending(self, options: dict[str, Any]) -> list[str]:
         launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []
         spelt = spell_options({**self.options, **options})
-        return [*['--shrink'] * self.shrink, *launcher, *['--cfg-options'] * bool(spelt), *spelt]
+        return [*['--shrink'] * self.shrink, *['--trust-checkpoint'] * self.trust, *launcher,
+                *['--cfg-options'] * bool(spelt), *spelt]
 
     def claim(self, note: Path, what: str, **more: Any) -> None:
         """Note what a folder is for, or refuse one where something else was begun.

@@ -1,5 +1,12 @@
-from .hooks import NonFiniteLossHook, SemiSupervisedHook, WholeCheckpointHook
+from ..utils import checkpoints  # noqa: F401  mmengine's runner reads checkpoints by it
+from .hooks import (
+    CheckClassesHook,
+    NonFiniteLossHook,
+    PlainMetaHook,
+    SemiSupervisedHook,
+    WholeCheckpointHook,
+)
 from .optimizers import BFloat16OptimWrapper
 
-__all__ = ['BFloat16OptimWrapper', 'NonFiniteLossHook', 'SemiSupervisedHook',
-           'WholeCheckpointHook']
+__all__ = ['BFloat16OptimWrapper', 'CheckClassesHook', 'NonFiniteLossHook', 'PlainMetaHook',
+           'SemiSupervisedHook', 'WholeCheckpointHook']

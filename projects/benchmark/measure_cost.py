@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
@@ -25,7 +25,7 @@ from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 
-from mmdet3d_medical.apis import at_least, load_config, out_file, run_tool, set_amp
+from mmdet3d_medical.apis import DictAction, at_least, load_config, out_file, run_tool, set_amp
 from mmdet3d_medical.apis.step_plan import Plan, plan_of
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry

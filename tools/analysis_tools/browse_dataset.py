@@ -10,11 +10,10 @@ Example:
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from mmdet3d_medical.apis import at_least, load_config, run_tool
+from mmdet3d_medical.apis import DictAction, at_least, load_config, run_tool
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.registry import DATASETS
 from mmdet3d_medical.utils.files import check_writable, replacing

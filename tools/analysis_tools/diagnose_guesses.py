@@ -18,12 +18,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import Tensor
 
 from mmdet3d_medical.apis import (
+    DictAction,
     UsageError,
     at_least,
     load_config,

@@ -11,10 +11,9 @@ import argparse
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmdet3d_medical.apis import UsageError, load_config, picture, run_tool
+from mmdet3d_medical.apis import DictAction, UsageError, load_config, picture, run_tool
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.datasets.transforms import ImageMixUp, ObjectMixUp
 from mmdet3d_medical.registry import DATASETS

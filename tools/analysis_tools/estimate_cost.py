@@ -13,13 +13,12 @@ import argparse
 import json
 from typing import NamedTuple
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from mmdet3d_medical.apis import at_least, load_config, out_file, run_tool
+from mmdet3d_medical.apis import DictAction, at_least, load_config, out_file, run_tool
 from mmdet3d_medical.apis.step_plan import Plan, plan_of
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import forward_cost, training_cost

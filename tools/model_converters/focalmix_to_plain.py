@@ -10,9 +10,16 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner import CheckpointLoader
 
-from mmdet3d_medical.apis import UsageError, out_file, run_tool, save_weights
+from mmdet3d_medical.apis import (
+    UsageError,
+    add_trust_option,
+    out_file,
+    run_tool,
+    save_weights,
+    trust_checkpoints,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,18 +29,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--reverse', action='store_true', help='convert plain to FocalMix')
     parser.add_argument('--teacher', action='store_true',
                         help='take the averaged teacher instead of the detector')
+    add_trust_option(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    trust_checkpoints(args.trust_checkpoint)
     if args.teacher and args.reverse:
         raise UsageError('--teacher takes weights out of a FocalMix checkpoint and --reverse puts '
                          'weights into one: give one of them.')
     if not Path(args.checkpoint).is_file():
         raise UsageError(f'There is no checkpoint {args.checkpoint} (looked in {Path.cwd()}).')
-    checkpoint = _load_checkpoint(args.checkpoint, map_location='cpu')
-    weights = checkpoint['state_dict']
+    checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
+    weights = checkpoint.get('state_dict', checkpoint)
     prefix = 'teacher.' if args.teacher else 'detector.'
     if args.reverse:
         weights = {f'{prefix}{name}': value for name, value in weights.items()}

@@ -175,7 +175,7 @@ def main() -> None:
     backbone = backbone_of(args.config)
     weights = {f'{args.prefix}{name}': value
                for name, value in convert(read(args.weights), backbone).items()}
-    save_weights(args.out, weights)
+    save_weights(args.out, weights, dict(part=args.prefix))
     print(f'Wrote {len(weights)} tensors of {len(backbone.stages)} stages to {args.out}')
 
 

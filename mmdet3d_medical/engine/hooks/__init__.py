@@ -1,5 +1,8 @@
+from .check_classes import CheckClassesHook
 from .non_finite_loss import NonFiniteLossHook
+from .plain_meta import PlainMetaHook
 from .semi_supervised import SemiSupervisedHook
 from .whole_checkpoint import WholeCheckpointHook
 
-__all__ = ['NonFiniteLossHook', 'SemiSupervisedHook', 'WholeCheckpointHook']
+__all__ = ['CheckClassesHook', 'NonFiniteLossHook', 'PlainMetaHook', 'SemiSupervisedHook',
+           'WholeCheckpointHook']

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.apis.checkpoint import trained_checkpoint
 from mmdet3d_medical.apis.options import candidate_steps, datasets_in
 from mmdet3d_medical.evaluation.marks import read_marks
+from mmdet3d_medical.utils.checkpoints import read_checkpoint
 from mmdet3d_medical.utils.files import write_json
 
 from .data import BenchmarkData
@@ -191,7 +191,7 @@ class Bench:
 
 def training_seconds(checkpoint: Path) -> float:
     """Wall time of the steps that led to a checkpoint, those lost to interruptions left out."""
-    content = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    content = read_checkpoint(checkpoint)
     times, _ = content['message_hub']['log_scalars']['train/time'].data
     return float(times.sum())
 
