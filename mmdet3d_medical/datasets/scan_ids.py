@@ -7,6 +7,7 @@ must be a name in all of these: no path, no formula of a spreadsheet, no two lin
 from __future__ import annotations
 
 MAX_BYTES = 200  # of a file name's 255, for what is put before and behind
+HEADING = 'seriesuid'  # of the column of ids, which lists may begin with
 FORBIDDEN = '/\\,;"'  # part folders, cells and quotations
 FORMULA = '=+-@'  # a spreadsheet runs what begins so
 
@@ -28,7 +29,7 @@ def check_scan_id(scan_id: str) -> str:
 
 def refusal(scan_id: str) -> str | None:
     """Why a scan may not be called so; ``None`` if it may."""
-    if not scan_id or scan_id in ('.', '..'):
+    if not scan_id or scan_id in ('.', '..', HEADING):
         return 'must be a non-empty name'
     if not scan_id.isprintable():
         return 'holds a character that cannot be printed'

@@ -11,6 +11,7 @@ import gzip
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,7 @@ from mmdet3d_medical.utils.tables import read_cells, read_table
 _CENTER = ('coordX', 'coordY', 'coordZ')
 _MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
 _KEPT_DIGITS = 15
+_ENDING = re.compile(r'\.(nii|nii\.gz|nrrd|nhdr|mhd|mha|npy|dcm)$', re.IGNORECASE)
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*)([eE][+-]?\d+)?')
 
 
@@ -155,7 +157,9 @@ def check_spelling(
     path: str | Path,
     source: str | Path = 'the scans',
 ) -> None:
-    """Refuse ids that are numbers and differ from known ones only in how the number is written.
+    """Refuse ids that differ from known ones only in how they are written.
+
+    Numbers as a spreadsheet writes them, another case, a folder before, an ending behind.
 
     Such an id would else be that of a scan that is not there, and its scan one without a row.
 
@@ -177,6 +181,19 @@ def check_spelling(
             'text. A spreadsheet turns them into numbers: write the file without one, or with '
             'that column as text'
         )
+    plain = {_plain(scan): scan for scan in unused}
+    alike = next((scan for scan in unknown if _plain(scan) in plain), None)
+    if alike:
+        raise ValueError(
+            f'{path} names {alike}, {source} have {plain[_plain(alike)]}: ids must be equal to the '
+            'letter, without folders, endings of files or quotes, in the same case'
+        )
+
+
+def _plain(scan_id: str) -> str:
+    """An id without what people and programs add to it or change in it."""
+    name = re.split(r'[/\\]', unicodedata.normalize('NFC', scan_id).strip('\'"= '))[-1]
+    return _ENDING.sub('', name).casefold()
 
 
 def respelt_id(scan_ids: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:

@@ -147,3 +147,9 @@ def test_what_pydicom_warns_of_is_not_logged(tmp_path, caplog):
     caplog.clear()
     only_row(tmp_path)
     assert not caplog.records
+
+
+@pytest.mark.parametrize('word', ['', 'ANONYMOUS', 'anonymized', '0', '0000', ' - ', 'N/A', 'XXX'])
+def test_words_that_stand_for_no_id_make_no_patient(word):
+    assert hash_patient(word, '', KEY.encode()) is None
+    assert hash_patient(f'{word}7', '', KEY.encode()) is not None

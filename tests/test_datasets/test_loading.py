@@ -64,6 +64,12 @@ class TestLoadVolume:
         other = VolumeGeometry((0, 0, 0), (1, 1, 1), GEOMETRY.direction, (4, 4, 4))
         with pytest.raises(ValueError, match=r'shape \(20, 24, 24\), expected int16 of shape \(4'):
             LoadVolume().transform(dict(results, geometry=other))
+        np.savez(tmp_path / 'c.npz', a=np.zeros(GEOMETRY.shape, np.int16))
+        longer = (tmp_path / 'a.npy').read_bytes() + b'more'
+        (tmp_path / 'c.npy').write_bytes(longer)
+        for name in ('c.npz', 'c.npy'):
+            with pytest.raises(ValueError, match=f'scan a: .*{name} is not a volume as'):
+                LoadVolume().transform(dict(results, volume_path=str(tmp_path / name)))
         (tmp_path / 'a.npy').write_bytes((tmp_path / 'a.npy').read_bytes()[:999])
         with pytest.raises(ValueError, match='scan a: .*a.npy is not a readable volume'):
             LoadVolume().transform(results)

@@ -12,7 +12,7 @@ from .problem import ERROR, WARNING, Problem
 LARGEST_LESION_MM = 150.0
 AIR_BELOW_HU = -950  # the faintest ground glass is denser
 FEWEST_VOXELS = 27  # fewer may have one value by chance
-FEWEST_LESIONS = 20  # that tell what is usual
+FEWEST_LESIONS = 10  # that tell what is usual
 FAR_SCORE = 5.0  # robust z-score; LUNA16's largest nodule has 3.4
 
 

@@ -26,7 +26,7 @@ def read_image(path: str | Path) -> sitk.Image:
             not a 3D scalar image, or if its axes are not perpendicular.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.is_file():  # of other formats too
         raise ValueError(f'{path}: no such file, or not a regular one')
     check_files(path)
     try:

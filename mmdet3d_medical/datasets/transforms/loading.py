@@ -130,6 +130,10 @@ def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap:
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f'scan {scan_id}: {path} is not a readable volume ({error}), delete it '
                          'and convert the data again') from error
+    mapped = isinstance(volume, np.memmap)
+    if not (mapped and volume.offset + volume.nbytes == os.path.getsize(path)):
+        raise ValueError(f'scan {scan_id}: {path} is not a volume as the converters write it '
+                         '(.npy, nothing behind the voxels): delete it and convert the data again')
     if volume.dtype != np.int16 or volume.shape != tuple(geometry.shape):
         raise ValueError(f'scan {scan_id}: {path} holds {volume.dtype} of shape {volume.shape}, '
                          f'expected int16 of shape {tuple(geometry.shape)}: convert the data again')

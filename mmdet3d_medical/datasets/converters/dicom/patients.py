@@ -11,6 +11,8 @@ from pathlib import Path
 KEY = 'patient_key'  # file in the folder of a cache
 MIN_BYTES = 16
 DIGITS = 16
+NOBODY = {'', 'anonymous', 'anonymized', 'anonymised', 'anon', 'deidentified', 'de-identified',
+          'none', 'no id', 'unknown', 'na', 'n/a', 'null', 'patient', 'test', 'xxx'}  # fmt: skip
 
 
 def hash_patient(patient: str, issuer: str, key: bytes) -> str | None:
@@ -22,9 +24,10 @@ def hash_patient(patient: str, issuer: str, key: bytes) -> str | None:
         key: The same key gives the same names.
 
     Returns:
-        The name; ``None`` without an id.
+        The name; ``None`` without an id, or with a word that stands for none: it would make one
+        patient of many.
     """
-    if not patient:
+    if patient.strip(' -_.0').casefold() in NOBODY:
         return None
     content = json.dumps([issuer, patient]).encode()
     return hmac.new(key, content, hashlib.sha256).hexdigest()[:DIGITS]

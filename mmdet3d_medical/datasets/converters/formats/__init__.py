@@ -33,6 +33,8 @@ def layout_of(path: str | Path) -> Layout | None:
     )
     if reader is None:
         return None
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise ValueError(f'{path}: no such file, or not a regular one')
     try:
         return reader(path)
     except DAMAGE as error:
