@@ -39,8 +39,10 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
     for option in options:
         first, *rest = option.split('.')
         if first not in cfg and first not in KNOWN:
-            raise UsageError(f'--cfg-options {option}: {cfg.filename} has no {first!r}'
-                             + _did_you_mean(first, KNOWN | cfg.keys(), 0.6))
+            raise UsageError(
+                f'--cfg-options {option}: {cfg.filename} has no {first!r}'
+                + _did_you_mean(first, KNOWN | cfg.keys(), 0.6)
+            )
         _check_path(option, cfg.get(first), rest)
 
 
@@ -76,8 +78,13 @@ def check_values(cfg: Config) -> None:
             _expect(cfg, key, value, isinstance(value, int) and value >= 0, 'an integer, 0 or more')
     for key in ('max_iters', 'max_epochs', 'val_interval'):
         value = (cfg.get('train_cfg') or {}).get(key)
-        _expect(cfg, f'train_cfg.{key}', value,
-                value is None or isinstance(value, int) and value >= 1, 'an integer above 0')
+        _expect(
+            cfg,
+            f'train_cfg.{key}',
+            value,
+            value is None or isinstance(value, int) and value >= 1,
+            'an integer above 0',
+        )
     for key, value in _named('lr', cfg.get('optim_wrapper'), 'optim_wrapper'):
         number = isinstance(value, (int, float)) and 0 <= value < float('inf')
         _expect(cfg, key, value, number, 'a number, 0 or more')

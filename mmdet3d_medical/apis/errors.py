@@ -63,14 +63,14 @@ def run_tool(main: Callable[[], None]) -> None:
 def _message_of(error: Exception) -> str | None:
     """What to tell the user; None about a bug."""
     text = str(error)
+    if IN_WORKER.search(text):
+        return _of_worker(text)
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
             part in text for part in NO_MEMORY):
         return _of_memory(error)
     if WORKER_ENDED.search(text):
         return ('a worker process of a data loader was ended, as systems do when memory runs '
                 'short: lower num_workers or batch_size of the data loader')
-    if IN_WORKER.search(text):
-        return _of_worker(text)
     if isinstance(error, OSError) and error.errno in OF_STORAGE:
         return f'{_file_of(error)}: {OF_STORAGE[error.errno]}'
     if isinstance(error, (UsageError, FloatingPointError, *FILE_ERRORS)):
@@ -96,7 +96,7 @@ def _of_worker(text: str) -> str | None:
     if frame is None:
         return None
     kind, message = frame['kind'].rpartition('.')[-1], frame['message'].strip()
-    if 'MemoryError' in kind:
+    if 'MemoryError' in kind or any(part in message for part in NO_MEMORY):
         return _of_memory(MemoryError(message))
     told = kind in TOLD or kind in OWN and _raised_on_purpose(
         frame['file'], frame['line'])

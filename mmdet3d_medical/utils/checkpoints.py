@@ -22,8 +22,16 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 STATISTICS = ('min', 'max', 'current', 'mean')
-OTHER_SCHEMES = ('modelzoo://', 'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://',
-                 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://')
+OTHER_SCHEMES = (
+    'modelzoo://',
+    'torchvision://',
+    'open-mmlab://',
+    'openmmlab://',
+    'mmcls://',
+    'pavi://',
+    r'(\S+\:)?s3://',
+    r'(\S+\:)?petrel://',
+)
 STORED_CODE = ('cfg', 'config')  # texts in `meta` that mmengine would run as Python
 
 _trusted = False
@@ -56,8 +64,10 @@ def read_checkpoint(
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f'There is no checkpoint {path} (looked in {Path.cwd()}). '
-                                'tools/train.py writes them as iter_<number>.pth')
+        raise FileNotFoundError(
+            f'There is no checkpoint {path} (looked in {Path.cwd()}). '
+            'tools/train.py writes them as iter_<number>.pth'
+        )
     try:
         with torch.serialization.safe_globals(_allowed()):
             content = torch.load(path, map_location, weights_only=not _trusted, mmap=mmap)
@@ -66,8 +76,9 @@ def read_checkpoint(
     except Exception as error:  # reading what is no checkpoint can raise anything
         raise _refusal(path, error) from None
     if not isinstance(content, dict):
-        raise ValueError(f'{path} is no checkpoint: expected a dict of weights, found a '
-                         f'{type(content).__name__}')
+        raise ValueError(
+            f'{path} is no checkpoint: expected a dict of weights, found a {type(content).__name__}'
+        )
     return content
 
 
@@ -95,8 +106,10 @@ def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
 @CheckpointLoader.register_scheme(prefixes=OTHER_SCHEMES, force=True)
 def load_from_elsewhere(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Refuse what would be read by loaders that run what they find."""
-    raise ValueError(f'{filename}: checkpoints are read from files and http(s) addresses only. '
-                     'Download it and give the file')
+    raise ValueError(
+        f'{filename}: checkpoints are read from files and http(s) addresses only. '
+        'Download it and give the file'
+    )
 
 
 def _cached(url: str) -> Path:
@@ -114,9 +127,16 @@ def _allowed() -> list:
     rebuild, scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     dtypes = [type(np.dtype(name)) for name in ('f2', 'f4', 'f8', 'i4', 'i8', 'u1', 'u4', '?')]
     return [
-        HistoryBuffer, np.ndarray, np.dtype, *dtypes, (_statistic, 'builtins.getattr'),
-        *[(function, f'numpy.{core}.multiarray.{name}') for core in ('core', '_core')
-          for function, name in ((rebuild, '_reconstruct'), (scalar, 'scalar'))],
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *dtypes,
+        (_statistic, 'builtins.getattr'),
+        *[
+            (function, f'numpy.{core}.multiarray.{name}')
+            for core in ('core', '_core')
+            for function, name in ((rebuild, '_reconstruct'), (scalar, 'scalar'))
+        ],
     ]
 
 
@@ -132,7 +152,10 @@ def _refusal(path: Path, error: Exception) -> ValueError:
     if wanted:
         return UntrustedCheckpointError(
             f'{path} holds more than weights and plain data: it wants {wanted[1]}, which was not '
-            'run. If you trust who made it, give --trust-checkpoint, which runs what it holds')
+            'run. If you trust who made it, give --trust-checkpoint, which runs what it holds'
+        )
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return ValueError(f'{path} is no checkpoint, or a damaged one. tools/train.py writes them as '
-                      f'iter_<number>.pth. Reading it gave: {lines[0]}')
+    return ValueError(
+        f'{path} is no checkpoint, or a damaged one. tools/train.py writes them as '
+        f'iter_<number>.pth. Reading it gave: {lines[0]}'
+    )

@@ -99,3 +99,14 @@ def test_two_processes_on_scans_that_nobody_annotated(sure, start, unannotated, 
     lines = (first / 'candidates.csv').read_text().splitlines()[1:]
     assert {line.split(',')[0] for line in lines} == {'scan3', 'scan9'}
     assert (first / 'iter_1.pth').is_file()
+
+
+def test_a_checkpoint_that_would_run_code_ends_the_first_round(sure, run_tool, tmp_path, capfd):
+    class Touch:
+        def __reduce__(self):
+            return type(tmp_path).touch, (tmp_path / 'code_ran',)
+
+    torch.save(dict(state_dict={}, more=Touch()), tmp_path / 'malicious.pth')
+    assert run_tool(TOOL, sure, tmp_path / 'malicious.pth', '--shrink', '--work-dir', 'work') == 2
+    assert 'malicious.pth holds more than weights' in capfd.readouterr().err
+    assert not (tmp_path / 'code_ran').exists()

@@ -38,22 +38,29 @@ def trace(tmp_path) -> Path:
 def malicious(tmp_path, trace) -> Path:
     path = tmp_path / 'malicious' / 'iter_2.pth'
     path.parent.mkdir()
-    torch.save(dict(meta=dict(iter=2, epoch=0), state_dict={'a': torch.zeros(1)},
-                    more=Touch(trace)), path)
+    torch.save(
+        dict(meta=dict(iter=2, epoch=0), state_dict={'a': torch.zeros(1)}, more=Touch(trace)), path
+    )
     (path.parent / 'last_checkpoint').write_text(str(path))
     return path
 
 
-@pytest.mark.tried('checkpoints', 'a pickle that calls a function, in every tool that reads one',
-                   'refused by name; nothing runs')
-@pytest.mark.parametrize('command', [
-    'test {config} {path}',
-    'train {config} --work-dir new --cfg-options load_from={path}',
-    'train {config} --work-dir {folder} --resume',
-    'train {config} --work-dir new --cfg-options model.init_cfg.type=Pretrained '
-    'model.init_cfg.checkpoint={path}',
-    'model_converters/focalmix_to_plain {path} out.pth',
-])
+@pytest.mark.tried(
+    'checkpoints',
+    'a pickle that calls a function, in every tool that reads one',
+    'refused by name; nothing runs',
+)
+@pytest.mark.parametrize(
+    'command',
+    [
+        'test {config} {path}',
+        'train {config} --work-dir new --cfg-options load_from={path}',
+        'train {config} --work-dir {folder} --resume',
+        'train {config} --work-dir new --cfg-options model.init_cfg.type=Pretrained '
+        'model.init_cfg.checkpoint={path}',
+        'model_converters/focalmix_to_plain {path} out.pth',
+    ],
+)
 def test_nothing_in_it_runs(command, config, malicious, trace, run_tool, capfd):
     name, *args = command.format(config=config, path=malicious, folder=malicious.parent).split()
     shrink = [] if 'converters' in name else ['--shrink']
@@ -65,8 +72,9 @@ def test_nothing_in_it_runs(command, config, malicious, trace, run_tool, capfd):
     assert not trace.exists()
 
 
-@pytest.mark.parametrize('command', [
-    'inflate_2d {config} {path} out.pth', 'monai_to_mmdet3d {path} out.pth'])
+@pytest.mark.parametrize(
+    'command', ['inflate_2d {config} {path} out.pth', 'monai_to_mmdet3d {path} out.pth']
+)
 def test_converters_of_others_weights_run_nothing(command, malicious, trace, run_tool, capfd):
     config = CONFIGS / 'retina3d' / 'retina3d_r50_inflated_luna16.py'
     name, *args = command.format(config=config, path=malicious).split()
@@ -75,11 +83,24 @@ def test_converters_of_others_weights_run_nothing(command, malicious, trace, run
     assert not trace.exists()
 
 
-@pytest.mark.tried('checkpoints', 'a work directory that holds a pickle that calls a function',
-                   'training beside it goes on; nothing runs')
+@pytest.mark.tried(
+    'checkpoints',
+    'a work directory that holds a pickle that calls a function',
+    'training beside it goes on; nothing runs',
+)
 def test_a_work_directory_that_holds_one(config, malicious, trace, run_tool):
-    assert run_tool('train', config, '--shrink', '--work-dir', malicious.parent, '--cfg-options',
-                    'train_cfg.max_iters=1') == 0
+    assert (
+        run_tool(
+            'train',
+            config,
+            '--shrink',
+            '--work-dir',
+            malicious.parent,
+            '--cfg-options',
+            'train_cfg.max_iters=1',
+        )
+        == 0
+    )
     assert not trace.exists()
 
 
@@ -89,8 +110,11 @@ def test_trusted_on_request(config, malicious, trace, run_tool, capfd):
     assert trace.exists()
 
 
-@pytest.mark.tried('checkpoints', 'a stored config that runs code when executed, resumed from',
-                   'the config is ignored, training goes on')
+@pytest.mark.tried(
+    'checkpoints',
+    'a stored config that runs code when executed, resumed from',
+    'the config is ignored, training goes on',
+)
 @pytest.mark.parametrize('key', ['cfg', 'config'])
 def test_a_stored_config_is_never_executed(key, config, trace, run_tool, tmp_path):
     work = tmp_path / 'run'
@@ -98,8 +122,9 @@ def test_a_stored_config_is_never_executed(key, config, trace, run_tool, tmp_pat
     assert run_tool('train', config, *options, 'train_cfg.max_iters=1') == 0
     checkpoint = torch.load(work / 'iter_1.pth', weights_only=False)
     checkpoint['meta'].pop('mmdet3d_medical')
-    checkpoint['meta'][key] = (f'open({str(trace)!r}, "w").close()\n'
-                               'model = dict(type="DenseDetector3D")')
+    checkpoint['meta'][key] = (
+        f'open({str(trace)!r}, "w").close()\nmodel = dict(type="DenseDetector3D")'
+    )
     torch.save(checkpoint, work / 'iter_1.pth')
     assert run_tool('train', config, '--resume', *options, 'train_cfg.max_iters=2') == 0
     assert (work / 'iter_2.pth').is_file()
@@ -126,8 +151,18 @@ def test_every_loader_of_mmengine_is_ours():
 
 
 def test_plain_data_says_what_weights_are_for(config, run_tool, tmp_path):
-    assert run_tool('train', config, '--shrink', '--work-dir', tmp_path / 'run', '--cfg-options',
-                    'train_cfg.max_iters=1') == 0
+    assert (
+        run_tool(
+            'train',
+            config,
+            '--shrink',
+            '--work-dir',
+            tmp_path / 'run',
+            '--cfg-options',
+            'train_cfg.max_iters=1',
+        )
+        == 0
+    )
     meta = read_checkpoint(tmp_path / 'run' / 'iter_1.pth')['meta']['mmdet3d_medical']
     assert meta.pop('version')
     assert meta == dict(model='DenseDetector3D', classes=['nodule'], spacing=[2.0] * 3, settings={})

@@ -50,9 +50,11 @@ def check_classes(model: nn.Module, dataset: Any) -> None:
                 raise ValueError(
                     f'num_classes of {name} is {count}, but {getattr(part, "ann_file", "the data")}'
                     f' has {len(classes)} classes, {tuple(classes)}: change num_classes of the '
-                    'model in the config')
+                    'model in the config'
+                )
 
 
 def _is_annotated(dataset: Any) -> bool:
-    return any(dataset.get_data_info(number).get('annotated', True)
-               for number in range(len(dataset)))
+    return any(
+        dataset.get_data_info(number).get('annotated', True) for number in range(len(dataset))
+    )

@@ -29,8 +29,11 @@ class PlainMetaHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Look at the model and the data once."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.meta = dict(version=__version__, model=type(model).__name__,
-                         **_of_data(runner.train_dataloader.dataset))
+        self.meta = dict(
+            version=__version__,
+            model=type(model).__name__,
+            **_of_data(runner.train_dataloader.dataset),
+        )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add it to a checkpoint."""
