@@ -162,14 +162,14 @@ def options_of(command) -> dict:
 
 def test_a_fold_is_trained_on_the_others_and_tested_on_its_own(tmp_path):
     write_data(tmp_path)
-    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path), {'a.b': [1, 2]}, amp=True,
+    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path), {'model.b': [1, 2]}, amp=True,
                                  seed=5), tmp_path / 'work')
     command = made.train_command(1)
     assert command[:2] == [sys.executable, 'tools/train.py']
     assert {'--amp', '--resume', '5'} <= set(command) and '--launcher' not in command
     options = options_of(command)
     assert options['train_dataloader.dataset.subsets'] == '[0,3]'
-    assert options['a.b'] == '[1,2]' and options['val_cfg'] == 'None'
+    assert options['model.b'] == '[1,2]' and options['val_cfg'] == 'None'
     assert options_of(made.test_command(1))['test_dataloader.dataset.subsets'] == '[1]'
     several = CrossValidation(replace(made.setup, processes=2), made.work).train_command(1)
     assert several[1:5] == ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
