@@ -1,10 +1,10 @@
 """Train a detector: ``python tools/train.py configs/retina3d/retina3d_fpn_luna16.py``."""
 
 import argparse
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 from mmengine.config import Config
-from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
 from mmdet3d_medical.apis import (
@@ -23,6 +23,8 @@ from mmdet3d_medical.apis import (
 )
 from mmdet3d_medical.utils import register_all_modules
 from mmdet3d_medical.utils.processes import BusyError, lock_folder
+
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')  # as the launchers have it
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,7 +69,10 @@ def main() -> None:
 
 def alone(cfg: Config) -> AbstractContextManager:
     """Keep others out of the work directory, in the first of several processes."""
-    return lock_folder(cfg.work_dir) if get_rank() == 0 else nullcontext()
+    # Processes know each other only when the runner is built.
+    ranks = [] if cfg.launcher == 'none' else [os.environ.get(name) for name in RANKS]
+    first = all(rank in (None, '0') for rank in ranks)
+    return lock_folder(cfg.work_dir) if first else nullcontext()
 
 
 def train(cfg: Config, resume: bool, allow_partial: bool) -> None:

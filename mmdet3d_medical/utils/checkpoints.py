@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_local_rank
+from mmengine.dist import barrier, get_rank
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
@@ -94,12 +94,15 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Download a checkpoint once on each machine, and read it as any other."""
+    """Download a checkpoint unless it is there already, and read it as any other."""
     path = _cached(filename)
-    if get_local_rank() == 0 and not path.is_file():
+    if get_rank() != 0:
+        barrier()
+    if not path.is_file():  # of other ranks those on other machines
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(filename, str(path), progress=False)
-    barrier()
+    if get_rank() == 0:
+        barrier()
     return load_from_local(str(path), map_location)
 
 

@@ -162,8 +162,8 @@ def options_of(command) -> dict:
 
 def test_a_fold_is_trained_on_the_others_and_tested_on_its_own(tmp_path):
     write_data(tmp_path)
-    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path), {'model.b': [1, 2]}, amp=True,
-                                 seed=5), tmp_path / 'work')
+    setup = Setup(Path('tools'), write_config(tmp_path), {'model.b': [1, 2]}, amp=True, seed=5)
+    made = CrossValidation(setup, tmp_path / 'work')
     command = made.train_command(1)
     assert command[:2] == [sys.executable, 'tools/train.py']
     assert {'--amp', '--resume', '5'} <= set(command) and '--launcher' not in command

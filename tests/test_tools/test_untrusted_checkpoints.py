@@ -174,3 +174,14 @@ def test_checkpoints_of_pretrained_backbones(small_detector, malicious, trace):
     with pytest.raises(checkpoints.UntrustedCheckpointError):
         MODELS.build(cfg).init_weights()
     assert not trace.exists()
+
+
+def test_addresses_that_end_in_one_name_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(
+        torch.hub,
+        'download_url_to_file',
+        lambda url, path, progress: torch.save(dict(state_dict={}, url=url), path),
+    )
+    for address in ('https://a.org/model.pth', 'https://b.org/model.pth'):
+        assert CheckpointLoader.load_checkpoint(address)['url'] == address
