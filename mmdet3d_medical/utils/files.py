@@ -101,7 +101,12 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Write JSON with sorted keys as :func:`replacing` does."""
-    write_text(path, json.dumps(content, indent=1, sort_keys=True) + '\n')
+    write_text(path, as_json(content))
+
+
+def as_json(content: Any) -> str:
+    """Text of a JSON file, keys sorted."""
+    return json.dumps(content, indent=1, sort_keys=True) + '\n'
 
 
 def in_progress(path: Path) -> Path:

@@ -121,11 +121,11 @@ def test_interrupted_run_goes_on(luna16_dir, tmp_path, monkeypatch):
     convert_luna16(luna16_dir, tmp_path / 'whole', NATIVE)
     save, saved = VolumeCache._save, []
 
-    def save_two(self, scan_id, volume):
+    def save_two(self, volume, record):
         if len(saved) == 2:
             raise KeyboardInterrupt
-        saved.append(scan_id)
-        save(self, scan_id, volume)
+        saved.append(record['scan_id'])
+        save(self, volume, record)
 
     monkeypatch.setattr(VolumeCache, '_save', save_two)
     with pytest.raises(KeyboardInterrupt):

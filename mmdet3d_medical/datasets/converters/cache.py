@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from rich.progress import track
 
 from mmdet3d_medical.structures import VolumeGeometry
-from mmdet3d_medical.utils.files import replacing, write_json
+from mmdet3d_medical.utils.files import as_json, staged
 
 from ..scan_ids import check_scan_id, refusal
 from ..transforms.loading import open_volume
@@ -113,7 +113,7 @@ _DEFAULTS = json.loads(json.dumps(dataclasses.asdict(ConvertSettings())))
 class VolumeCache:
     """Converted volumes in ``<root>/volumes``, each with a record of what it was made from.
 
-    A volume's record is written after the volume, and both under another name first. So a scan is
+    A volume and its record are written under other names, then put in place together. A scan is
     either finished or not there, wherever a run is interrupted, and a scan whose files or
     settings changed is noticed.
 
@@ -185,8 +185,7 @@ class VolumeCache:
         record = dict(scan_id=source.scan_id, made_from=made_from, **found._asdict(),
                       geometry=VolumeGeometry.from_sitk(image).to_dict(), cropped=box is not None,
                       filled=filled is not None)
-        self._save(source.scan_id, sitk.GetArrayViewFromImage(image))
-        write_json(self.folder / f'{source.scan_id}.json', record)
+        self._save(sitk.GetArrayViewFromImage(image), record)
         return record
 
     def _made_from(self, source: ScanSource) -> dict:
@@ -194,9 +193,10 @@ class VolumeCache:
                        files=source.stamps())
         return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
-    def _save(self, scan_id: str, volume: np.ndarray) -> None:
-        with replacing(self.volume_path(scan_id)) as path:
-            np.save(path, volume)
+    def _save(self, volume: np.ndarray, record: dict) -> None:
+        with staged(self.folder) as folder:
+            np.save(folder / f'{record["scan_id"]}.npy', volume)
+            (folder / f'{record["scan_id"]}.json').write_text(as_json(record), encoding='utf-8')
 
 
 def convert_scans(sources: Sequence[ScanSource], cache: VolumeCache,

@@ -13,6 +13,7 @@ AIR = -1024
 MAX_HU = int(np.iinfo(np.int16).max)
 SAME_LABEL = 1e-3  # programs that resample or scale masks leave less
 MAX_LABEL = int(np.iinfo(np.uint32).max)
+UNSIGNED = sitk.sitkUInt8, sitk.sitkUInt16, sitk.sitkUInt32
 
 
 def read_image(path: str | Path) -> sitk.Image:
@@ -48,6 +49,9 @@ def read_image(path: str | Path) -> sitk.Image:
 
 def orient(image: sitk.Image) -> sitk.Image:
     """Turn an image by flips and exchanges of axes so that these are nearest to LPS."""
+    filters = sitk.DICOMOrientImageFilter
+    if filters.GetOrientationFromDirectionCosines(image.GetDirection()) == 'LPS':
+        return image  # a copy of a whole scan takes as long as reading it
     return sitk.DICOMOrient(image, 'LPS')
 
 
@@ -111,13 +115,13 @@ def read_labels(path: str | Path) -> sitk.Image:
             negative ones. Those within ``SAME_LABEL`` of an integer are rounded to it.
     """
     image = read_image(path)
+    if image.GetPixelID() in UNSIGNED:
+        return sitk.Cast(image, sitk.sitkUInt32)
     values = sitk.GetArrayViewFromImage(image)
     rounded = np.rint(values) if values.dtype.kind == 'f' else values
-    wrong = ~((rounded >= 0) & (rounded <= float(MAX_LABEL)))
-    if values.dtype.kind == 'f':
-        wrong |= ~(np.abs(values - rounded) <= SAME_LABEL)
-    if wrong.any():
-        raise ValueError(f'{path}: has a value of {values[wrong][0]:.9g}, but a mask must hold '
+    right = (rounded >= 0) & (rounded <= float(MAX_LABEL)) & (abs(values - rounded) <= SAME_LABEL)
+    if not right.all():
+        raise ValueError(f'{path}: has a value of {values[~right][0]:.9g}, but a mask must hold '
                          f'labels, integers from 0 to {MAX_LABEL}: is it one of probabilities?')
     labels = sitk.GetImageFromArray(rounded.astype(np.uint32))
     labels.CopyInformation(image)
@@ -126,6 +130,8 @@ def read_labels(path: str | Path) -> sitk.Image:
 
 def to_int16(image: sitk.Image) -> sitk.Image:
     """HU from air upwards, rounded: ITK's own conversions cut fractions off, towards 0."""
+    if image.GetPixelID() == sitk.sitkInt16 and sitk.GetArrayViewFromImage(image).min() >= AIR:
+        return image
     if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
         image = sitk.Round(image)
     return sitk.Clamp(image, sitk.sitkInt16, AIR, MAX_HU)

@@ -4,6 +4,7 @@ ITK reads many files that do not, without a word: what is cut off becomes 0 HU, 
 compressed data become other voxels.
 """
 
+import functools
 import zlib
 from pathlib import Path
 
@@ -57,10 +58,21 @@ def check_files(path: str | Path) -> None:
     layout = layout_of(path)
     try:
         if layout is not None:
-            check_layout(layout)
+            _check_once(layout, _stamps(layout))
     except ValueError as error:
         named = str(error).startswith(f'{path}:')
         raise error if named else ValueError(f'{path}: {error}') from None
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_once(layout: Layout, stamps: tuple) -> None:
+    """Check files that have not changed since: a lung mask is read twice."""
+    check_layout(layout)
+
+
+def _stamps(layout: Layout) -> tuple:
+    states = [file.stat() for file in layout.files if file.is_file()]
+    return tuple((state.st_size, state.st_mtime_ns) for state in states)
 
 
 def data_files(path: str | Path) -> list[Path]:
