@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmdet3d_medical.models.data_preprocessors import VolumeDataPreprocessor
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.cost import _CostCounter
 
 SHAPES = [(37, 25, 19), (18, 41, 30)]
 LOCATED = dict(type='LocationDataPreprocessor', pad_size_divisor=8)
@@ -96,6 +98,18 @@ def test_no_more_than_a_batch_of_tiles_is_ever_prepared(small_detector, make_bat
     monkeypatch.setattr(VolumeDataPreprocessor, 'forward', None)  # never asked for the whole
     model.test_step(scans(make_batch))
     assert max(sizes) <= 24**3 and sum(sizes) >= sum(torch.Size(s).numel() for s in SHAPES)
+
+
+@pytest.mark.parametrize('make', [plain, with_positions, focalmix])
+@torch.no_grad()
+def test_tensors_take_no_more_for_a_larger_scan(small_detector, make_batch, make):
+    """Beyond its int16 voxels. Counted: what the process holds depends on its allocator."""
+    model, peaks = build(make(small_detector, test_cfg=dict(TILES, score_thr=1.0))), []
+    for shape in ((48, 48, 48), (48, 96, 96)):
+        with FlopCounterMode(display=False) as flops, _CostCounter(flops) as counter:
+            model.test_step(scans(make_batch, [shape]))
+        peaks.append(counter.peak - 2 * torch.Size(shape).numel())
+    assert peaks[0] == peaks[1]
 
 
 def test_a_preprocessor_with_a_forward_of_its_own_is_still_asked(small_detector, make_batch):
