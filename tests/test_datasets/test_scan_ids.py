@@ -161,7 +161,7 @@ def test_ids_that_are_the_same_number_but_both_there_are_right(tmp_path):
 )
 @pytest.mark.parametrize(
     'volume',
-    ['../a.npy', 'v/../../a.npy', '/tmp/a.npy', 'C:/a.npy', 'C:a.npy', '..\\a.npy', 'v\\a'],
+    ['../a.npy', 'v/../../a.npy', '/a.npy', 'C:/a.npy', 'C:a.npy', '..\\a.npy', 'v\\a'],
 )
 def test_volumes_stay_in_the_folder_of_the_index(tmp_path, volume):
     scan = dict(scan_id='a', volume=volume, geometry=GEOMETRY, annotated=False, instances=[])

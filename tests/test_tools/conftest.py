@@ -87,3 +87,14 @@ def run_tool(monkeypatch, tmp_path):
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(scopes)
     MMLogger._instance_dict.clear()  # they write to the output captured in this test
+
+
+@pytest.fixture
+def train_a_step(run_tool, config):
+    """Function that trains the config for a step in a work directory, with more options."""
+
+    def train(work_dir: object, *options: str) -> None:
+        assert run_tool('train', config, '--shrink', '--work-dir', work_dir, '--cfg-options',
+                        'train_cfg.max_iters=1', *options) == 0
+
+    return train

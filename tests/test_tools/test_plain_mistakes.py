@@ -148,37 +148,15 @@ def test_errors_in_worker_processes(refused, config, data_root, tmp_path):
 
 
 @pytest.mark.tried('faults', 'a second training in one work directory', 'refused')
-def test_a_second_training_beside_the_first(refused, run_tool, config):
+def test_a_second_training_beside_the_first(refused, train_a_step):
     with lock_folder('work'):
         assert 'another process trains in work' in refused()
-    assert (
-        run_tool(
-            'train',
-            config,
-            '--shrink',
-            '--work-dir',
-            'work',
-            '--cfg-options',
-            'train_cfg.max_iters=1',
-        )
-        == 0
-    )
+    train_a_step('work')
 
 
 @pytest.fixture
-def trained(config, run_tool):
-    assert (
-        run_tool(
-            'train',
-            config,
-            '--shrink',
-            '--work-dir',
-            'first',
-            '--cfg-options',
-            'train_cfg.max_iters=1',
-        )
-        == 0
-    )
+def trained(train_a_step):
+    train_a_step('first')
     return lambda: torch.load('first/iter_1.pth', weights_only=False)
 
 

@@ -88,19 +88,8 @@ def test_converters_of_others_weights_run_nothing(command, malicious, trace, run
     'a work directory that holds a pickle that calls a function',
     'training beside it goes on; nothing runs',
 )
-def test_a_work_directory_that_holds_one(config, malicious, trace, run_tool):
-    assert (
-        run_tool(
-            'train',
-            config,
-            '--shrink',
-            '--work-dir',
-            malicious.parent,
-            '--cfg-options',
-            'train_cfg.max_iters=1',
-        )
-        == 0
-    )
+def test_a_work_directory_that_holds_one(malicious, trace, train_a_step):
+    train_a_step(malicious.parent)
     assert not trace.exists()
 
 
@@ -150,19 +139,8 @@ def test_every_loader_of_mmengine_is_ours():
             CheckpointLoader.load_checkpoint(address)
 
 
-def test_plain_data_says_what_weights_are_for(config, run_tool, tmp_path):
-    assert (
-        run_tool(
-            'train',
-            config,
-            '--shrink',
-            '--work-dir',
-            tmp_path / 'run',
-            '--cfg-options',
-            'train_cfg.max_iters=1',
-        )
-        == 0
-    )
+def test_plain_data_says_what_weights_are_for(tmp_path, train_a_step):
+    train_a_step(tmp_path / 'run')
     meta = read_checkpoint(tmp_path / 'run' / 'iter_1.pth')['meta']['mmdet3d_medical']
     assert meta.pop('version')
     assert meta == dict(model='DenseDetector3D', classes=['nodule'], spacing=[2.0] * 3, settings={})
