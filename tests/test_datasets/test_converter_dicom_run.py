@@ -92,6 +92,18 @@ def test_masks_by_series_id(tmp_path):
     assert scan['scan_id'] == '1.4' and scan['instances'][0]['size'] == [5, 1, 2.25]
 
 
+def test_a_mask_whose_data_file_changed_is_read_again(tmp_path):
+    write_study(tmp_path / 'in')
+    (tmp_path / 'masks').mkdir()
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2:4, 3:5, 1:4] = 1
+    write_twin(tmp_path / 'masks/1.4_label.mhd', mask)
+    for found in (1, 0):
+        report = convert(tmp_path / 'in', tmp_path / 'out', annotations=[tmp_path / 'masks'])
+        assert report.lesions == found
+        (tmp_path / 'masks/1.4_label.raw').write_bytes(bytes(mask.size))
+
+
 def test_second_run_goes_on_and_notices_changes(tmp_path):
     paths = write_series(tmp_path / 'in/a', make_voxels(), '1.1')
     write_series(tmp_path / 'in/b', make_voxels(1), '2.1', StudyInstanceUID='2')

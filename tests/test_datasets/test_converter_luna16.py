@@ -233,7 +233,8 @@ def test_lungs_are_found_by_threshold_where_there_is_no_mask(luna16_dir, tmp_pat
 def test_record_says_what_the_volume_was_made_from(luna16_dir, tmp_path):
     convert_luna16(luna16_dir, tmp_path / 'out', NATIVE)
     record = json.loads((tmp_path / 'out/volumes/straight.json').read_text())
-    assert set(record['made_from']['files']) == {'subset0/straight.mhd', 'subset0/straight.raw'}
+    assert set(record['made_from']['files']['image']) == {
+        'subset0/straight.mhd', 'subset0/straight.raw'}
     assert str(tmp_path) not in json.dumps(record)  # the cache can be moved
 
 

@@ -65,7 +65,8 @@ def test_compressed_scans_are_the_same(luna16_dir, tmp_path):
         one, two = (tmp_path / f'{kind}/volumes/{scan_id}.npy' for kind in ('raw', 'zraw'))
         assert one.read_bytes() == two.read_bytes()
     record = json.loads((tmp_path / 'zraw/volumes/straight.json').read_text())
-    assert set(record['made_from']['files']) == {'subset0/straight.mhd', 'subset0/straight.zraw'}
+    assert set(record['made_from']['files']['image']) == {
+        'subset0/straight.mhd', 'subset0/straight.zraw'}
 
 
 def test_scan_in_two_subsets_belongs_to_the_first(luna16_dir, tmp_path):

@@ -10,6 +10,7 @@ from mmdet3d_medical.datasets.converters.command_line import (
     make_parser,
     parse_settings,
 )
+from mmdet3d_medical.datasets.converters.lung_mask import fill_outside_lungs
 from mmdet3d_medical.datasets.converters.lungs import lung_box
 from mmdet3d_medical.datasets.converters.masks import (
     AMBIGUOUS,
@@ -169,10 +170,31 @@ def test_a_mask_on_another_grid_keeps_its_places(tmp_path):
 
 
 @pytest.mark.tried('masks', 'lesions outside of the scan', 'the scan fails')
-def test_a_mask_of_another_scan_is_refused(tmp_path):
-    path = write(tmp_path / 'a.nii.gz', [(1, NEAR)], shape=(10, 10, 10), origin=(500, 0, 0))
+def test_lesions_outside_of_the_scan_are_refused(tmp_path):
+    """The scan ends at z = -25 + 39.5 * 1.25 = 24.4 mm, the mask goes on for 20 slices."""
+    path = write(tmp_path / 'a.nii.gz', [(1, np.s_[50:54, 2:6, 2:6])], shape=(60, 60, 60), **PLACE)
     with pytest.raises(ValueError, match='1 of 1 lesions lie outside of the scan, the first at'):
         lesions_of_mask(path, SCAN)
+
+
+@pytest.mark.tried('masks', 'less than half of the mask on the scan', 'the scan fails, also '
+                   'without lesions')
+@pytest.mark.parametrize('places', [[], [(1, NEAR)]])
+@pytest.mark.parametrize('origin, share', [((500, 0, 0), 0), ((-20, -20, 12.5), 30)])
+def test_a_mask_beside_its_scan_is_refused(origin, share, places, tmp_path):
+    """The scan begins 30 slices of 1.25 mm before the second mask, so 10 of 30 slices are on it;
+    of the points that are tried, 3 of 10 are."""
+    path = write(tmp_path / 'a.nii.gz', places, (30, 60, 60), (0.7, 0.7, 1.25), origin)
+    with pytest.raises(ValueError, match=f'a.nii.gz: the mask lies beside its scan, {share}%'):
+        lesions_of_mask(path, SCAN)
+
+
+@pytest.mark.parametrize('shape, origin', [
+    ((10, 10, 10), (0, 0, 0)), ((100, 60, 60), (-20, -20, -50)), ((30, 60, 60), (-20, -20, -12.5))],
+    ids=['within', 'around', 'of some slices'])
+def test_a_mask_may_be_smaller_or_larger_than_its_scan(shape, origin, tmp_path):
+    path = write(tmp_path / 'a.nii.gz', [], shape, (0.7, 0.7, 1.25), origin)
+    assert list(lesions_of_mask(path, SCAN).notes) == [OTHER_GRID]
 
 
 def test_an_empty_mask_is_a_scan_without_lesions(tmp_path):
@@ -189,5 +211,6 @@ def test_a_lung_mask_without_its_header_is_refused(tmp_path):
     mask = write(tmp_path / 'lungs.mhd', [(3, OTHER)], spacing=(0.7, 0.7, 1.25))
     assert lung_box(image, mask, 0).tolist() == [20, 20, 20, 24, 24, 24]
     mask = write(tmp_path / 'lungs.mhd', [(3, OTHER)], spacing=(1, 1, 1))
-    with pytest.raises(ValueError, match='lungs.mhd: the mask has as many voxels'):
-        lung_box(image, mask, 0)
+    for use in (lambda: lung_box(image, mask, 0), lambda: fill_outside_lungs(image, mask, 0, 0)):
+        with pytest.raises(ValueError, match='lungs.mhd: the mask has as many voxels'):
+            use()

@@ -14,7 +14,7 @@ from mmdet3d_medical.utils.files import as_json, staged
 
 from ..scan_ids import check_scan_id, refusal
 from ..transforms.loading import open_volume
-from .formats import data_files
+from .formats import data_files, file_notes
 from .image_io import AIR, MAX_HU, crop, read_hu, resample
 from .lung_mask import fill_outside_lungs
 from .lungs import lung_box
@@ -90,12 +90,23 @@ class ScanSource:
         """The volume, as :func:`.image_io.read_hu`."""
         return read_hu(self.image)
 
-    def stamps(self) -> dict[str, list[int]]:
-        """Size and time of change of each file, data files beside their headers included."""
-        paths = {path for header in (self.image, self.lung_mask, self.lesion_mask) if header
-                 for path in data_files(header)}
-        return {f'{path.parent.name}/{path.name}': [path.stat().st_size, path.stat().st_mtime_ns]
-                for path in sorted(paths) if path.exists()}
+    def notes(self) -> dict[str, str]:
+        """What the user should know of the files, by title."""
+        return file_notes(path for path in (self.image, self.lesion_mask) if path)
+
+    def stamps(self) -> dict[str, dict]:
+        """Size and time of change of the files of image and masks, data files included."""
+        return {part: file_stamps(path) for part, path in self._files().items()}
+
+    def _files(self) -> dict[str, Path]:
+        paths = dict(image=self.image, lung_mask=self.lung_mask, lesion_mask=self.lesion_mask)
+        return {part: path for part, path in paths.items() if path}
+
+
+def file_stamps(header: Path) -> dict[str, list[int]]:
+    """Size and time of change of each file that a volume is read from, if it is there."""
+    return {f'{path.parent.name}/{path.name}': [path.stat().st_size, path.stat().st_mtime_ns]
+            for path in sorted(data_files(header)) if path.exists()}
 
 
 def _check_classes(classes: Sequence[tuple[int, str]]) -> None:
@@ -156,7 +167,7 @@ class VolumeCache:
         """Convert a scan and record it.
 
         Returns:
-            dict: 'scan_id', 'geometry', 'instances' and 'notes' (of the lesion mask), 'cropped',
+            dict: 'scan_id', 'geometry', 'instances' (of the lesion mask), 'notes', 'cropped',
             'filled', 'made_from'.
 
         Raises:
@@ -166,10 +177,11 @@ class VolumeCache:
         check_scan_id(source.scan_id)
         made_from = self._made_from(source)
         image = source.read()
+        scan = VolumeGeometry.from_sitk(image)
         found = MaskLesions([], {})
         if source.lesion_mask:
-            found = lesions_of_mask(source.lesion_mask, VolumeGeometry.from_sitk(image),
-                                    self.settings.instances, self.settings.classes)
+            found = lesions_of_mask(source.lesion_mask, scan, self.settings.instances,
+                                    self.settings.classes)
         box = None
         if self.settings.crop == 'lungs':
             box = lung_box(image, source.lung_mask, self.settings.margin)
@@ -178,11 +190,12 @@ class VolumeCache:
         filled = None
         if self.settings.outside is not None and source.lung_mask is not None:
             filled = fill_outside_lungs(image, source.lung_mask, self.settings.outside,
-                                        self.settings.dilation)
+                                        self.settings.dilation, scan)
             image = image if filled is None else filled
         if self.settings.spacing is not None:
             image = resample(image, self.settings.spacing)
-        record = dict(scan_id=source.scan_id, made_from=made_from, **found._asdict(),
+        record = dict(scan_id=source.scan_id, made_from=made_from, instances=found.instances,
+                      notes=source.notes() | found.notes,
                       geometry=VolumeGeometry.from_sitk(image).to_dict(), cropped=box is not None,
                       filled=filled is not None)
         self._save(sitk.GetArrayViewFromImage(image), record)

@@ -119,7 +119,8 @@ def read_labels(path: str | Path) -> sitk.Image:
         return sitk.Cast(image, sitk.sitkUInt32)
     values = sitk.GetArrayViewFromImage(image)
     rounded = np.rint(values) if values.dtype.kind == 'f' else values
-    right = (rounded >= 0) & (rounded <= float(MAX_LABEL)) & (abs(values - rounded) <= SAME_LABEL)
+    # float32 does not know MAX_LABEL, but the next integer.
+    right = (rounded >= 0) & (rounded < MAX_LABEL + 1.0) & (abs(values - rounded) <= SAME_LABEL)
     if not right.all():
         raise ValueError(f'{path}: has a value of {values[~right][0]:.9g}, but a mask must hold '
                          f'labels, integers from 0 to {MAX_LABEL}: is it one of probabilities?')

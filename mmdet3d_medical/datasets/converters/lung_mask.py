@@ -6,15 +6,18 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from mmdet3d_medical.structures import VolumeGeometry
+
 from .image_io import read_labels
 from .lungs import LUNG_LABELS
+from .masks import same_grid
 
 MAX_HULL = 1.5  # of the area of a lung in a slice
 BONE_HU = 289  # DeepLung's grey value 210 of 255 between -1200 and 600 HU: above it are 290 HU
 
 
 def fill_outside_lungs(image: sitk.Image, mask_path: str | Path, value: int,
-                       dilation: int) -> sitk.Image | None:
+                       dilation: int, scan: VolumeGeometry | None = None) -> sitk.Image | None:
     """Replace all but the lungs and a rim around them.
 
     In each slice a lung grows to its convex hull, where that is at most 1.5 times as large, and is
@@ -27,11 +30,16 @@ def fill_outside_lungs(image: sitk.Image, mask_path: str | Path, value: int,
         mask_path: The lung mask, on whatever grid.
         value: HU outside.
         dilation: Voxels, counted by steps over faces.
+        scan: Geometry of the scan that the image was cut from, to compare the mask with; ``None``
+            if it is whole.
 
     Returns:
         The image, ``None`` if the mask has no lungs.
+
+    Raises:
+        ValueError: If the mask cannot be read, or is not where the scan is.
     """
-    labels = _labels_on(image, mask_path)
+    labels = _labels_on(image, mask_path, scan or VolumeGeometry.from_sitk(image))
     lungs = np.isin(labels, LUNG_LABELS)
     if not lungs.any():
         return None
@@ -54,9 +62,10 @@ def count_outside_lungs(mask_path: str | Path, points: np.ndarray) -> int:
                     and mask[index] in LUNG_LABELS) for index in indices)
 
 
-def _labels_on(image: sitk.Image, mask_path: str | Path) -> np.ndarray:
+def _labels_on(image: sitk.Image, mask_path: str | Path, scan: VolumeGeometry) -> np.ndarray:
     """Labels (D, H, W) of the mask on the grid of an image."""
     mask = read_labels(mask_path)
+    same_grid(VolumeGeometry.from_sitk(mask), scan, mask_path)
     return sitk.GetArrayFromImage(sitk.Resample(mask, image, sitk.Transform(),
                                                 sitk.sitkNearestNeighbor, 0))
 

@@ -18,6 +18,7 @@ from .image_io import label_boxes, read_labels
 MODES = ('auto', 'unambiguous', 'components', 'values')
 FAR_MM = 10.0  # parts of one lesion, drawn slice by slice say, are nearer to each other
 SAME_PLACE = 0.1  # voxels
+MIN_OVERLAP = 0.5  # of a mask and its scan, as a share of the smaller one
 AMBIGUOUS = (
     'masks have a value in several places, so that it cannot be one lesion: each connected '
     'part is taken for one, and values for classes whose names are unknown; name them with '
@@ -77,9 +78,11 @@ def same_grid(mask: VolumeGeometry, scan: VolumeGeometry, path: str | Path) -> b
     """Whether a mask has the voxels of its scan.
 
     Raises:
-        ValueError: If it has as many, but elsewhere: such masks were saved without their header.
+        ValueError: If it has as many, but elsewhere: such masks were saved without their header;
+            or if it has others, but hardly lies on the scan.
     """
     if sorted(mask.shape) != sorted(scan.shape):
+        _check_overlap(mask, scan, path)
         return False
     same = mask.shape == scan.shape
     if same:
@@ -94,6 +97,24 @@ def same_grid(mask: VolumeGeometry, scan: VolumeGeometry, path: str | Path) -> b
             'the scan'
         )
     return True
+
+
+def _check_overlap(mask: VolumeGeometry, scan: VolumeGeometry, path: str | Path) -> None:
+    """Check that a mask lies on its scan, or around it."""
+    share = max(_share_inside(mask, scan), _share_inside(scan, mask))
+    if share < MIN_OVERLAP:
+        raise ValueError(
+            f'{path}: the mask lies beside its scan, {share:.0%} of it on it: its origin '
+            f'{_rounded(mask.origin)}, that of the scan {_rounded(scan.origin)} mm: is it the mask '
+            'of this scan?'
+        )
+
+
+def _share_inside(one: VolumeGeometry, other: VolumeGeometry) -> float:
+    """Share of a volume that lies in another one, by 10 x 10 x 10 points of it."""
+    points = (np.indices((10, 10, 10)).reshape(3, -1).T + 0.5) / 10 * one.shape - 0.5
+    voxels = other.world_to_index(one.index_to_world(points)) + 0.5
+    return float(((voxels >= 0) & (voxels <= other.shape)).all(axis=1).mean())
 
 
 def _boxes(

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 
 from mmdet3d_medical.structures import VolumeGeometry
 
-from ..cache import ScanSource
+from ..cache import ScanSource, file_stamps
+from ..formats import file_notes
 from ..image_io import orient
 from .pixels import PixelError, read_slice
 from .rules import Series
@@ -60,8 +61,12 @@ class DicomSource(ScanSource):
 
     def stamps(self) -> dict[str, list]:
         """Number of files and a digest of their sizes and times and of the geometry."""
-        paths = [*self.slices, *([self.lesion_mask] if self.lesion_mask else [])]
-        states = [os.stat(path) for path in paths]
+        states = [os.stat(path) for path in self.slices]
         content = json.dumps([[[state.st_size, state.st_mtime_ns] for state in states],
-                              self.geometry.to_dict()])
-        return {'dicom': [len(paths), hashlib.sha256(content.encode()).hexdigest()]}
+                              self.geometry.to_dict(),
+                              self.lesion_mask and file_stamps(self.lesion_mask)])
+        return {'dicom': [len(states), hashlib.sha256(content.encode()).hexdigest()]}
+
+    def notes(self) -> dict[str, str]:
+        """What the user should know of the mask; the slices tell by :mod:`.rules`."""
+        return file_notes([self.lesion_mask] if self.lesion_mask else [])

@@ -6,15 +6,22 @@ compressed data become other voxels.
 
 import functools
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import metaimage, nifti, nrrd
 from .layout import Layout, check_layout
 
-DAMAGE = ValueError, KeyError, IndexError, OverflowError, EOFError, OSError, zlib.error
+DAMAGE = (
+    ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError, OSError, zlib.error,
+)  # fmt: skip
+UNPLACED = 'scans have files that do not say how large voxels are, or where they lie'
+UNCHECKED = 'scans have files of a format that is not checked for being whole'
 READERS = {
     '.nii': nifti.layout,
     '.nii.gz': nifti.layout,
+    '.hdr': nifti.layout,
+    '.img': nifti.layout,
     '.mhd': metaimage.layout,
     '.mha': metaimage.layout,
     '.nhdr': nrrd.layout,
@@ -82,3 +89,15 @@ def data_files(path: str | Path) -> list[Path]:
     except ValueError:  # it is told when the volume is read
         layout = None
     return [Path(path), *(file for file in (layout.files if layout else ()) if file != Path(path))]
+
+
+def file_notes(paths: Iterable[str | Path]) -> dict[str, str]:
+    """What the user should know of the volumes of a scan that were read, by title."""
+    found: dict[str, list[str]] = {}
+    for path in map(Path, paths):
+        layout = layout_of(path)
+        if layout is None:
+            found.setdefault(UNCHECKED, []).append(path.name)
+        elif layout.note:
+            found.setdefault(UNPLACED, []).append(f'{path.name} {layout.note}')
+    return {title: '; '.join(details) for title, details in found.items()}

@@ -6,12 +6,14 @@ import bz2
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 CHUNK = 1 << 22  # bytes; a multiple of the size of every number
+MAX_FILES = 1 << 16
+ZLIB_OR_GZIP = 47  # window bits; MetaIO takes either
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Layout:
         stored: Bytes of compressed data, None if the header does not say.
         check_values: Whether to look for numbers that are not finite.
         problem: What is wrong with the header itself, '' if nothing.
+        note: What the header does not say, and what SimpleITK takes instead; '' if nothing.
     """
 
     files: tuple[Path, ...]
@@ -38,7 +41,18 @@ class Layout:
     skipped: int = 0
     stored: int | None = None
     check_values: bool = False
-    problem: str = field(default='')
+    problem: str = ''
+    note: str = ''
+
+
+def numbered(
+    folder: Path, pattern: str, start: str, stop: str, step: str = '1'
+) -> tuple[Path, ...]:
+    """Files called by a pattern of C such as ``slice%03d.raw``, ``stop`` included."""
+    numbers = range(int(start), int(stop) + 1, int(step))
+    if len(numbers) > MAX_FILES:
+        raise ValueError(f'it names {len(numbers)} files')
+    return tuple(folder / (pattern % number) for number in numbers)
 
 
 def check_layout(layout: Layout) -> None:
@@ -113,7 +127,7 @@ def _chunks(file: Path, layout: Layout) -> Iterator[bytes]:
 
 def _inflated(stream) -> Iterator[bytes]:
     """A zlib stream, which ends with a checksum; MetaIO accepts one that does not fit."""
-    engine = zlib.decompressobj()
+    engine = zlib.decompressobj(ZLIB_OR_GZIP)
     while not engine.eof:
         data = engine.unconsumed_tail or stream.read(CHUNK)
         if not data:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 
-from .layout import Layout
+from .layout import Layout, numbered
 
+SIZES = {'ElementSpacing', 'ElementSize'}
 HEADER = 1 << 20  # bytes in which a header ends
 DTYPES = {
     'CHAR': 'i1', 'UCHAR': 'u1', 'SHORT': 'i2', 'USHORT': 'u2', 'INT': 'i4', 'UINT': 'u4',
@@ -19,6 +22,7 @@ YES = ('true', '1', 't')
 PLACES = {'Offset', 'Position', 'Origin', 'ElementSpacing', 'ElementSize', 'TransformMatrix',
           'Orientation', 'Rotation'}  # fmt: skip
 SCALES = {'ElementToIntensityFunctionSlope': 1.0, 'ElementToIntensityFunctionOffset': 0.0}
+UNITS = 'mm', '?'
 
 
 def layout(path: Path) -> Layout:
@@ -29,22 +33,14 @@ def layout(path: Path) -> Layout:
         KeyError: If an entry is missing, or unknown.
     """
     fields, end = _read_fields(path)
-    sides = [int(side) for side in fields['DimSize'].split()]
-    channels = int(fields.get('ElementNumberOfChannels', 1))
-    skipped = int(fields.get('HeaderSize', 0))
-    for key in PLACES & set(fields):
-        if not all(math.isfinite(float(value)) for value in fields[key].split()):
-            raise ValueError(f'{key} must be finite numbers, found {fields[key]}')
-    if any(float(fields.get(key, plain)) != plain for key, plain in SCALES.items()):
-        raise ValueError('it scales its values (ElementToIntensityFunction), which is not read')
-    compressed = _is_true(fields.get('CompressedData', 'False'))
+    _check_units(fields)
     if not _is_true(fields.get('BinaryData', 'True')):
         raise ValueError('its voxels are text (BinaryData = False), which is not read')
     files, local = _files(path, fields['ElementDataFile'], end)
-    if not compressed and 'CompressedDataSize' in fields:
-        raise ValueError('it says CompressedDataSize, but not CompressedData = True')
-    if compressed and local and 'CompressedDataSize' not in fields:
-        raise ValueError('it does not say CompressedDataSize, without which ITK reads other voxels')
+    compressed = _check_compression(fields, local)
+    sides = [int(side) for side in fields['DimSize'].split()]
+    channels = int(fields.get('ElementNumberOfChannels', 1))
+    skipped = int(fields.get('HeaderSize', 0))
     return Layout(
         files=files,
         numbers=math.prod(sides) * channels,
@@ -52,7 +48,30 @@ def layout(path: Path) -> Layout:
         offset=end if local else (None if skipped < 0 else skipped),
         encoding='zlib' if compressed else 'raw',
         stored=int(fields['CompressedDataSize']) if 'CompressedDataSize' in fields else None,
+        note='' if SIZES & set(fields) else 'has no ElementSpacing: 1 mm is taken',
     )
+
+
+def _check_units(fields: dict[str, str]) -> None:
+    for key in PLACES & set(fields):
+        if not all(math.isfinite(float(value)) for value in fields[key].split()):
+            raise ValueError(f'{key} must be finite numbers, found {fields[key]}')
+    if fields.get('DistanceUnits', '?') not in UNITS:
+        raise ValueError(f'its lengths are in {fields["DistanceUnits"]}, mm were expected')
+    if any(float(fields.get(key, plain)) != plain for key, plain in SCALES.items()):
+        raise ValueError('it scales its values (ElementToIntensityFunction), which is not read')
+
+
+def _check_compression(fields: dict[str, str], local: bool) -> bool:
+    """Whether voxels are compressed; an error where ITK would read others."""
+    compressed, sized = _is_true(fields.get('CompressedData', '')), 'CompressedDataSize' in fields
+    if sized and not compressed:
+        raise ValueError('it says CompressedDataSize, but not CompressedData = True')
+    if compressed and local and not sized:
+        raise ValueError('it does not say CompressedDataSize, without which ITK reads other voxels')
+    if compressed and int(fields.get('HeaderSize', 0)):
+        raise ValueError('it says HeaderSize and CompressedData, with which ITK reads other voxels')
+    return compressed
 
 
 def _read_fields(path: Path) -> tuple[dict[str, str], int]:
@@ -62,11 +81,13 @@ def _read_fields(path: Path) -> tuple[dict[str, str], int]:
     fields, position = {}, 0
     for line in content.splitlines(keepends=True):
         position += len(line)
-        key, equals, value = line.decode('latin-1').partition('=')
-        if not equals:
+        if not line.strip():
+            continue
+        key, *value = map(str.strip, re.split('[=:]', os.fsdecode(line), maxsplit=1))
+        if not value:
             raise ValueError(f'expected "key = value", found {line[:40]!r}')
-        fields[key.strip()] = value.strip()
-        if key.strip() == 'ElementDataFile':
+        fields[key] = value[0]
+        if key == 'ElementDataFile':
             return fields, position
     raise ValueError('it has no ElementDataFile')
 
@@ -77,12 +98,10 @@ def _files(path: Path, name: str, end: int) -> tuple[tuple[Path, ...], bool]:
     if first.upper() == 'LOCAL':
         return (path,), True
     if first == 'LIST':
-        lines = path.read_bytes()[end:].decode('utf-8').splitlines()
+        lines = os.fsdecode(path.read_bytes()[end:]).splitlines()
         return tuple(path.parent / line.strip() for line in lines if line.strip()), False
     if '%' in first and len(rest) >= 2:
-        start, stop, *step = map(int, rest[:3])
-        numbers = range(start, stop + 1, *step)
-        return tuple(path.parent / (first % number) for number in numbers), False
+        return numbered(path.parent, first, *rest[:3]), False
     return (path.parent / name,), False
 
 

@@ -13,8 +13,12 @@ import numpy as np
 from .layout import Layout
 
 DTYPES = {2: 'u1', 4: 'i2', 8: 'i4', 16: 'f4', 64: 'f8', 256: 'i1', 512: 'u2', 768: 'u4',
-          1024: 'i8', 1280: 'u8', 128: 'V3', 2304: 'V4', 32: 'c8', 1792: 'c16'}  # fmt: skip
+          1024: 'i8', 1280: 'u8', 128: 'V3', 2304: 'V4'}  # fmt: skip
 GZIP = b'\x1f\x8b'
+SINGLE, PAIR = b'n+', b'ni'  # how a header says where the voxels are
+NO_PLACE = (
+    'has neither qform nor sform: x runs to the left, y to the back, z to the head, from 0 mm on'
+)
 SAME_LENGTH = 1e-3  # of voxel sizes; headers hold float32, and programs round
 SAME_DIRECTION = 1e-3
 SAME_PLACE = 0.1  # voxels
@@ -48,12 +52,14 @@ def layout(path: Path) -> Layout:
     Raises:
         ValueError: If it is none.
     """
+    if path.suffix.lower() == '.img':
+        raise ValueError(f'it holds voxels only: name its header, {path.stem}.hdr')
     with path.open('rb') as file:
         compressed = file.read(2) == GZIP
     with (gzip.open if compressed else open)(path, 'rb') as file:
-        header = parse(file.read(540))
+        header = parse(file.read(540), PAIR if path.suffix.lower() == '.hdr' else SINGLE)
     return Layout(
-        files=(path,),
+        files=(path.with_suffix('.img') if path.suffix.lower() == '.hdr' else path,),
         numbers=math.prod(header.sides),
         dtype=header.dtype,
         offset=0 if compressed else header.offset,
@@ -61,28 +67,33 @@ def layout(path: Path) -> Layout:
         skipped=header.offset if compressed else 0,
         check_values=header.dtype.kind == 'f',
         problem=_problem(path, header),
+        note=NO_PLACE if header.qform is None and header.sform is None else '',
     )
 
 
-def parse(data: bytes) -> Header:
+def parse(data: bytes, magic: bytes = SINGLE) -> Header:
     """Take the first 540 bytes of a file apart (nifti1.h and nifti2.h of the standard).
 
+    Args:
+        data: The bytes.
+        magic: ``SINGLE`` if the voxels follow in the same file, ``PAIR`` if they have their own.
+
     Raises:
-        ValueError: If they are no header, or voxels lie in another file.
+        ValueError: If they are no such header.
     """
     for order in '<>':
         size = struct.unpack_from(f'{order}i', data)[0] if len(data) >= 348 else 0
-        if size == 348 and data[344:347] == b'n+1':
+        if size == 348 and data[344:347] == magic + b'1':
             return _parse(data, order, dict(
                 dim=('8h', 40), kind=('h', 70), pixdim=('8f', 76), offset=('f', 108),
                 scale=('2f', 112),
                 codes=('2h', 252), quaternion=('6f', 256), rows=('12f', 280)))  # fmt: skip
-        if size == 540 and data[4:7] == b'n+2' and len(data) >= 540:
+        if size == 540 and data[4:7] == magic + b'2' and len(data) >= 540:
             return _parse(data, order, dict(
                 dim=('8q', 16), kind=('h', 12), pixdim=('8d', 104), offset=('q', 168),
                 scale=('2d', 176),
                 codes=('2i', 344), quaternion=('6d', 352), rows=('12d', 400)))  # fmt: skip
-    raise ValueError('expected a header of NIfTI with the voxels in the same file')
+    raise ValueError('expected a header of NIfTI, with the voxels behind it or, of .hdr, in .img')
 
 
 def _parse(data: bytes, order: str, fields: dict[str, tuple[str, int]]) -> Header:
@@ -133,7 +144,9 @@ def _problem(path: Path, header: Header) -> str:
     if not (np.isfinite(header.spacing).all() and (header.spacing > 0).all()):
         return f'{path}: its pixdim is {_text(header.spacing)} mm, expected sizes above 0: {advice}'
     slope, intercept = header.scale
-    if not (math.isfinite(slope) and math.isfinite(intercept)) or (slope == 0 and intercept):
+    unscaled = math.isnan(slope) and math.isnan(intercept)
+    known = math.isfinite(slope) and math.isfinite(intercept) and (slope or not intercept)
+    if not (unscaled or known):
         return (
             f'{path}: its values are scaled by slope {slope:g} and intercept {intercept:g}, which '
             f'programs understand in different ways: {advice}'

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 
-from .layout import Layout
+from .layout import Layout, numbered
 
 DTYPES = {
     **dict.fromkeys(('signed char', 'int8', 'int8_t'), 'i1'),
@@ -23,8 +25,10 @@ DTYPES = {
                      'uint64_t'), 'u8'),
     'float': 'f4', 'double': 'f8',
 }  # fmt: skip
+SIZES = {'spacedirections', 'spacings'}
 ENCODINGS = {'raw': 'raw', 'gzip': 'gzip', 'gz': 'gzip', 'bzip2': 'bzip2', 'bz2': 'bzip2',
              'txt': 'text', 'text': 'text', 'ascii': 'text'}  # fmt: skip
+UNITS = 'mm', 'millimeter', 'millimeters', '', '???'
 
 
 def layout(path: Path) -> Layout:
@@ -36,6 +40,7 @@ def layout(path: Path) -> Layout:
     """
     fields, names, end = _read_fields(path)
     encoding = ENCODINGS[fields['encoding'].lower()]
+    _check_lengths(fields)
     files = _files(path, fields, names)
     skip = int(fields.get('byteskip', 0))
     here = end if files == (path,) else 0
@@ -54,7 +59,20 @@ def layout(path: Path) -> Layout:
         offset=(None if skip < 0 else here + skip) if raw else here,
         encoding=encoding,
         skipped=0 if raw else max(skip, 0),
+        note='' if SIZES & set(fields) else 'has no space directions or spacings: 1 mm is taken',
     )
+
+
+def _check_lengths(fields: dict[str, str]) -> None:
+    """Check that each axis has a size, which ITK takes for 1 if it has none, in mm."""
+    vectors = fields.get('spacedirections', '(' * 3).count('(')
+    spacings = fields.get('spacings', '1 1 1').split()
+    if vectors < 3 or sum(math.isfinite(float(value)) for value in spacings) < 3:
+        raise ValueError('not all of its axes have a spacing or a direction')
+    for key in ('units', 'spaceunits'):
+        for unit in re.findall('"(.*?)"', fields.get(key, '')):
+            if unit.strip().lower() not in UNITS:
+                raise ValueError(f'its lengths are in {unit}, mm were expected')
 
 
 def _read_fields(path: Path) -> tuple[dict[str, str], list[str], int]:
@@ -64,7 +82,7 @@ def _read_fields(path: Path) -> tuple[dict[str, str], list[str], int]:
             raise ValueError('it does not begin with NRRD0')
         fields, names = {}, []
         while line := file.readline(1 << 16):
-            text = line.decode('latin-1').strip()
+            text = os.fsdecode(line).strip()
             if not text:
                 break
             key, colon, value = text.partition(': ')
@@ -83,6 +101,5 @@ def _files(path: Path, fields: dict[str, str], names: list[str]) -> tuple[Path, 
         return tuple(path.parent / name for name in names)
     first, *rest = name.split()
     if '%' in first and len(rest) >= 3:
-        start, stop, step = map(int, rest[:3])
-        return tuple(path.parent / (first % number) for number in range(start, stop + 1, step))
+        return numbered(path.parent, first, *rest[:3])
     return (path.parent / name,)

@@ -1,0 +1,184 @@
+"""Headers that say too little, or what ITK does not read; and those that only look unusual."""
+
+import gzip
+import math
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from mmdet3d_medical.datasets.converters import ConvertSettings, convert_volumes
+from mmdet3d_medical.datasets.converters.formats import UNCHECKED, UNPLACED, data_files, file_notes
+from mmdet3d_medical.datasets.converters.image_io import read_hu, read_labels
+
+from .volume_files import VOLUME, metaimage, nifti, nrrd, refused
+
+PLACED = {
+    'space': 'left-posterior-superior',
+    'space directions': '(0.7,0,0) (0,0.8,0) (0,0,2.5)',
+    'space origin': '(1,2,3)',
+}
+
+
+def pair(folder):
+    """NIfTI as a header and a file of voxels: as in one file, but for magic and offset."""
+    content = bytearray(nifti(folder / 'single.nii').read_bytes())
+    struct.pack_into('<f', content, 108, 0)
+    content[344:348] = b'ni1\0'
+    (folder / 'a.hdr').write_bytes(content[:348])
+    (folder / 'a.img').write_bytes(content[352:])
+    return folder / 'a.hdr'
+
+
+def edited(path, old, new):
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+    return path
+
+
+UNUSUAL = {
+    'slope and intercept NaN': lambda p: nifti(p / 'a.nii', scale=(math.nan, math.nan)),
+    'header and voxels apart': pair,
+    'a name beyond ASCII': lambda p: metaimage(p / 'a.mhd', data='Größe.raw'),
+    'the same of NRRD': lambda p: nrrd(p / 'a.nhdr', data='Größe.raw', **PLACED),
+    'blank lines': lambda p: edited(metaimage(p / 'a.mha'), b'ElementType', b'\n\nElementType'),
+    'colons': lambda p: edited(metaimage(p / 'a.mha'), b'DimSize =', b'DimSize :'),
+    'a gzip stream': lambda p: metaimage(
+        p / 'a.mhd', data='a.zraw', body=gzip.compress(VOLUME.tobytes()), CompressedData=True
+    ),
+    'mm': lambda p: metaimage(p / 'a.mha', DistanceUnits='mm'),
+    'mm of NRRD': lambda p: nrrd(p / 'a.nrrd', **PLACED, **{'space units': '"mm" "mm" "mm"'}),
+}
+
+
+@pytest.mark.parametrize('name', UNUSUAL)
+def test_what_is_unusual_is_read(name, tmp_path):
+    path = UNUSUAL[name](tmp_path)
+    image = read_hu(path)
+    is_nifti = path.suffix in ('.nii', '.hdr')  # which runs to the right and to the front
+    found = sitk.GetArrayFromImage(image)
+    np.testing.assert_array_equal(found, VOLUME[:, ::-1, ::-1] if is_nifti else VOLUME)
+    assert image.GetSpacing() == pytest.approx((0.7, 0.8, 2.5)) and not file_notes([path])
+
+
+REFUSED = {
+    'cm': (lambda p: metaimage(p / 'a.mha', DistanceUnits='cm'), 'lengths are in cm'),
+    'cm of NRRD': (
+        lambda p: nrrd(p / 'a.nrrd', **PLACED, **{'space units': '"cm" "cm" "cm"'}),
+        'lengths are in cm',
+    ),
+    'cm of axes': (
+        lambda p: nrrd(p / 'a.nrrd', spacings='1 1 1', units='"mm" "mm" "cm"'),
+        'lengths are in cm',
+    ),
+    'an axis without a direction': (
+        lambda p: nrrd(p / 'a.nrrd', **PLACED | {'space directions': 'none (0,0.8,0) (0,0,2.5)'}),
+        'not all of its axes',
+    ),
+    'an axis without a spacing': (
+        lambda p: nrrd(p / 'a.nrrd', spacings='0.7 0.8 nan'),
+        'not all of its axes',
+    ),
+    'sheared directions': (
+        lambda p: nrrd(
+            p / 'a.nrrd', **PLACED | {'space directions': '(0.7,0,0) (0.3,0.8,0) (0,0,2.5)'}
+        ),
+        'perpendicular',
+    ),
+    'bytes before compressed voxels': (
+        lambda p: metaimage(
+            p / 'a.mhd',
+            data='a.zraw',
+            HeaderSize=5,
+            CompressedData=True,
+            body=b'12345' + zlib.compress(VOLUME.tobytes()),
+        ),
+        'HeaderSize and CompressedData',
+    ),  # fmt: skip
+    'a slope without an intercept': (
+        lambda p: nifti(p / 'a.nii', scale=(math.nan, 5)),
+        'slope nan and intercept 5',
+    ),
+    'a pattern of two numbers': (
+        lambda p: metaimage(p / 'a.mhd', data='s%d%d.raw 1 6', body=b''),
+        'header',
+    ),
+    'a pattern of very many files': (
+        lambda p: metaimage(p / 'a.mhd', data='s%d.raw 1 99999999999', body=b''),
+        'names 99999999999 files',
+    ),
+}
+
+
+@pytest.mark.tried(
+    'volumes',
+    'lengths in cm, axes without a size, bytes before compressed voxels',
+    'the scan fails: ITK would take other sizes or voxels',
+)
+@pytest.mark.parametrize('make, message', REFUSED.values(), ids=REFUSED)
+def test_what_itk_would_read_wrongly_is_refused(make, message, tmp_path):
+    assert message in refused(make(tmp_path))
+
+
+@pytest.mark.tried('volumes', 'a pair `.hdr`, `.img` cut off', 'the scan fails')
+def test_a_pair_is_checked(tmp_path):
+    path = pair(tmp_path)
+    voxels = tmp_path / 'a.img'
+    assert data_files(path) == [path, voxels]
+    voxels.write_bytes(voxels.read_bytes()[:500])
+    assert 'a.img: expected 960 bytes of voxels by the header, found 500' in refused(path)
+    assert 'name its header, a.hdr' in refused(voxels)
+
+
+@pytest.mark.tried(
+    'volumes',
+    'a header without a transform or a voxel size',
+    'the report tells what was taken instead',
+)
+def test_what_a_header_does_not_say_is_told(tmp_path):
+    (tmp_path / 'scans').mkdir()
+    nifti(tmp_path / 'scans/a.nii', codes=(0, 0))
+    nrrd(tmp_path / 'scans/b.nrrd')
+    edited(metaimage(tmp_path / 'scans/c.mha'), b'ElementSpacing = 0.7 0.8 2.5\n', b'')
+    metaimage(tmp_path / 'scans/d.mha')
+    report = convert_volumes([tmp_path / 'scans'], [], tmp_path / 'out', ConvertSettings())
+    assert not report.failures
+    assert list(report.notes) == [UNPLACED]
+    told = [note.split(':')[0] for note in report.notes[UNPLACED]]
+    assert (
+        told == ['a', 'b', 'c'] and 'a.nii has neither qform nor sform' in report.notes[UNPLACED][0]
+    )
+
+
+@pytest.mark.tried(
+    'volumes',
+    'other formats that SimpleITK reads (`.vtk`, `.gipl`, `.tif`), given by name',
+    'read without these checks; the report tells',
+)
+def test_formats_without_a_check_are_told(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(VOLUME), str(tmp_path / 'a.vtk'))
+    report = convert_volumes([tmp_path / 'a.vtk'], [], tmp_path / 'out', ConvertSettings())
+    assert report.notes == {UNCHECKED: ['a: a.vtk']}
+
+
+def test_a_label_beyond_those_of_float32_is_refused(tmp_path):
+    """2^32 - 1, the last label, is 2^32 in float32, and 0 once it is cast to uint32."""
+    voxels = np.full(VOLUME.shape, 2**32 - 1, np.float32)
+    with pytest.raises(ValueError, match='value of 4.2949673e\\+09'):
+        read_labels(nifti(tmp_path / 'a.nii', voxels))
+
+
+@pytest.mark.tried(
+    'volumes', 'one scan of a folder is broken', 'it fails with one line, the others are converted'
+)
+def test_other_scans_go_on(tmp_path):
+    (tmp_path / 'scans').mkdir()
+    nifti(tmp_path / 'scans/good.nii')
+    metaimage(tmp_path / 'scans/pattern.mhd', data='s%d%d.raw 1 6', body=b'')
+    (tmp_path / 'scans/link.mha').symlink_to('nowhere')
+    report = convert_volumes([tmp_path / 'scans'], [], tmp_path / 'out', ConvertSettings())
+    assert report.scans == 1 and sorted(report.failures) == ['link', 'pattern']
+    assert all(len(message.splitlines()) == 1 for message in report.failures.values())
