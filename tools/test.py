@@ -7,8 +7,8 @@ from mmengine.runner import Runner
 from mmdet3d_medical.apis import (
     DictAction,
     add_trust_option,
+    check_weights,
     load_config,
-    load_weights,
     run_tool,
     set_marks_file,
     trust_checkpoints,
@@ -42,8 +42,10 @@ def main() -> None:
                       small=args.shrink, launcher=args.launcher)
     if args.out:
         set_marks_file(cfg, args.out)
+    # Loaded when the hooks are ready: EMAHook has weights of its own.
+    cfg.load_from, cfg.resume = args.checkpoint, False
     runner = Runner.from_cfg(cfg)
-    load_weights(runner, args.checkpoint)
+    check_weights(runner, args.checkpoint)
     runner.test()
 
 

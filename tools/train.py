@@ -11,6 +11,8 @@ from mmdet3d_medical.apis import (
     DictAction,
     UsageError,
     add_trust_option,
+    at_least,
+    check_resumable,
     check_start,
     check_weights,
     check_work_dir,
@@ -42,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--allow-partial', action='store_true',
                         help='train from weights in load_from that fit the model in part only')
     add_trust_option(parser)
-    parser.add_argument('--seed', type=int, help='seed of everything random')
+    parser.add_argument('--seed', type=at_least(0), help='seed of everything random')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='values to change in the config, e.g. train_cfg.max_iters=1000')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
@@ -82,6 +84,7 @@ def train(cfg: Config, resume: bool, allow_partial: bool) -> None:
     runner = Runner.from_cfg(cfg)
     if cfg.get('load_from'):
         if cfg.get('resume'):
+            check_resumable(cfg.load_from)
             check_weights(runner, cfg.load_from)
         else:
             check_start(runner, cfg.load_from, allow_partial)

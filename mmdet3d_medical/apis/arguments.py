@@ -43,6 +43,14 @@ def at_least(least: int) -> Callable[[str], int]:
     return integer
 
 
+def positive(text: str) -> float:
+    """The type of finite numbers above 0."""
+    value = float(text)
+    if not 0 < value < float('inf'):
+        raise ArgumentTypeError(f'expected a number above 0, found {text}')
+    return value
+
+
 def out_file(path: str) -> str:
     """The type of files to write: the folder is made, and it is tried whether they can be."""
     try:

@@ -10,48 +10,56 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
-from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint, load_checkpoint
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch import Tensor, nn
 
-from mmdet3d_medical.utils.checkpoints import read_checkpoint
+from mmdet3d_medical.utils.checkpoints import read_checkpoint, weights_in
 from mmdet3d_medical.utils.files import write_bytes
 
 from .errors import UsageError
 
-
-def load_weights(runner: Runner, checkpoint: str) -> None:
-    """Load weights that have to fit the runner's model exactly.
-
-    Args:
-        runner (Runner): Takes the weights.
-        checkpoint (str): File or URL.
-
-    Raises:
-        UsageError: If there is no such file, it is no checkpoint, or its weights are those of
-            another model.
-    """
-    check_weights(runner, checkpoint)
-    runner.load_checkpoint(checkpoint, strict=True)
+OF_TRAINING = 'message_hub', 'optimizer'  # in checkpoints that a training may go on from
 
 
 def check_weights(runner: Runner, checkpoint: str) -> None:
-    """Refuse weights that do not fit the runner's model exactly, as a runner that resumes does not.
+    """Refuse weights that do not fit the runner's model exactly, as a runner itself does not.
 
     The model holds these weights afterwards; the runner does not take them for loaded.
 
     Raises:
-        UsageError: As :func:`load_weights`.
+        UsageError: As :func:`put_weights`.
     """
     put_weights(runner.model, checkpoint, runner.cfg.filename)
 
 
-def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
-    """Load weights that have to fit a model exactly; ``config`` is what it was built from.
+def check_resumable(checkpoint: str) -> None:
+    """Refuse to resume from what does not say how far its training was.
 
     Raises:
-        UsageError: As :func:`load_weights`.
+        UsageError: Naming the file and what it lacks.
     """
-    _check_readable(checkpoint)
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    meta = content.get('meta')
+    counted = isinstance(meta, dict) and all(
+        isinstance(meta.get(key), int) for key in ('iter', 'epoch'))
+    if not (counted and all(isinstance(content.get(key), dict) for key in OF_TRAINING)):
+        raise UsageError(f'{checkpoint} holds weights, but not how far a training was (meta, '
+                         f'{", ".join(OF_TRAINING)}): start from it by load_from without resume')
+
+
+def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
+    """Load weights that have to fit a model exactly.
+
+    Args:
+        model: Takes the weights.
+        checkpoint: File or address.
+        config: What the model was built from, for the message.
+
+    Raises:
+        ValueError: If it is no checkpoint.
+        UsageError: If its weights are those of another model, or not finite.
+    """
+    weights_in(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'), checkpoint)
     try:
         load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     except RuntimeError as error:
@@ -59,7 +67,11 @@ def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
             f'The weights in {checkpoint} do not fit the model in {config}. Use '
             'the config, and the --shrink and --cfg-options, that they were trained with. '
             f'{error}') from error
-    for name, value in model.state_dict().items():
+    _check_finite(model.state_dict(), checkpoint)
+
+
+def _check_finite(weights: Mapping[str, Tensor], checkpoint: str) -> None:
+    for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise UsageError(f'{checkpoint}: {name} has values that are not finite (NaN or '
                              'infinity). The training diverged: take an earlier checkpoint')
@@ -81,9 +93,9 @@ def check_start(runner: Runner, checkpoint: str, allow_partial: bool = False) ->
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    part = (content.get('meta') or {}).get('part', '')
-    misfits = {what: names for what, names in misfits_of(
-        model, content.get('state_dict', content), part).items() if names}
+    weights, part = weights_in(content, checkpoint), _part_of(content)
+    _check_finite(weights, checkpoint)
+    misfits = {what: names for what, names in misfits_of(model, weights, part).items() if names}
     if not misfits:
         return
     found = '; '.join(f'{len(names)} {what} ({", ".join(names[:3])}{", ..." * (len(names) > 3)})'
@@ -94,6 +106,13 @@ def check_start(runner: Runner, checkpoint: str, allow_partial: bool = False) ->
                          'those that do')
     print(f'--allow-partial: the weights in {checkpoint} fit in part. Not loaded: {found}. '
           'All others are.')
+
+
+def _part_of(content: Mapping[str, Any]) -> str:
+    """Prefix of the part that weights say they are of, '' for a whole model."""
+    meta = content.get('meta')
+    part = meta.get('part', '') if isinstance(meta, dict) else ''
+    return part if isinstance(part, str) else ''
 
 
 def misfits_of(model: nn.Module, weights: dict[str, Tensor], part: str = '') -> dict[str, list]:
@@ -117,8 +136,11 @@ def misfits_of(model: nn.Module, weights: dict[str, Tensor], part: str = '') -> 
             raise
     finally:
         hook.remove()
+    # A part that the model does not have excuses nothing that is missing.
+    known = any(f'.{part}' in f'.{name}' for name in model.state_dict())
     missing = [name for name in found['missing_keys']
-               if f'.{part}' in f'.{name}' and not name.endswith('num_batches_tracked')]
+               if (f'.{part}' in f'.{name}' or not known)
+               and not name.endswith('num_batches_tracked')]
     return {'of the model are missing': missing, 'have no place': list(found['unexpected_keys']),
             'have another shape': shapes}
 
@@ -134,12 +156,18 @@ def save_weights(
 
 def last_checkpoint(work_dir: str) -> Path | None:
     """The last checkpoint in a work directory, which may have been moved since, if there is one."""
-    latest = find_latest_checkpoint(work_dir)
+    latest = _latest(Path(work_dir))
     if latest == '':  # the process was killed while it noted the name of a whole checkpoint
         saved = Path(work_dir).glob('iter_*.pth')
         latest = max(saved, key=lambda path: path.stat().st_mtime, default=None)
     path = Path(work_dir) / Path(latest).name if latest else None
     return path if path and path.is_file() else None
+
+
+def _latest(folder: Path) -> str | None:
+    """What the note of the last checkpoint says; None if there is none."""
+    note = folder / 'last_checkpoint'  # written when a checkpoint is complete
+    return note.read_text(errors='replace').strip() if note.is_file() else None
 
 
 def check_work_dir(cfg: Config) -> None:
@@ -167,8 +195,7 @@ def trained_checkpoint(folder: Path, iters: int) -> Path | None:
         iters (int): Length of the training.
     """
     path = folder / f'iter_{iters}.pth'
-    latest = folder / 'last_checkpoint'  # written when a checkpoint is complete
-    complete = latest.is_file() and Path(latest.read_text()).name == path.name
+    complete = Path(_latest(folder) or '').name == path.name
     return path if complete and path.is_file() else None
 
 
@@ -176,10 +203,12 @@ def _model_type(checkpoint: Path) -> str | None:
     """As the checkpoint says; None if it does not, or the file is damaged or untrusted."""
     try:
         meta = read_checkpoint(checkpoint)['meta']
-        return meta['mmdet3d_medical']['model'] if 'mmdet3d_medical' in meta else _type_in(
-            meta['cfg'])
-    except (ValueError, KeyError, TypeError, SyntaxError):
+        own = meta.get('mmdet3d_medical')
+        found = own['model'] if own else _type_in(meta['cfg'])
+    except (ValueError, KeyError, TypeError, AttributeError, SyntaxError, StopIteration,
+            RecursionError, MemoryError):  # whatever the text of a config may hold
         return None
+    return found if isinstance(found, str) else None
 
 
 def _type_in(config: str) -> str | None:
@@ -192,7 +221,3 @@ def _type_in(config: str) -> str | None:
             return next(ast.literal_eval(keyword.value) for keyword in node.value.keywords
                         if keyword.arg == 'type')
     return None
-
-
-def _check_readable(checkpoint: str) -> None:
-    CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')

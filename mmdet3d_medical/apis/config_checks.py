@@ -13,7 +13,12 @@ from mmengine.runner import Runner
 from .errors import UsageError
 
 OF_RUNNER = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
-KNOWN = OF_RUNNER | {'custom_imports', 'find_unused_parameters'}
+# Those that its other methods ask the config for.
+ALSO_READ = {'custom_imports', 'find_unused_parameters', 'compile', 'efficient_conv_bn_eval'}
+KNOWN = OF_RUNNER | ALSO_READ
+OBJECTS = ('model', 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper', 'train_dataloader',
+           'val_dataloader', 'test_dataloader', 'default_hooks', 'env_cfg', 'randomness')
+TEXTS = ('work_dir', 'load_from', 'default_scope', 'log_level')
 CLOSE = 0.85  # as difflib has it: one letter more, less or exchanged
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -26,7 +31,8 @@ def check_keys(cfg: Config) -> None:
     """
     for key in cfg.keys() - KNOWN:
         meant = get_close_matches(key, KNOWN, 1, CLOSE)
-        if meant:
+        is_numbered = key.rstrip('_0123456789') in KNOWN
+        if meant and abs(len(key) - len(meant[0])) <= 1 and not is_numbered:
             raise UsageError(f'{cfg.filename}: nothing reads {key!r}. Did you mean {meant[0]!r}?')
 
 
@@ -71,6 +77,12 @@ def check_values(cfg: Config) -> None:
     Raises:
         UsageError: Naming the key, what was expected and what was found.
     """
+    for key in OBJECTS:
+        value = cfg.get(key)
+        _expect(cfg, key, value, value is None or isinstance(value, Mapping), 'a dict')
+    for key in TEXTS:
+        value = cfg.get(key)
+        _expect(cfg, key, value, value is None or isinstance(value, str), 'text')
     for loader in LOADERS:
         for key, value in _named('batch_size', cfg.get(loader), loader):
             _expect(cfg, key, value, isinstance(value, int) and value >= 1, 'an integer above 0')
@@ -85,6 +97,11 @@ def check_values(cfg: Config) -> None:
             value is None or isinstance(value, int) and value >= 1,
             'an integer above 0',
         )
+    for key, value in _named('seed', cfg.get('randomness'), 'randomness'):
+        right = value is None or isinstance(value, int) and 0 <= value < 2**32
+        _expect(cfg, key, value, right, 'an integer from 0 to 4294967295')
+    for key, value in _named('interval', cfg.get('default_hooks'), 'default_hooks'):
+        _expect(cfg, key, value, isinstance(value, int), 'an integer')
     for key, value in _named('lr', cfg.get('optim_wrapper'), 'optim_wrapper'):
         number = isinstance(value, (int, float)) and 0 <= value < float('inf')
         _expect(cfg, key, value, number, 'a number, 0 or more')

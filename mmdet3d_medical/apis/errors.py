@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import re
 import sys
 import traceback
@@ -27,7 +28,7 @@ NO_MEMORY = ('not enough memory', "can't allocate memory", 'CUDA out of memory')
 IN_WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
 WORKER_ENDED = re.compile(r'DataLoader worker \(pid.*\) (exited unexpectedly|is killed by)')
 LAST_FRAME = re.compile(r'\n  File "(?P<file>.+?)", line \d+, in .+?\n    (?P<line>.+?)\n'
-                        r'(?:    .*?\n)*(?P<kind>[\w.]+): (?P<message>(?:.|\n)*)')
+                        r'(?:    .*?\n)*(?P<kind>[\w.]+)(?:: (?P<message>(?:.|\n)*)|\s*$)')
 SIGNATURE = re.compile('unexpected keyword argument|missing \\d+ required')
 OWN = ('ValueError', 'TypeError', 'KeyError', 'OSError')
 TOLD = {'UsageError', 'FloatingPointError', *(kind.__name__ for kind in FILE_ERRORS)}
@@ -48,6 +49,9 @@ def run_tool(main: Callable[[], None]) -> None:
     """
     try:
         main()
+    except BrokenPipeError:  # whoever read what is printed has ended, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -75,6 +79,8 @@ def _message_of(error: Exception) -> str | None:
         return f'{_file_of(error)}: {OF_STORAGE[error.errno]}'
     if isinstance(error, (UsageError, FloatingPointError, *FILE_ERRORS)):
         return text
+    if isinstance(error, AttributeError) and "'ConfigDict' object has no attribute" in text:
+        return f'the config has no {text.rpartition("attribute ")[2]}'
     if isinstance(error, (ValueError, TypeError, KeyError, OSError)):
         frames = traceback.extract_tb(error.__traceback__)
         if _raised_on_purpose(frames[-1].filename, frames[-1].line):
@@ -95,7 +101,10 @@ def _of_worker(text: str) -> str | None:
     frame = LAST_FRAME.search(text, text.rindex('\n  File "'))
     if frame is None:
         return None
-    kind, message = frame['kind'].rpartition('.')[-1], frame['message'].strip()
+    kind, message = frame['kind'].rpartition('.')[-1], (frame['message'] or '').strip()
+    full = next((what for what in map(os.strerror, OF_STORAGE) if what in message), None)
+    if kind == 'OSError' and full:
+        return message
     if 'MemoryError' in kind or any(part in message for part in NO_MEMORY):
         return _of_memory(MemoryError(message))
     told = kind in TOLD or kind in OWN and _raised_on_purpose(

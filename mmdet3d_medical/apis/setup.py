@@ -103,10 +103,21 @@ class Setup:
         asked = dict(config=Path(self.path).name, options=spell_options(self.options),
                      shrink=self.shrink, amp=self.amp, seed=self.seed, processes=self.processes,
                      **more, settings=hashlib.sha256(settings.encode()).hexdigest()[:16])
-        made = json.loads(note.read_text()) if note.is_file() else asked
+        made = _read(note) if note.is_file() else asked
         differ = [f'{key} {made.get(key)!r}, now {value!r}' for key, value in asked.items()
                   if made.get(key) != value]
         if differ:
             raise UsageError(f'{note.parent} is of another {what}: {"; ".join(differ)}. Restore '
                              'the settings, or give another --work-dir')
         write_json(note, asked)
+
+
+def _read(note: Path) -> dict[str, Any]:
+    try:
+        made = json.loads(note.read_text(encoding='utf-8'))
+    except (ValueError, RecursionError):
+        made = None
+    if not isinstance(made, dict):
+        raise UsageError(f'{note} is damaged: it should say what the folder is for. Delete it if '
+                         'you know that, or give another --work-dir')
+    return made

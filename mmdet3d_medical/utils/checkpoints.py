@@ -82,6 +82,28 @@ def read_checkpoint(
     return content
 
 
+def weights_in(content: Any, where: str | os.PathLike) -> dict[str, torch.Tensor]:
+    """The weights in what was read of a checkpoint: its ``state_dict``, or itself.
+
+    Args:
+        content: What :func:`read_checkpoint` or mmengine's loader gave.
+        where: File or address, for the message.
+
+    Raises:
+        ValueError: If these are no tensors by name, or there are none.
+    """
+    weights = content.get('state_dict', content) if isinstance(content, dict) else content
+    right = (
+        isinstance(weights, dict)
+        and weights
+        and all(isinstance(name, str) for name in weights)
+        and all(isinstance(value, torch.Tensor) for value in weights.values())
+    )
+    if not right:
+        raise ValueError(f'{where} is no checkpoint: expected tensors by name in its state_dict')
+    return weights
+
+
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Read a checkpoint file, leaving out configs stored in it, which mmengine would run."""
@@ -98,11 +120,15 @@ def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
     path = _cached(filename)
     if get_rank() != 0:
         barrier()
-    if not path.is_file():  # of other ranks those on other machines
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(filename, str(path), progress=False)
-    if get_rank() == 0:
-        barrier()
+    try:
+        if not path.is_file():  # of other ranks those on other machines
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(filename, str(path), progress=False)
+    except OSError as error:
+        raise ValueError(f'{filename} cannot be downloaded: {error}') from None
+    finally:
+        if get_rank() == 0:  # the others wait, whatever came of it
+            barrier()
     return load_from_local(str(path), map_location)
 
 

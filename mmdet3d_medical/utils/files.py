@@ -76,9 +76,12 @@ def check_writable(path: str | os.PathLike) -> None:
     Its folder is made; a file that is there stays as it is.
 
     Raises:
-        OSError: Naming ``path``, if a folder is in the way, or it or its folder are read-only.
+        OSError: Naming ``path``, if a folder or a named pipe is in the way, or it or its folder
+            are read-only.
     """
     path = Path(path)
+    if path.is_fifo() and not _is_open(path):
+        raise OSError(errno.EINVAL, 'It is a pipe, for whose reader it would wait', str(path))
     if _is_stream(path):
         return
     target = Path(os.path.realpath(path))
@@ -137,13 +140,13 @@ def _remove_abandoned(folder: Path) -> None:
 def _is_abandoned(scratch: Path) -> bool:
     """Whether its process has ended; of other computers' ones that is seen by the age only."""
     host, process = scratch.name.split('-')[1:3]
-    if host != _host() or os.name != 'posix':
-        return time.time() - scratch.stat().st_mtime > DAY
     try:
+        if host != _host() or os.name != 'posix':
+            return time.time() - scratch.stat().st_mtime > DAY
         os.kill(int(process), 0)  # asks whether it is there, and does nothing to it
-    except (ProcessLookupError, ValueError):
+    except (ProcessLookupError, ValueError, OverflowError):
         return True
-    except PermissionError:  # another user's
+    except (PermissionError, FileNotFoundError):  # another user's; gone meanwhile
         pass
     return False
 
@@ -164,10 +167,12 @@ def _finish(path: Path, place: Path) -> None:
 
 def _is_stream(path: Path) -> bool:
     """Whether it is a pipe, a device or, as ``/dev/stdout``, an open file: none can be replaced."""
-    folder = os.path.realpath(path.parent)
-    if folder in ('/dev', '/dev/fd') or folder.startswith('/proc/'):
-        return True
-    return path.exists() and not path.is_file() and not path.is_dir()
+    return path.exists() and (_is_open(path) or not (path.is_file() or path.is_dir()))
+
+
+def _is_open(path: Path) -> bool:
+    """Whether it stands for what the system or a shell has opened, as ``/dev/fd/63``."""
+    return os.path.realpath(path.parent).startswith(('/dev', '/proc/'))
 
 
 def _check_replaceable(path: Path) -> None:

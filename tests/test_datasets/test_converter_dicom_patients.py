@@ -23,13 +23,14 @@ def patients_in(out):
 
 
 def write_patients(root):
-    """Four studies: two of a patient, one of another hospital's with the same id, one of nobody."""
+    """Five studies: three of a patient, one of them with the issuer, one of another, of nobody."""
     for number, tags in enumerate(
         [
             dict(PatientID='77'),
             dict(PatientID=' 77 '),
-            dict(PatientID='77', IssuerOfPatientID='elsewhere'),
+            dict(PatientID='78'),
             dict(PatientID=''),
+            dict(PatientID='77', IssuerOfPatientID='elsewhere'),
         ]
     ):
         write_series(
@@ -46,9 +47,10 @@ def test_series_of_a_patient_have_the_same_hash(tmp_path):
     write_patients(tmp_path / 'in')
     convert(tmp_path / 'in', tmp_path / 'out')
     found = patients_in(tmp_path / 'out')
-    assert found['1.0'] == found['1.1'] != found['1.2'] and found['1.3'] is None
+    assert found['1.0'] == found['1.1'] == found['1.4'] != found['1.2']
+    assert found['1.2'] is not None and found['1.3'] is None
     key = (tmp_path / 'out/patient_key').read_bytes().strip()
-    digest = hmac.new(key, b'["", "77"]', hashlib.sha256).hexdigest()
+    digest = hmac.new(key, b'77', hashlib.sha256).hexdigest()
     assert found['1.0'] == digest[:16]
 
 
@@ -71,7 +73,7 @@ def test_key_of_ones_own_gives_the_same_hashes(tmp_path):
         convert(tmp_path / 'in', out, patient_key=tmp_path / 'key')
         assert not (out / 'patient_key').exists()
     assert patients_in(tmp_path / 'one') == patients_in(tmp_path / 'two')
-    assert patients_in(tmp_path / 'one')['1.0'] == hash_patient('77', '', KEY.encode())
+    assert patients_in(tmp_path / 'one')['1.0'] == hash_patient('77', KEY.encode())
 
 
 @pytest.mark.parametrize('content, message', [(None, 'no such file'), ('short\n', 'found 5')])
@@ -151,5 +153,5 @@ def test_what_pydicom_warns_of_is_not_logged(tmp_path, caplog):
 
 @pytest.mark.parametrize('word', ['', 'ANONYMOUS', 'anonymized', '0', '0000', ' - ', 'N/A', 'XXX'])
 def test_words_that_stand_for_no_id_make_no_patient(word):
-    assert hash_patient(word, '', KEY.encode()) is None
-    assert hash_patient(f'{word}7', '', KEY.encode()) is not None
+    assert hash_patient(word, KEY.encode()) is None
+    assert hash_patient(f'{word}7', KEY.encode()) is not None

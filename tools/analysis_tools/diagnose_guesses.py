@@ -26,11 +26,13 @@ from torch import Tensor
 from mmdet3d_medical.apis import (
     DictAction,
     UsageError,
+    add_trust_option,
     at_least,
     load_config,
     out_file,
     put_weights,
     run_tool,
+    trust_checkpoints,
 )
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.engine.hooks.guess_quality import Counts, count_guesses
@@ -62,6 +64,7 @@ def parse_args() -> argparse.Namespace:
                         help='write the numbers')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='overrides settings of the config')
+    add_trust_option(parser)
     return parser.parse_args()
 
 
@@ -184,6 +187,7 @@ def as_text(rows: list[dict]) -> str:
 
 def main() -> None:
     args = parse_args()
+    trust_checkpoints(args.trust_checkpoint)
     config = load_config(args.config, options=args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
     model = MODELS.build(config.model)

@@ -13,7 +13,14 @@ import torch
 from matplotlib.figure import Figure
 from mmengine.registry import init_default_scope
 
-from mmdet3d_medical.apis import DictAction, UsageError, load_config, picture, run_tool
+from mmdet3d_medical.apis import (
+    DictAction,
+    UsageError,
+    at_least,
+    load_config,
+    picture,
+    run_tool,
+)
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.datasets.transforms import ImageMixUp, ObjectMixUp
 from mmdet3d_medical.registry import DATASETS
@@ -36,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--eta', type=float, default=4.0,
                         help='of Beta(eta, eta). Training has less, so that most patches are '
                         'hardly mixed; the default of 4 makes mixes that can be seen')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=at_least(0), default=0)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='overrides settings of the config')
     return parser.parse_args()

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from mmdet3d_medical.apis import DictAction, at_least, load_config, out_file, run_tool
+from mmdet3d_medical.apis import DictAction, at_least, load_config, out_file, positive, run_tool
 from mmdet3d_medical.apis.step_plan import Plan, plan_of
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import forward_cost, training_cost
@@ -46,11 +46,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--channels', type=at_least(1), default=1, help='of a scan (default: 1)')
     parser.add_argument('--batch', type=at_least(0), nargs=2, metavar=('LABELED', 'UNLABELED'),
                         help="patches in a step of one GPU (default: the config's)")
-    parser.add_argument('--tflops', type=float, nargs=2, metavar=('FLOAT32', 'AMP'),
+    parser.add_argument('--tflops', type=positive, nargs=2, metavar=('FLOAT32', 'AMP'),
                         default=(156.0, 312.0), help='peak arithmetic (default: 156 312)')
-    parser.add_argument('--bandwidth', type=float, default=1555.0, metavar='GB/S',
+    parser.add_argument('--bandwidth', type=positive, default=1555.0, metavar='GB/S',
                         help='peak of the memory (default: 1555)')
-    parser.add_argument('--efficiency', type=float, default=0.3,
+    parser.add_argument('--efficiency', type=positive, default=0.3,
                         help='share of both peaks that is reached (default: 0.3, assumed)')
     parser.add_argument('--overhead', type=float, default=1.0, metavar='GB',
                         help='memory of the CUDA context and libraries (default: 1, assumed)')

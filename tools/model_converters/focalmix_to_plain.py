@@ -7,7 +7,6 @@ FocalMix. (FocalMix configs also take plain checkpoints as they are, in ``load_f
 """
 
 import argparse
-from pathlib import Path
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -20,6 +19,7 @@ from mmdet3d_medical.apis import (
     save_weights,
     trust_checkpoints,
 )
+from mmdet3d_medical.utils.checkpoints import weights_in
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,10 +39,8 @@ def main() -> None:
     if args.teacher and args.reverse:
         raise UsageError('--teacher takes weights out of a FocalMix checkpoint and --reverse puts '
                          'weights into one: give one of them.')
-    if not Path(args.checkpoint).is_file():
-        raise UsageError(f'There is no checkpoint {args.checkpoint} (looked in {Path.cwd()}).')
     checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
-    weights = checkpoint.get('state_dict', checkpoint)
+    weights = weights_in(checkpoint, args.checkpoint)
     prefix = 'teacher.' if args.teacher else 'detector.'
     if args.reverse:
         weights = {f'{prefix}{name}': value for name, value in weights.items()}

@@ -16,17 +16,24 @@ convolution.
 """
 
 import argparse
-import pickle
 import re
-from pathlib import Path
 
 import torch
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmdet3d_medical.apis import UsageError, load_config, out_file, run_tool, save_weights
+from mmdet3d_medical.apis import (
+    UsageError,
+    add_trust_option,
+    load_config,
+    out_file,
+    run_tool,
+    save_weights,
+    trust_checkpoints,
+)
 from mmdet3d_medical.models.backbones import ResNet3D
 from mmdet3d_medical.registry import MODELS
+from mmdet3d_medical.utils.checkpoints import read_checkpoint, weights_in
 
 BLOCK = r'layer(\d)\.(\d+)\.'  # layers count from 1, blocks from 0
 # Beginnings of names; layers and convolutions count from 0 here.
@@ -51,6 +58,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--prefix', default='backbone.',
                         help="of the names in the checkpoint: 'backbone.' for load_from, '' for "
                         "init_cfg of the backbone (default: 'backbone.')")
+    add_trust_option(parser)
     return parser.parse_args()  # fmt: skip
 
 
@@ -149,14 +157,7 @@ def listed(names: set[str] | list[str]) -> str:
 
 def read(path: str) -> dict[str, Tensor]:
     """The weights in a file, by name."""
-    if not Path(path).is_file():
-        raise UsageError(f'There are no weights {path} (looked in {Path.cwd()}).')
-    try:
-        weights = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        raise UsageError(f'{path} holds more than weights, or is not by torch.save (*.safetensors '
-                         f'is not): {error}') from error
-    return weights.get('state_dict', weights)
+    return weights_in(read_checkpoint(path), path)
 
 
 def backbone_of(config: str) -> ResNet3D:
@@ -172,6 +173,7 @@ def backbone_of(config: str) -> ResNet3D:
 
 def main() -> None:
     args = parse_args()
+    trust_checkpoints(args.trust_checkpoint)
     backbone = backbone_of(args.config)
     weights = {f'{args.prefix}{name}': value
                for name, value in convert(read(args.weights), backbone).items()}

@@ -9,14 +9,19 @@ itself is not needed.
 """
 
 import argparse
-import pickle
 import re
-from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from mmdet3d_medical.apis import UsageError, out_file, run_tool, save_weights
+from mmdet3d_medical.apis import (
+    UsageError,
+    add_trust_option,
+    out_file,
+    run_tool,
+    save_weights,
+    trust_checkpoints,
+)
+from mmdet3d_medical.utils.checkpoints import read_checkpoint, weights_in
 
 BLOCK = r'feature_extractor\.body\.layer(\d)\.(\d+)\.'  # layers count from 1, blocks from 0
 # Beginnings of names; numbers that the pattern finds go into ours.
@@ -41,6 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Convert weights of MONAI's RetinaNet")
     parser.add_argument('checkpoint', help='what to convert, such as models/model.pt')
     parser.add_argument('out', type=out_file, help='where to write the result')
+    add_trust_option(parser)
     return parser.parse_args()
 
 
@@ -88,20 +94,17 @@ def convert(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def read(path: str) -> dict[str, Tensor]:
     """The weights in a file, by name."""
-    if not Path(path).is_file():
-        raise UsageError(f'There is no checkpoint {path} (looked in {Path.cwd()}).')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        raise UsageError(f'{path} holds more than weights, or is TorchScript (model.ts); '
-                         'models/model.pt of the bundle is what this tool reads.') from error
-    for key in ('model', 'state_dict'):
-        checkpoint = checkpoint.get(key, checkpoint)
-    return checkpoint
+        content = read_checkpoint(path)
+    except ValueError as error:
+        raise UsageError(f'{error}. models/model.pt of the bundle is what this tool reads, not '
+                         'TorchScript (model.ts)') from None
+    return weights_in(content.get('model', content), path)
 
 
 def main() -> None:
     args = parse_args()
+    trust_checkpoints(args.trust_checkpoint)
     weights = convert(read(args.checkpoint))
     save_weights(args.out, weights)
     print(f'Wrote {len(weights)} tensors to {args.out}')

@@ -1,5 +1,6 @@
 """Any CT volumes that SimpleITK reads, annotated by a CSV file, by masks or not at all."""
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .report import ConversionReport, finish
 
 SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
-IMAGE_ENDINGS = ('_image', '_img', '_ct')
-MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg')
+IMAGE_ENDINGS = ('_image', '_img', '_ct', '_0000')
+MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg', '.seg', '.label')
 TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
 DEFAULT_CLASS = 'lesion'
 
@@ -72,11 +73,11 @@ def find_scans(paths: Iterable[str | Path],
 def _inside(annotations: Iterable[str | Path], paths: Iterable[str | Path]) -> set[Path]:
     """Annotation paths, resolved, that are neither one of the paths nor a folder around one."""
     around = {outer for path in paths for outer in _with_parents(path)}
-    return {Path(path).resolve() for path in annotations} - around
+    return {Path(os.path.realpath(path)) for path in annotations} - around
 
 
 def _with_parents(path: str | Path) -> set[Path]:
-    path = Path(path).resolve()
+    path = Path(os.path.realpath(path))  # which takes links that point at each other
     return {path, *path.parents}
 
 

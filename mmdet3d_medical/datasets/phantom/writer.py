@@ -106,7 +106,7 @@ class PhantomWriter:
         path = self.out / 'phantom.json'
         if path.exists():
             self._refuse_other(json.loads(path.read_text()), mine)
-        elif self.out.exists() and any(self.out.iterdir()):
+        elif self.out.exists() and any(p.name[:1] != '.' for p in self.out.iterdir()):
             raise ValueError(f'{self.out} holds files but no phantom: choose another directory')
         write_text(path, json.dumps(mine, indent=1) + '\n')
 

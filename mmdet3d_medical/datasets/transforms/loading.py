@@ -122,11 +122,10 @@ def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap:
         FileNotFoundError: If the file is missing.
         ValueError: If it is unreadable, or its type or shape is not the expected one.
     """
+    if not os.path.isfile(path):  # a pipe would wait for ever
+        raise FileNotFoundError(f'scan {scan_id}: no volume at {path}, convert the data again')
     try:
         volume = np.load(path, mmap_mode='c')
-    except FileNotFoundError:
-        raise FileNotFoundError(f'scan {scan_id}: no volume at {path}, convert the data '
-                                'again') from None
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f'scan {scan_id}: {path} is not a readable volume ({error}), delete it '
                          'and convert the data again') from error

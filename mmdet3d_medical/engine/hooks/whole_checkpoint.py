@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 
 from mmdet3d_medical.registry import HOOKS
@@ -24,13 +26,20 @@ class WholeFileBackend(LocalBackend):
         self._outdated: list[str | Path] | None = None
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file; a link in its place is replaced, not what it points to."""
+        if Path(filepath).is_symlink():
+            Path(filepath).unlink()
         write_bytes(filepath, obj)
 
     def remove(self, filepath: str | Path) -> None:
+        """Remove a file, or note it to be removed; it may be gone, where a folder was copied."""
         if self._outdated is None:
-            super().remove(filepath)
+            Path(filepath).unlink(missing_ok=True)
         else:
             self._outdated.append(filepath)
+
+    def rmtree(self, dir_path: str | Path) -> None:
+        """Leave a folder alone: none of our checkpoints is one."""
 
     @contextmanager
     def removing_last(self) -> Iterator[None]:
@@ -45,6 +54,14 @@ class WholeFileBackend(LocalBackend):
             self.remove(path)
 
 
+def _keep_to_names(hub: MessageHub) -> None:
+    """Steps of checkpoints to keep are numbers: other values could name files elsewhere."""
+    steps = hub.runtime_info.get('keep_ckpt_ids')
+    if steps is not None:
+        numbers = steps if isinstance(steps, (list, tuple)) else []
+        hub.update_info('keep_ckpt_ids', [step for step in numbers if type(step) is int])
+
+
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook``, for trainings that may be killed while they save.
@@ -56,9 +73,24 @@ class WholeCheckpointHook(CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        if self.backend_args is None and '://' not in str(self.out_dir):
+        """Choose how to write, and take over what a resumed training says of its checkpoints."""
+        own = self.backend_args is None and '://' not in str(self.out_dir)
+        if own:
             self.backend_args = dict(backend=BACKEND)
+            _keep_to_names(runner.message_hub)
         super().before_train(runner)
+        if own:
+            self._move_best_here()
+
+    def _move_best_here(self) -> None:
+        """Of the best checkpoint take the name: the folder may be a copy of the one it names."""
+        if getattr(self, 'best_ckpt_path', None) is not None:
+            self.best_ckpt_path = self._here(self.best_ckpt_path)
+        for metric, path in getattr(self, 'best_ckpt_path_dict', {}).items():
+            self.best_ckpt_path_dict[metric] = self._here(path)
+
+    def _here(self, path: Any) -> str | None:
+        return str(Path(self.out_dir) / Path(path).name) if isinstance(path, str) else None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self._removing_last():

@@ -62,7 +62,7 @@ TAGS = ('SeriesInstanceUID', 'StudyInstanceUID', 'SOPInstanceUID', 'SOPClassUID'
         'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'GantryDetectorTilt',
         'ConvolutionKernel', 'RescaleSlope', 'RescaleIntercept', 'RescaleType',
         'ModalityLUTSequence', 'PhotometricInterpretation', 'SamplesPerPixel', 'BitsAllocated',
-        'BitsStored', 'HighBit', 'PixelRepresentation', 'PatientID', 'IssuerOfPatientID')
+        'BitsStored', 'HighBit', 'PixelRepresentation', 'PatientID')
 BITS = ('BitsAllocated', 'BitsStored', 'HighBit', 'PixelRepresentation')
 
 
@@ -170,7 +170,7 @@ def _parse(path: str, dataset: Dataset, key: bytes) -> ImageHeader | str:
         photometric=_text(dataset, 'PhotometricInterpretation').upper(),
         samples=(numbers(dataset, 'SamplesPerPixel', 1) or (1.0, ))[0],
         bits=_join(bits),
-        patient=hash_patient(_text(dataset, 'PatientID'), _text(dataset, 'IssuerOfPatientID'), key))
+        patient=hash_patient(_text(dataset, 'PatientID'), key))
     return ImageHeader(path, _text(dataset, 'SOPInstanceUID'),
                        numbers(dataset, 'ImagePositionPatient', 3), common)
 

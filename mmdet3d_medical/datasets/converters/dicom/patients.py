@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import tempfile
@@ -15,12 +14,12 @@ NOBODY = {'', 'anonymous', 'anonymized', 'anonymised', 'anon', 'deidentified', '
           'none', 'no id', 'unknown', 'na', 'n/a', 'null', 'patient', 'test', 'xxx'}  # fmt: skip
 
 
-def hash_patient(patient: str, issuer: str, key: bytes) -> str | None:
+def hash_patient(patient: str, key: bytes) -> str | None:
     """Name of a patient, 16 hexadecimal digits. Without the key, an id cannot be looked up.
 
     Args:
-        patient: Id of the patient.
-        issuer: Who gave it: two hospitals may give the same.
+        patient: Id of the patient. Who gave it plays no part, as some studies of a patient may not
+            say so: patients of two hospitals with one id count as one, which is the safe side.
         key: The same key gives the same names.
 
     Returns:
@@ -29,8 +28,7 @@ def hash_patient(patient: str, issuer: str, key: bytes) -> str | None:
     """
     if patient.strip(' -_.0').casefold() in NOBODY:
         return None
-    content = json.dumps([issuer, patient]).encode()
-    return hmac.new(key, content, hashlib.sha256).hexdigest()[:DIGITS]
+    return hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()[:DIGITS]
 
 
 def make_key(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from pydicom.uid import UID, RLELossless, SecondaryCaptureImageStorage, UID_dict
 from ..image_io import AIR, MAX_HU
 from .headers import numbers, silence
 
+TISSUE_HU = (-950, 3000)  # what stands for padding there cannot be told from the body
 END_OF_CODE = b'\xff\xd9'  # of JPEG, JPEG-LS and JPEG 2000
 DESCRIPTION = (
     'Rows',
@@ -110,7 +111,11 @@ def _to_hu(words: np.ndarray, dataset: Dataset) -> np.ndarray:
     stored = _stored(words, dataset.BitsStored)
     hu = stored * float(dataset.RescaleSlope)
     hu += float(dataset.RescaleIntercept)  # in place: memory is what takes the time
-    hu[_is_padding(words, stored, dataset)] = AIR
+    padding = _is_padding(words, stored, dataset)
+    tissue = hu[padding & (hu > TISSUE_HU[0]) & (hu < TISSUE_HU[1])]
+    if len(tissue):
+        raise PixelError(f'its PixelPaddingValue means {tissue[0]:g} HU, which tissue has too')
+    hu[padding] = AIR
     if hu.max() > MAX_HU:
         raise PixelError(
             f'it has values of {hu.max():g} HU, at most {MAX_HU} were expected: if '

@@ -22,6 +22,7 @@ NO_PLACE = (
 SAME_LENGTH = 1e-3  # of voxel sizes; headers hold float32, and programs round
 SAME_DIRECTION = 1e-3
 SAME_PLACE = 0.1  # voxels
+NO_TURN = 1e-6  # of the square of a quaternion's real part
 
 
 class Header(NamedTuple):
@@ -123,7 +124,10 @@ def _qform(values: tuple[float, ...], pixdim: tuple[float, ...]) -> np.ndarray:
     rest = 1 - b * b - c * c - d * d
     if not (rest > -SAME_DIRECTION and all(map(math.isfinite, offset))):
         raise ValueError(f'its quaternion and offset are {values}, which is no place')
-    a = math.sqrt(max(rest, 0))
+    if rest < NO_TURN:  # a turn by half a circle, of which float32 makes one by a little less
+        b, c, d = np.array([b, c, d]) / math.sqrt(b * b + c * c + d * d)
+        rest = 0
+    a = math.sqrt(rest)
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
@@ -168,7 +172,7 @@ def _problem(path: Path, header: Header) -> str:
     if header.sform is not None and header.qform is not None:
         corners = np.array(
             [
-                [*np.array(corner) * (np.array(header.sides[:3]) - 1), 1]
+                [*np.array(corner) * (np.array([*header.sides, 1, 1][:3]) - 1), 1]
                 for corner in np.ndindex(2, 2, 2)
             ]
         )
