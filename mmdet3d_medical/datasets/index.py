@@ -99,7 +99,8 @@ def volume_path(root: str | os.PathLike, scan: dict, allow_outside: bool = False
         ValueError: If the path leads out of the folder.
     """
     windows = PureWindowsPath(scan['volume'])  # knows drives and both separators
-    leads_out = not scan['volume'].isprintable() or windows.anchor or '..' in windows.parts or '\\' in scan['volume']
+    odd = '\\' in scan['volume'] or not scan['volume'].isprintable()
+    leads_out = windows.anchor or '..' in windows.parts or odd
     if leads_out and not allow_outside:
         raise ValueError(f'scan {scan["scan_id"]}: the volume {scan["volume"]!r} lies outside the '
                          'folder of its index: move it, or say allow_outside (--allow-outside) if '

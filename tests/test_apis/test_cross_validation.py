@@ -236,3 +236,15 @@ def test_processes_end_with_the_caller(validation):
         lock_descriptor(lock.fileno())  # free when the process has ended
     assert time.monotonic() - start < 30
     assert validation.unfinished() == [0, 1, 3]
+
+
+@pytest.mark.tried('faults', 'a damaged note of what a folder of folds or rounds is for',
+                   'refused, the file named')
+@pytest.mark.parametrize('content', [b'', b'[]', b'{', b'null', b'\x00\x80', b'[' * 100000])
+def test_a_damaged_note_is_refused(content, tmp_path):
+    write_data(tmp_path)
+    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path)), tmp_path / 'work')
+    made.work.mkdir()
+    (made.work / 'cross_validation.json').write_bytes(content)
+    with pytest.raises(UsageError, match='cross_validation.json is damaged'):
+        made.claim()

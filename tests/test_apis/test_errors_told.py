@@ -1,9 +1,12 @@
 """Errors of memory, disks, worker processes and parts: what is told, and what stays a traceback."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS, Registry
 from torch.utils.data import DataLoader, Dataset
 
@@ -46,6 +49,8 @@ def load(fail, workers: int):
         (lambda: SoftFocalLoss(gamma=0.5), 'error: gamma must be'),
         (lambda: open('no/such/file'), 'error: [Errno 2]'),
         (lambda: throw(MemoryError('8 GB')), 'error: out of memory: 8 GB'),
+        (lambda: throw(MemoryError()), 'error: out of memory'),
+        (lambda: throw(OSError(errno.ENOSPC, 'No space left on device', 'file')), 'error: '),
     ],
 )
 def test_errors_in_worker_processes_as_in_this_one(fail, message, workers, capsys):
@@ -119,3 +124,17 @@ def test_a_bug_in_the_work_of_a_part_keeps_its_traceback():
 
     with pytest.raises(TypeError):
         run_tool(lambda: parts.build(dict(type='Part')))
+
+
+def test_what_a_config_lacks_is_named(capsys):
+    error = told(lambda: Config(dict(a=1)).model, capsys)
+    assert error == "error: the config has no 'model'"
+
+
+def test_who_reads_no_more_is_left_alone(tmp_path):
+    code = ('from mmdet3d_medical.apis import run_tool\n'
+            'run_tool(lambda: print("x" * 10**6, flush=True))\n')
+    (tmp_path / 'tool.py').write_text(code)
+    command = f'{sys.executable} {tmp_path / "tool.py"} | true'
+    process = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert 'Traceback' not in process.stderr

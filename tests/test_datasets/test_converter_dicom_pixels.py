@@ -343,3 +343,14 @@ def test_damaged_compressed_pixels(tmp_path, syntax, damage):
         dataset.PixelData = encapsulate([frame[:-40] if damage == 'cut off' else b'\0\0'])
         dataset.save_as(paths[2])
     assert 'slice 3 of 4' in failure(tmp_path)
+
+
+@pytest.mark.tried('DICOM', 'a padding value that tissue has too, and such voxels',
+                   'the series fails, naming the value')
+def test_padding_that_may_be_tissue_is_refused(tmp_path):
+    tags = dict(RescaleIntercept='0', PixelPaddingValue=0, PixelRepresentation=1)
+    paths = write_words(tmp_path / 'a', [0, 40, 100], **tags)
+    with pytest.raises(ValueError, match='PixelPaddingValue means 0 HU, which tissue has too'):
+        read_slice(str(paths[0]))
+    paths = write_words(tmp_path / 'b', [7, 40, 100], **tags)  # none of them is there
+    np.testing.assert_array_equal(read_slice(str(paths[0])), fill([7, 40, 100]))

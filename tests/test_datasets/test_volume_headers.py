@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from mmdet3d_medical.datasets.converters import ConvertSettings, convert_volumes
 from mmdet3d_medical.datasets.converters.formats import UNCHECKED, UNPLACED, data_files, file_notes
-from mmdet3d_medical.datasets.converters.image_io import read_hu, read_labels
+from mmdet3d_medical.datasets.converters.image_io import read_hu, read_image, read_labels
 
 from .volume_files import VOLUME, metaimage, nifti, nrrd, refused
 
@@ -182,3 +182,30 @@ def test_other_scans_go_on(tmp_path):
     report = convert_volumes([tmp_path / 'scans'], [], tmp_path / 'out', ConvertSettings())
     assert report.scans == 1 and sorted(report.failures) == ['link', 'pattern']
     assert all(len(message.splitlines()) == 1 for message in report.failures.values())
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+@pytest.mark.parametrize('degrees', [0.3, 2, 10, 30])
+def test_oblique_files_of_simpleitk_itself(axis, degrees, tmp_path):
+    """Both transforms are set; of a quaternion near half a turn float32 keeps few digits."""
+    turned = math.radians(degrees)
+    for _ in range(10):
+        turned *= 1.001
+        cos, sin = math.cos(turned), math.sin(turned)
+        direction = [(1, 0, 0, 0, cos, -sin, 0, sin, cos), (cos, 0, sin, 0, 1, 0, -sin, 0, cos)]
+        image = sitk.Image([300, 4, 260], sitk.sitkInt16)
+        image.SetSpacing((0.7, 0.7, 1.25))
+        image.SetOrigin((-120.5, -80.25, -300))
+        image.SetDirection(direction[axis])
+        sitk.WriteImage(image, str(tmp_path / 'a.nii'))
+        read = read_image(tmp_path / 'a.nii')
+        np.testing.assert_allclose(read.GetOrigin(), image.GetOrigin(), atol=1e-3)
+
+
+def test_a_slice_with_both_transforms_is_no_volume(tmp_path):
+    path = nifti(tmp_path / 'a.nii', VOLUME, codes=(1, 1), qform=[0, 0, 0, -10, -20, -30])
+    header = bytearray(path.read_bytes())
+    struct.pack_into('<8h', header, 40, 2, 10, 48, 1, 1, 1, 1, 1)
+    path.write_bytes(header)
+    with pytest.raises(ValueError, match='a.nii: '):
+        read_image(path)

@@ -1,6 +1,7 @@
 """Trainings that are stopped while they save a checkpoint."""
 
 import errno
+import shutil
 
 import pytest
 import torch
@@ -121,3 +122,49 @@ def test_a_note_that_was_cut_off_does_not_lose_the_checkpoints(tmp_path):
     train(tmp_path / 'work', 3)
     (tmp_path / 'work' / 'last_checkpoint').write_text('')
     assert last_checkpoint(tmp_path / 'work') == tmp_path / 'work' / 'iter_3.pth'
+
+
+def poison(work, **info):
+    """Let the last checkpoint say something else of the checkpoints there are."""
+    path = last_checkpoint(work)
+    content = torch.load(path, weights_only=False)
+    content['message_hub']['runtime_info'].update(info)
+    torch.save(content, path)
+
+
+@pytest.mark.tried('checkpoints', 'one that names files elsewhere as its older or best checkpoints',
+                   'nothing outside of the work directory is removed')
+def test_nothing_outside_is_removed(tmp_path):
+    options = dict(validate=True, max_keep_ckpts=1, save_best='score', rule='greater')
+    work, victim = tmp_path / 'work', tmp_path / 'victim'
+    train(work, 2, **options)
+    victim.mkdir()
+    (victim / 'finished.pth').touch()
+    (work / 'iter_x').mkdir()
+    poison(work, keep_ckpt_ids=['x/../../victim/finished', 1, 2], best_score=0.5,
+           best_ckpt=str(victim))
+    train(work, 4, resume=True, **options)
+    assert (victim / 'finished.pth').is_file()
+    assert (work / 'iter_4.pth').is_file()
+
+
+def test_a_copy_of_a_work_directory_leaves_the_original_alone(tmp_path):
+    options = dict(validate=True, save_best='score', rule='greater')
+    work, copy = tmp_path / 'work', tmp_path / 'copy'
+    train(work, 2, **options)
+    before = saved(work)
+    shutil.copytree(work, copy)
+    (copy / 'last_checkpoint').write_text(str(copy / 'iter_2.pth'))
+    poison(copy, best_score=0.5)
+    train(copy, 4, resume=True, **options)
+    assert saved(work) == before and 'best_score_iter_2.pth' in before
+    assert {name for name in saved(copy) if name.startswith('best')} == {'best_score_iter_4.pth'}
+
+
+def test_a_link_in_the_place_of_a_checkpoint_is_replaced(tmp_path):
+    (tmp_path / 'precious.txt').write_text('mine')
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'work/iter_1.pth').symlink_to('../precious.txt')
+    train(tmp_path / 'work', 1)
+    assert (tmp_path / 'precious.txt').read_text() == 'mine'
+    assert not (tmp_path / 'work/iter_1.pth').is_symlink()

@@ -35,6 +35,10 @@ def refused(run_tool, config, capfd):
         ('train_dataloader.num_workers=-1', 'train_dataloader.num_workers is -1'),
         ('train_cfg.max_iters=0', 'train_cfg.max_iters is 0'),
         ('train_cfg.max_iters=-5', 'train_cfg.max_iters is -5'),
+        ('train_cfg=5', 'train_cfg is 5'),
+        ('work_dir=3', 'work_dir is 3'),
+        ('randomness.seed=x', "randomness.seed is 'x'"),
+        ('default_hooks.checkpoint.interval=x', "default_hooks.checkpoint.interval is 'x'"),
         ('train_cfg.val_interval=0', 'train_cfg.val_interval is 0'),
         ('optim_wrapper.optimizer.lr=fast', "optim_wrapper.optimizer.lr is 'fast'"),
         ('optim_wrapper.optimizer.lr=-1', 'optim_wrapper.optimizer.lr is -1'),
@@ -71,7 +75,9 @@ def test_a_misspelled_key_of_the_config(refused, config):
 
 
 def test_variables_of_a_config_are_its_own(config, run_tool):
-    config.write_text(config.read_text() + 'my_own_patch = 3\n')
+    free = ('train_loader', 'optim_wrapper_cfg', 'train_dataloader_2', 'val_dataloader1')
+    config.write_text(config.read_text() + 'my_own_patch = 3\n'
+                      + ''.join(f'{name} = 1\n' for name in free))
     assert (
         run_tool(
             'train', config, '--shrink', '--cfg-options', 'train_cfg.max_iters=1', 'my_own_patch=4'

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
+from mmdet3d_medical.apis.checkpoint import _model_type, last_checkpoint, trained_checkpoint
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils import checkpoints
 from mmdet3d_medical.utils.checkpoints import read_checkpoint, trust_checkpoints
@@ -59,11 +60,12 @@ def malicious(tmp_path, trace) -> Path:
         'train {config} --work-dir new --cfg-options model.init_cfg.type=Pretrained '
         'model.init_cfg.checkpoint={path}',
         'model_converters/focalmix_to_plain {path} out.pth',
+        f'analysis_tools/diagnose_guesses {CONFIGS}/focalmix/retina3d_fpn_phantom.py {{path}}',
     ],
 )
 def test_nothing_in_it_runs(command, config, malicious, trace, run_tool, capfd):
     name, *args = command.format(config=config, path=malicious, folder=malicious.parent).split()
-    shrink = [] if 'converters' in name else ['--shrink']
+    shrink = [] if '/' in name else ['--shrink']
     assert run_tool(name, *shrink, *args) == 2
     error = capfd.readouterr().err
     (line,) = [line for line in error.splitlines() if line.startswith('error: ')]
@@ -163,3 +165,66 @@ def test_addresses_that_end_in_one_name_are_told_apart(tmp_path, monkeypatch):
     )
     for address in ('https://a.org/model.pth', 'https://b.org/model.pth'):
         assert CheckpointLoader.load_checkpoint(address)['url'] == address
+
+
+ODD = {
+    'no weights': dict(state_dict={}),
+    'a list': dict(state_dict=[1]),
+    'numbers': dict(state_dict={'a': 1}),
+    'numbers as names': dict(state_dict={1: torch.zeros(1)}),
+    'nothing': {},
+}
+
+
+@pytest.mark.tried('checkpoints', 'a state_dict that is empty, a list, numbers, or has no names',
+                   'refused by every tool that reads it')
+@pytest.mark.parametrize('content', ODD.values(), ids=ODD)
+@pytest.mark.parametrize('command', [
+    'test {config} {path} --shrink',
+    'train {config} --shrink --work-dir new --cfg-options load_from={path}',
+    'model_converters/focalmix_to_plain {path} out.pth --reverse',
+    'model_converters/monai_to_mmdet3d {path} out.pth',
+])
+def test_what_holds_no_weights_is_refused(command, content, config, run_tool, tmp_path, capfd):
+    path = tmp_path / 'odd.pth'
+    torch.save(content, path)
+    name, *args = command.format(config=config, path=path).split()
+    assert run_tool(name, *args) == 2
+    error = capfd.readouterr().err
+    assert f'{path} is no checkpoint: expected tensors by name' in error
+    assert 'Traceback' not in error and not Path('out.pth').exists()
+
+
+@pytest.mark.tried('checkpoints', 'weights that say to be of a part that the model does not have',
+                   'refused as weights that do not fit')
+def test_a_part_that_is_not_there_excuses_nothing(config, run_tool, tmp_path, capfd):
+    for part in ('zzz', 5):
+        path = tmp_path / 'part.pth'
+        torch.save(dict(meta=dict(part=part), state_dict={'a': torch.zeros(1)}), path)
+        assert run_tool('train', config, '--shrink', '--cfg-options', f'load_from={path}') == 2
+        assert 'of the model are missing' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('meta', [None, [], dict(iter='x', epoch=0), dict(iter=1)])
+def test_what_no_training_left_is_not_resumed(meta, config, run_tool, train_a_step, capfd):
+    train_a_step('first')
+    content = torch.load('first/iter_1.pth', weights_only=False)
+    content['meta'] = meta
+    torch.save(content, 'first/iter_1.pth')
+    capfd.readouterr()
+    assert run_tool('train', config, '--shrink', '--work-dir', 'first', '--resume') == 2
+    assert 'not how far a training was' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('own', [5, dict(model=5), dict(model=['x']), 'x'])
+@pytest.mark.parametrize('cfg', [
+    'model = x', "model = {'type': 1}", 'model = dict(a=1)', '(' * 5000, 'x = ='])
+def test_odd_meta_data_in_a_work_directory_is_no_error(own, cfg, tmp_path):
+    for meta in (dict(cfg=cfg), dict(mmdet3d_medical=own)):
+        torch.save(dict(meta=meta, state_dict={}), tmp_path / 'iter_1.pth')
+        assert _model_type(tmp_path / 'iter_1.pth') is None
+
+
+def test_a_note_of_the_last_checkpoint_that_is_no_text(tmp_path):
+    (tmp_path / 'last_checkpoint').write_bytes(b'\x00\xff')
+    assert last_checkpoint(tmp_path) is None and trained_checkpoint(tmp_path, 1) is None

@@ -288,3 +288,18 @@ def test_what_cannot_be_written(name, error, attempt, tmp_path, monkeypatch):
     assert raised.value.filename in (str(tmp_path / name), str(tmp_path / name.split('/')[0]))
     assert (tmp_path / 'read-only').read_text() == (tmp_path / 'file').read_text() == 'old'
     assert {path.name for path in tmp_path.iterdir()} == {'folder', 'file', 'read-only'}
+
+
+@posix
+def test_a_named_pipe_is_no_place_for_a_result(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.csv')
+    with pytest.raises(OSError, match='pipe'):
+        check_writable(tmp_path / 'pipe.csv')
+    check_writable('/dev/null')
+
+
+@posix
+def test_scratch_folders_with_impossible_names_are_in_nobodys_way(tmp_path):
+    (tmp_path / f'{files.SCRATCH}-{files._host()}-{"9" * 20}-x').mkdir()
+    write_text(tmp_path / 'a.txt', 'a')
+    assert [path.name for path in tmp_path.iterdir()] == ['a.txt']

@@ -13,7 +13,7 @@ from pydicom.uid import UID, RLELossless, SecondaryCaptureImageStorage, UID_dict
 from ..image_io import AIR, MAX_HU
 from .headers import numbers, silence
 
-TISSUE_HU = (-950, 3000)  # what stands for padding there cannot be told from the body
+TISSUE_HU = (-950, 300)  # lungs and soft tissue; there padding cannot be told from the body
 END_OF_CODE = b'\xff\xd9'  # of JPEG, JPEG-LS and JPEG 2000
 DESCRIPTION = (
     'Rows',
