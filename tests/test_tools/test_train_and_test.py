@@ -154,3 +154,12 @@ def test_scans_nobody_annotated_get_marks_but_no_score(config, run_tool, unannot
     assert 'FROC skipped' in output
     assert {row['seriesuid'] for row in csv.DictReader(marks.open())} == {
         'scan7', 'scan8', 'scan9'}
+
+
+def test_averaged_weights_are_tested(config, run_tool, train_a_step, capfd):
+    """EMAHook keeps weights of its own, which are those that count."""
+    config.write_text(config.read_text() + "custom_hooks = [dict(type='EMAHook')]\n")
+    train_a_step('work')
+    assert 'ema_state_dict' in torch.load('work/iter_1.pth', weights_only=False)
+    assert run_tool('test', config, 'work/iter_1.pth', '--shrink', '--out', 'marks.csv') == 0
+    assert Path('marks.csv').is_file()
