@@ -1,6 +1,7 @@
 """Headers that say too little, or what ITK does not read; and those that only look unusual."""
 
 import gzip
+import locale
 import math
 import struct
 import zlib
@@ -160,8 +161,10 @@ def test_what_a_header_does_not_say_is_told(tmp_path):
 )
 def test_formats_without_a_check_are_told(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(VOLUME), str(tmp_path / 'a.vtk'))
+    before = locale.setlocale(locale.LC_ALL)
     report = convert_volumes([tmp_path / 'a.vtk'], [], tmp_path / 'out', ConvertSettings())
     assert report.notes == {UNCHECKED: ['a: a.vtk']}
+    assert locale.setlocale(locale.LC_ALL) == before  # ITK leaves "C" behind
 
 
 def test_a_label_beyond_those_of_float32_is_refused(tmp_path):

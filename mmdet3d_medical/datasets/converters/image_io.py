@@ -1,5 +1,7 @@
 """Reading, orienting, cropping and resampling of scans, by SimpleITK."""
-from collections.abc import Sequence
+import locale
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,8 @@ def read_image(path: str | Path) -> sitk.Image:
         raise ValueError(f'{path}: no such file, or not a regular one')
     check_files(path)
     try:
-        image = sitk.ReadImage(str(path))
+        with _kept_locale():
+            image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f'{path}: cannot be read as an image; is it, or the data file that its '
@@ -45,6 +48,16 @@ def read_image(path: str | Path) -> sitk.Image:
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
     return orient(image)
+
+
+@contextmanager
+def _kept_locale() -> Iterator[None]:
+    """Put the locale back that ITK's reader of VTK sets to "C", in which text is ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def orient(image: sitk.Image) -> sitk.Image:
