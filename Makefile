@@ -15,7 +15,7 @@ SCANS ?= 160
 DEMO := work_dirs/demo
 START_STEPS ?= 1000
 MORE_STEPS ?= 500
-# The checkpoint that a training left last.
+# The checkpoint that a run left last.
 last = $$(cat $(DEMO)/$(1)/last_checkpoint)
 # $(call train,name,config,steps[,more options])
 train = $(TOOL)/train.py $(CONFIGS)-$(2).py --work-dir $(DEMO)/$(1) --cfg-options \
@@ -79,6 +79,7 @@ test-gpu: $(INSTALLED)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install -c requirements/constraints.txt -r requirements/docs.txt

@@ -28,8 +28,9 @@ class BuildWithConfigs(build_py):
             if self.editable_mode:
                 (mim / name).symlink_to(os.path.relpath(ROOT / name, mim))
             elif (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, mim / name,
-                                ignore=shutil.ignore_patterns('__pycache__'))
+                shutil.copytree(
+                    ROOT / name, mim / name, ignore=shutil.ignore_patterns('__pycache__')
+                )
             else:
                 shutil.copy(ROOT / name, mim)
 

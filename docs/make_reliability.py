@@ -43,8 +43,10 @@ def rows_in(path: Path) -> Iterator[Row]:
             for mark in filter(_is_mark, node.decorator_list):
                 area, *texts = map(ast.literal_eval, mark.args)
                 if area not in AREAS or len(texts) != 2:
-                    raise ValueError(f'{path}, line {mark.lineno}: expected one of {AREAS}, what '
-                                     'is tried and what happens')
+                    raise ValueError(
+                        f'{path}, line {mark.lineno}: expected one of {AREAS}, what '
+                        'is tried and what happens'
+                    )
                 yield Row(area, *texts, f'{path.relative_to(ROOT).as_posix()}::{node.name}')
 
 
@@ -59,8 +61,18 @@ def tables() -> str:
     for area in AREAS:
         lines = [f'| {row.tried} | {row.happens} |' for row in rows if row.area == area]
         if lines:
-            parts.append('\n'.join([f'## {area[0].upper()}{area[1:]}', '',
-                                    '| tried | what happens |', '|---|---|', *lines]) + '\n')
+            parts.append(
+                '\n'.join(
+                    [
+                        f'## {area[0].upper()}{area[1:]}',
+                        '',
+                        '| tried | what happens |',
+                        '|---|---|',
+                        *lines,
+                    ]
+                )
+                + '\n'
+            )
     return '\n'.join(parts)
 
 

@@ -1,4 +1,5 @@
 """Tiny scans on disk, and a small detector with batches, that several tests share."""
+
 import math
 
 import numpy as np
@@ -20,8 +21,13 @@ LESION_INDEX = (14.0, 20.0, 12.0)  # x, y, z in the file's own index axes
 LESION_MM = 10.0
 
 
-def make_scan(direction, lung_hu=-850, shape=(24, 36, 32), spacing=(0.8, 0.8, 2.0),
-              origin=(-60.0, 20.0, -300.0)):
+def make_scan(
+    direction,
+    lung_hu=-850,
+    shape=(24, 36, 32),
+    spacing=(0.8, 0.8, 2.0),
+    origin=(-60.0, 20.0, -300.0),
+):
     """A dark image with one bright ball, and the ball's world position."""
     image = sitk.Image(list(shape[::-1]), sitk.sitkInt16)
     image.SetSpacing(spacing)

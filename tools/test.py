@@ -20,16 +20,25 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a detector')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='file with trained weights')
-    parser.add_argument('--out', metavar='MARKS.csv',
-                        help="write all detections in the columns of LUNA16's submissions, "
-                        'then diameter_mm')
-    parser.add_argument('--work-dir', help='where logs go '
-                        '(default: work_dirs/<name of the config>)')
-    parser.add_argument('--shrink', action='store_true',
-                        help='for a checkpoint that was trained with --shrink')
+    parser.add_argument(
+        '--out',
+        metavar='MARKS.csv',
+        help="write all detections in the columns of LUNA16's submissions, then diameter_mm",
+    )
+    parser.add_argument(
+        '--work-dir', help='where logs go (default: work_dirs/<name of the config>)'
+    )
+    parser.add_argument(
+        '--shrink', action='store_true', help='for a checkpoint that was trained with --shrink'
+    )
     add_trust_option(parser)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='values to change in the config, e.g. test_dataloader.batch_size=1')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='values to change in the config, e.g. test_dataloader.batch_size=1',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
 
@@ -38,8 +47,13 @@ def main() -> None:
     args = parse_args()
     trust_checkpoints(args.trust_checkpoint)
     register_all_modules()
-    cfg = load_config(args.config, work_dir=args.work_dir, options=args.cfg_options,
-                      small=args.shrink, launcher=args.launcher)
+    cfg = load_config(
+        args.config,
+        work_dir=args.work_dir,
+        options=args.cfg_options,
+        small=args.shrink,
+        launcher=args.launcher,
+    )
     if args.out:
         set_marks_file(cfg, args.out)
     # Loaded when the hooks are ready: EMAHook has weights of its own.

@@ -32,21 +32,34 @@ RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')  # as the launchers hav
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a detector')
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go '
-                        '(default: work_dirs/<name of the config>)')
-    parser.add_argument('--resume', action='store_true',
-                        help='go on from the last checkpoint in the work directory')
-    parser.add_argument('--amp', action='store_true',
-                        help='mixed precision: float16, on a CPU bfloat16')
-    parser.add_argument('--shrink', action='store_true',
-                        help='small patches, batches and widths and few iterations, '
-                        'to try any config on a laptop')
-    parser.add_argument('--allow-partial', action='store_true',
-                        help='train from weights in load_from that fit the model in part only')
+    parser.add_argument(
+        '--work-dir', help='where logs and checkpoints go (default: work_dirs/<name of the config>)'
+    )
+    parser.add_argument(
+        '--resume', action='store_true', help='go on from the last checkpoint in the work directory'
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16, on a CPU bfloat16'
+    )
+    parser.add_argument(
+        '--shrink',
+        action='store_true',
+        help='small patches, batches and widths and few iterations, to try any config on a laptop',
+    )
+    parser.add_argument(
+        '--allow-partial',
+        action='store_true',
+        help='train from weights in load_from that fit the model in part only',
+    )
     add_trust_option(parser)
     parser.add_argument('--seed', type=at_least(0), help='seed of everything random')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='values to change in the config, e.g. train_cfg.max_iters=1000')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='values to change in the config, e.g. train_cfg.max_iters=1000',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
 
@@ -55,8 +68,13 @@ def main() -> None:
     args = parse_args()
     trust_checkpoints(args.trust_checkpoint)
     register_all_modules()
-    cfg = load_config(args.config, work_dir=args.work_dir, options=args.cfg_options,
-                      small=args.shrink, launcher=args.launcher)
+    cfg = load_config(
+        args.config,
+        work_dir=args.work_dir,
+        options=args.cfg_options,
+        small=args.shrink,
+        launcher=args.launcher,
+    )
     if args.seed is not None:
         set_seed(cfg, args.seed)
     if args.amp:
@@ -65,8 +83,10 @@ def main() -> None:
         with alone(cfg):
             train(cfg, args.resume, args.allow_partial)
     except BusyError:
-        raise UsageError(f'another process trains in {cfg.work_dir}: wait for its end, or give '
-                         'another --work-dir') from None
+        raise UsageError(
+            f'another process trains in {cfg.work_dir}: wait for its end, or give '
+            'another --work-dir'
+        ) from None
 
 
 def alone(cfg: Config) -> AbstractContextManager:

@@ -3,7 +3,11 @@
 # Train: python tools/train.py configs/focalmix/retina3d_fpn_luna16_100l-300u.py --amp
 # Data, test, time and memory: as retina3d_fpn_luna16.py says. Not trained yet.
 _base_ = './retina3d_fpn_luna16.py'
-train_dataloader = dict(dataset=dict(datasets=dict(
-    labeled=dict(split='splits/labeled_100.txt'),
-    unlabeled=dict(split='splits/unlabeled_300.txt'),
-)))
+train_dataloader = dict(
+    dataset=dict(
+        datasets=dict(
+            labeled=dict(split='splits/labeled_100.txt'),
+            unlabeled=dict(split='splits/unlabeled_300.txt'),
+        )
+    )
+)

@@ -7,12 +7,16 @@
 # Train: python tools/train.py configs/focalmix/retina3d_fpn_luna16_nlst.py --amp
 # Test, time and memory: as retina3d_fpn_luna16.py says. Not trained yet.
 _base_ = './retina3d_fpn_luna16.py'
-train_dataloader = dict(dataset=dict(datasets=dict(
-    labeled=dict(split='splits/train.txt'),
-    unlabeled=dict(
-        type='VolumeDetDataset',
-        metainfo=dict(classes=('nodule',)),
-        data_root='data/nlst/',
-        split=None,
-    ),
-)))
+train_dataloader = dict(
+    dataset=dict(
+        datasets=dict(
+            labeled=dict(split='splits/train.txt'),
+            unlabeled=dict(
+                type='VolumeDetDataset',
+                metainfo=dict(classes=('nodule',)),
+                data_root='data/nlst/',
+                split=None,
+            ),
+        )
+    )
+)

@@ -4,7 +4,11 @@
 # Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
 # Scores: projects/benchmark/phantoms.
 _base_ = './retina3d_fpn_phantom.py'
-train_dataloader = dict(dataset=dict(datasets=dict(
-    labeled=dict(split='splits/labeled_10.txt'),
-    unlabeled=dict(split='splits/unlabeled_100.txt'),
-)))
+train_dataloader = dict(
+    dataset=dict(
+        datasets=dict(
+            labeled=dict(split='splits/labeled_10.txt'),
+            unlabeled=dict(split='splits/unlabeled_100.txt'),
+        )
+    )
+)

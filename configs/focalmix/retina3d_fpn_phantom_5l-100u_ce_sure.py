@@ -1,5 +1,5 @@
-# FocalMix on phantoms with the surest guesses, cross entropy and stronger MixUp of patches: 5
-# labeled and 100 unlabeled scans.
+# FocalMix on phantoms with confident pseudo-labels, cross entropy and stronger MixUp of patches:
+# 5 labeled and 100 unlabeled scans.
 #
 # Start: as retina3d_fpn_phantom_5l-0u_ce.py says, and that itself.
 # Train: python tools/self_train.py configs/focalmix/retina3d_fpn_phantom_5l-100u_ce_sure.py \
@@ -11,4 +11,4 @@
 # train_dataloader.batch_size=12 train_dataloader.sampler.batch_size=12
 # train_dataloader.sampler.source_ratio=[2,1]
 _base_ = ['./retina3d_fpn_phantom_5l-100u_sure.py', '../_base_/baselines/cross_entropy.py']
-model = dict(_base_.cross_entropy, unsure=(0.02, 0.9))
+model = dict(_base_.cross_entropy, ignore_range=(0.02, 0.9))

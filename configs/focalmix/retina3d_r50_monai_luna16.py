@@ -8,7 +8,7 @@
 #            --out marks.csv
 # Estimated (docs/focalmix.md, "Cost"): 71 TFLOP, 14.3 GB and 1.12 s a step of 2 + 2 patches on an
 # A100 (--amp), 12.4 hours for 40,000 steps if loading keeps up; 8.3 GB with --cfg-options
-# model.detector.rebuild_activations=True. Not trained yet: that needs LUNA16 and a GPU. The
+# model.detector.recompute_activations=True. Not trained yet: that needs LUNA16 and a GPU. The
 # bundle's weights do not fit these anchors.
 _base_ = [
     '../_base_/models/retina3d_r50_monai.py',

@@ -12,7 +12,26 @@ from .config import load_config, set_amp, set_marks_file, set_resume, set_seed
 from .errors import UsageError, run_tool
 from .shrink import shrink
 
-__all__ = ['DictAction', 'UsageError', 'add_trust_option', 'at_least', 'check_resumable',
-           'check_start', 'check_weights', 'check_work_dir', 'load_config', 'out_file', 'picture',
-           'positive', 'put_weights', 'run_tool', 'save_weights', 'set_amp', 'set_marks_file',
-           'set_resume', 'set_seed', 'shrink', 'trust_checkpoints']
+__all__ = [
+    'DictAction',
+    'UsageError',
+    'add_trust_option',
+    'at_least',
+    'check_resumable',
+    'check_start',
+    'check_weights',
+    'check_work_dir',
+    'load_config',
+    'out_file',
+    'picture',
+    'positive',
+    'put_weights',
+    'run_tool',
+    'save_weights',
+    'set_amp',
+    'set_marks_file',
+    'set_resume',
+    'set_seed',
+    'shrink',
+    'trust_checkpoints',
+]

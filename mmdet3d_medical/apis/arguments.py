@@ -26,9 +26,12 @@ class DictAction(_DictAction):
 
 def add_trust_option(parser: ArgumentParser) -> None:
     """The option to read checkpoints that hold more than weights and plain data."""
-    parser.add_argument('--trust-checkpoint', action='store_true',
-                        help='read checkpoints that hold more than weights and plain data: THEY '
-                        'RUN CODE on this computer, so only those of people you trust')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints that hold more than weights and plain data: THEY '
+        'RUN CODE on this computer, so only those of people you trust',
+    )
 
 
 def at_least(least: int) -> Callable[[str], int]:

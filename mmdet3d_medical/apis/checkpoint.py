@@ -18,7 +18,7 @@ from mmdet3d_medical.utils.files import write_bytes
 
 from .errors import UsageError
 
-OF_TRAINING = 'message_hub', 'optimizer'  # in checkpoints that a training may go on from
+OF_TRAINING = 'message_hub', 'optimizer'  # in checkpoints that a run may go on from
 
 
 def check_weights(runner: Runner, checkpoint: str) -> None:
@@ -41,10 +41,13 @@ def check_resumable(checkpoint: str) -> None:
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     meta = content.get('meta')
     counted = isinstance(meta, dict) and all(
-        isinstance(meta.get(key), int) for key in ('iter', 'epoch'))
+        isinstance(meta.get(key), int) for key in ('iter', 'epoch')
+    )
     if not (counted and all(isinstance(content.get(key), dict) for key in OF_TRAINING)):
-        raise UsageError(f'{checkpoint} holds weights, but not how far a training was (meta, '
-                         f'{", ".join(OF_TRAINING)}): start from it by load_from without resume')
+        raise UsageError(
+            f'{checkpoint} holds weights, but not how far a run was (meta, '
+            f'{", ".join(OF_TRAINING)}): start from it by load_from without resume'
+        )
 
 
 def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
@@ -66,19 +69,22 @@ def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
         raise UsageError(
             f'The weights in {checkpoint} do not fit the model in {config}. Use '
             'the config, and the --shrink and --cfg-options, that they were trained with. '
-            f'{error}') from error
+            f'{error}'
+        ) from error
     _check_finite(model.state_dict(), checkpoint)
 
 
 def _check_finite(weights: Mapping[str, Tensor], checkpoint: str) -> None:
     for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise UsageError(f'{checkpoint}: {name} has values that are not finite (NaN or '
-                             'infinity). The training diverged: take an earlier checkpoint')
+            raise UsageError(
+                f'{checkpoint}: {name} has values that are not finite (NaN or '
+                'infinity). The training diverged: take an earlier checkpoint'
+            )
 
 
 def check_start(runner: Runner, checkpoint: str, allow_partial: bool = False) -> None:
-    """Refuse weights to start a training from that do not fit its model.
+    """Refuse weights to start a run from that do not fit its model.
 
     Weights of a part, as ``inflate_2d.py`` writes them, say in their meta data which part they are
     of, and have to fit that exactly. The runner loads them when it starts.
@@ -98,14 +104,20 @@ def check_start(runner: Runner, checkpoint: str, allow_partial: bool = False) ->
     misfits = {what: names for what, names in misfits_of(model, weights, part).items() if names}
     if not misfits:
         return
-    found = '; '.join(f'{len(names)} {what} ({", ".join(names[:3])}{", ..." * (len(names) > 3)})'
-                      for what, names in misfits.items())
+    found = '; '.join(
+        f'{len(names)} {what} ({", ".join(names[:3])}{", ..." * (len(names) > 3)})'
+        for what, names in misfits.items()
+    )
     if not allow_partial:
-        raise UsageError(f'The weights in {checkpoint} do not fit the model in '
-                         f'{runner.cfg.filename}: {found}. Give --allow-partial to train from '
-                         'those that do')
-    print(f'--allow-partial: the weights in {checkpoint} fit in part. Not loaded: {found}. '
-          'All others are.')
+        raise UsageError(
+            f'The weights in {checkpoint} do not fit the model in '
+            f'{runner.cfg.filename}: {found}. Give --allow-partial to train from '
+            'those that do'
+        )
+    print(
+        f'--allow-partial: the weights in {checkpoint} fit in part. Not loaded: {found}. '
+        'All others are.'
+    )
 
 
 def _part_of(content: Mapping[str, Any]) -> str:
@@ -124,8 +136,7 @@ def misfits_of(model: nn.Module, weights: dict[str, Tensor], part: str = '') -> 
         part: Prefix of the part that the weights are of. '' is the whole model.
     """
     found: dict[str, list] = {}
-    hook = model.register_load_state_dict_post_hook(
-        lambda _, keys: found.update(keys._asdict()))
+    hook = model.register_load_state_dict_post_hook(lambda _, keys: found.update(keys._asdict()))
     weights = {name.removeprefix('module.'): value for name, value in weights.items()}
     try:
         model.load_state_dict(weights, strict=False)
@@ -138,11 +149,16 @@ def misfits_of(model: nn.Module, weights: dict[str, Tensor], part: str = '') -> 
         hook.remove()
     # A part that the model does not have excuses nothing that is missing.
     known = any(f'.{part}' in f'.{name}' for name in model.state_dict())
-    missing = [name for name in found['missing_keys']
-               if (f'.{part}' in f'.{name}' or not known)
-               and not name.endswith('num_batches_tracked')]
-    return {'of the model are missing': missing, 'have no place': list(found['unexpected_keys']),
-            'have another shape': shapes}
+    missing = [
+        name
+        for name in found['missing_keys']
+        if (f'.{part}' in f'.{name}' or not known) and not name.endswith('num_batches_tracked')
+    ]
+    return {
+        'of the model are missing': missing,
+        'have no place': list(found['unexpected_keys']),
+        'have another shape': shapes,
+    }
 
 
 def save_weights(
@@ -182,9 +198,11 @@ def check_work_dir(cfg: Config) -> None:
     checkpoint = last_checkpoint(cfg.work_dir)
     here, there = cfg.model.type, _model_type(checkpoint) if checkpoint else None
     if there and there.rpartition('.')[-1] != here.rpartition('.')[-1]:
-        raise UsageError(f'{checkpoint} is of a {there}, while {cfg.filename} trains a {here}. '
-                         'Give it a directory of its own: '
-                         f'--work-dir {cfg.work_dir}_{here.rpartition(".")[-1]}')
+        raise UsageError(
+            f'{checkpoint} is of a {there}, while {cfg.filename} trains a {here}. '
+            'Give it a directory of its own: '
+            f'--work-dir {cfg.work_dir}_{here.rpartition(".")[-1]}'
+        )
 
 
 def trained_checkpoint(folder: Path, iters: int) -> Path | None:
@@ -205,8 +223,16 @@ def _model_type(checkpoint: Path) -> str | None:
         meta = read_checkpoint(checkpoint)['meta']
         own = meta.get('mmdet3d_medical')
         found = own['model'] if own else _type_in(meta['cfg'])
-    except (ValueError, KeyError, TypeError, AttributeError, SyntaxError, StopIteration,
-            RecursionError, MemoryError):  # whatever the text of a config may hold
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        SyntaxError,
+        StopIteration,
+        RecursionError,
+        MemoryError,
+    ):  # whatever the text of a config may hold
         return None
     return found if isinstance(found, str) else None
 
@@ -218,6 +244,9 @@ def _type_in(config: str) -> str | None:
     """
     for node in ast.parse(config).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == 'model':
-            return next(ast.literal_eval(keyword.value) for keyword in node.value.keywords
-                        if keyword.arg == 'type')
+            return next(
+                ast.literal_eval(keyword.value)
+                for keyword in node.value.keywords
+                if keyword.arg == 'type'
+            )
     return None

@@ -15,8 +15,14 @@ from .schedule import fit_schedule
 from .shrink import shrink
 
 
-def load_config(path: str, *, work_dir: str | None = None, options: dict | None = None,
-                small: bool = False, launcher: str = 'none') -> Config:
+def load_config(
+    path: str,
+    *,
+    work_dir: str | None = None,
+    options: dict | None = None,
+    small: bool = False,
+    launcher: str = 'none',
+) -> Config:
     """Load a config as the command line asks for it.
 
     Args:
@@ -33,8 +39,10 @@ def load_config(path: str, *, work_dir: str | None = None, options: dict | None 
             of it is misspelled, or a number is one that nothing can work with.
     """
     if not Path(path).is_file():
-        raise UsageError(f'There is no config {path} (looked in {Path.cwd()}). '
-                         'The configs that come with this package lie in configs/.')
+        raise UsageError(
+            f'There is no config {path} (looked in {Path.cwd()}). '
+            'The configs that come with this package lie in configs/.'
+        )
     cfg = _read(path)
     if small:
         cfg = shrink(cfg)
@@ -64,8 +72,9 @@ def _merge(cfg: Config, options: dict) -> None:
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
-        raise UsageError(f'--cfg-options {", ".join(options)}: does not fit {cfg.filename}: '
-                         f'{error}') from error
+        raise UsageError(
+            f'--cfg-options {", ".join(options)}: does not fit {cfg.filename}: {error}'
+        ) from error
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:
@@ -78,8 +87,11 @@ def set_launcher(cfg: Config, launcher: str) -> None:
         if not dist.is_initialized():
             dist.init_process_group('gloo')
         cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False))
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
 
 
 def set_resume(cfg: Config) -> bool:
@@ -96,8 +108,7 @@ def set_resume(cfg: Config) -> bool:
 
 
 def set_seed(cfg: Config, seed: int) -> None:
-    """Seed the runner, FocalMix, and all samplers and data sets of the training that spell it out.
-    """
+    """Seed the runner, FocalMix, and the training samplers and data sets that have a seed."""
     cfg.merge_from_dict({'randomness.seed': seed})
     _replace(cfg.get('train_dataloader', {}), 'seed', seed)
     if cfg.get('model', {}).get('type', '').rpartition('.')[-1] == 'FocalMixDetector':
@@ -135,7 +146,9 @@ def set_marks_file(cfg: Config, path: str) -> None:
     metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
     writers = [metric for metric in metrics if metric.type.rpartition('.')[-1] == 'FROCMetric']
     if not writers:
-        raise UsageError(f'--out {path}: marks are written by FROCMetric, but `test_evaluator` of '
-                         f'{cfg.filename} has none. Add dict(type="FROCMetric").')
+        raise UsageError(
+            f'--out {path}: marks are written by FROCMetric, but `test_evaluator` of '
+            f'{cfg.filename} has none. Add dict(type="FROCMetric").'
+        )
     for metric in writers:
         metric.out = path

@@ -16,8 +16,19 @@ OF_RUNNER = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
 # Those that its other methods ask the config for.
 ALSO_READ = {'custom_imports', 'find_unused_parameters', 'compile', 'efficient_conv_bn_eval'}
 KNOWN = OF_RUNNER | ALSO_READ
-OBJECTS = ('model', 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper', 'train_dataloader',
-           'val_dataloader', 'test_dataloader', 'default_hooks', 'env_cfg', 'randomness')
+OBJECTS = (
+    'model',
+    'train_cfg',
+    'val_cfg',
+    'test_cfg',
+    'optim_wrapper',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'default_hooks',
+    'env_cfg',
+    'randomness',
+)
 TEXTS = ('work_dir', 'load_from', 'default_scope', 'log_level')
 CLOSE = 0.85  # as difflib has it: one letter more, less or exchanged
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

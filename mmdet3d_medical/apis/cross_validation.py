@@ -52,8 +52,10 @@ class CrossValidation:
         scans = [scan for scan in read_index(index)['scans'] if scan['annotated']]
         subsets = {scan.get('subset') for scan in scans}
         if None in subsets or len(subsets) < 2:
-            raise UsageError(f'{index}: expected at least two subsets, and every annotated scan in '
-                             f'one of them, found the subsets {sorted(subsets, key=str)}')
+            raise UsageError(
+                f'{index}: expected at least two subsets, and every annotated scan in '
+                f'one of them, found the subsets {sorted(subsets, key=str)}'
+            )
         return scans
 
     @cached_property
@@ -84,15 +86,17 @@ class CrossValidation:
         Raises:
             UsageError: Naming the folder and what differs.
         """
-        self.setup.claim(self.work / 'cross_validation.json', 'cross-validation',
-                         subsets=self.subsets)
+        self.setup.claim(
+            self.work / 'cross_validation.json', 'cross-validation', subsets=self.subsets
+        )
 
     def train_command(self, fold: int) -> list[str]:
         """Train on the other subsets, or go on from the last checkpoint."""
         own = _index_of(self.setup.config.test_dataloader.dataset)
         options = {}
-        for key, dataset in datasets_in(self.setup.config.train_dataloader.dataset,
-                                        'train_dataloader.dataset'):
+        for key, dataset in datasets_in(
+            self.setup.config.train_dataloader.dataset, 'train_dataloader.dataset'
+        ):
             if _index_of(dataset) == own:
                 options[f'{key}.subsets'] = [other for other in self.subsets if other != fold]
                 if Path(dataset.get('split') or '').name == FULL_LIST:
@@ -103,8 +107,9 @@ class CrossValidation:
         """Find marks in the subset that was left out."""
         dataset = 'test_dataloader.dataset'
         options = {f'{dataset}.split': None, f'{dataset}.subsets': [fold]}
-        return self.setup.test_command(self.checkpoint(fold), self.folder(fold),
-                                       in_progress(self.marks(fold)), options)
+        return self.setup.test_command(
+            self.checkpoint(fold), self.folder(fold), in_progress(self.marks(fold)), options
+        )
 
     def pool(self) -> list[str]:
         """Put the marks of all folds into one file, and beside it what they are scored against.
@@ -115,8 +120,10 @@ class CrossValidation:
         Raises:
             ValueError: Naming file and line, if marks are not as ``test.py`` writes them.
         """
-        files = {name: self.work / f'{name}.csv'
-                 for name in ('marks', 'annotations', 'excluded', 'seriesuids')}
+        files = {
+            name: self.work / f'{name}.csv'
+            for name in ('marks', 'annotations', 'excluded', 'seriesuids')
+        }
         parts = [read_marks(self.marks(fold)) for fold in self.subsets]
         marks = Marks.from_rows(row for part in parts for row in zip(*part, strict=True))
         with staged(self.work) as folder:
@@ -126,17 +133,26 @@ class CrossValidation:
                 write_text(folder / f'{name}.csv', _as_csv(rows))
             scans = [[scan['scan_id']] for scan in self.scans]
             write_text(folder / 'seriesuids.csv', _as_csv(scans))
-        return [str(files['marks']),
-                *(text for name in ('annotations', 'excluded', 'seriesuids')
-                  for text in (f'--{name}', str(files[name])))]
+        return [
+            str(files['marks']),
+            *(
+                text
+                for name in ('annotations', 'excluded', 'seriesuids')
+                for text in (f'--{name}', str(files[name]))
+            ),
+        ]
 
     def _findings(self, ignored: bool) -> Iterator[list]:
         names = self.classes if len(self.classes) > 1 else ['']
         for scan in self.scans:
             for lesion in scan['instances']:
                 if bool(lesion['ignore']) == ignored:
-                    yield [scan['scan_id'], *lesion['center'], lesion['diameter'],
-                           names[lesion['label']]]
+                    yield [
+                        scan['scan_id'],
+                        *lesion['center'],
+                        lesion['diameter'],
+                        names[lesion['label']],
+                    ]
 
 
 def run_folds(validation: CrossValidation, folds: Iterable[int], workers: int) -> dict[int, str]:
@@ -189,9 +205,11 @@ def device_slots(workers: int, processes: int) -> list[dict[str, str]]:
     visible = os.environ.get('CUDA_VISIBLE_DEVICES')
     devices = visible.split(',') if visible else [str(n) for n in range(torch.cuda.device_count())]
     if len(devices) < workers * processes:
-        raise UsageError(f'{workers} workers of {processes} processes need as many devices, '
-                         f'{workers * processes}, found {len(devices)}')
-    parts = [devices[n * processes:(n + 1) * processes] for n in range(workers)]
+        raise UsageError(
+            f'{workers} workers of {processes} processes need as many devices, '
+            f'{workers * processes}, found {len(devices)}'
+        )
+    parts = [devices[n * processes : (n + 1) * processes] for n in range(workers)]
     return [dict(CUDA_VISIBLE_DEVICES=','.join(part)) for part in parts]
 
 

@@ -19,16 +19,28 @@ from .processes import leave
 PACKAGE = Path(__file__).parents[1]
 REGISTRY = Path(build_functions.__file__)
 INTERRUPTED = 130  # as shells have it for Ctrl-C
-FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError,
-               PermissionError)
-OF_STORAGE = {errno.ENOSPC: 'the disk is full', errno.EDQUOT: 'your quota is used up',
-              errno.EROFS: 'the disk is read-only', errno.ENAMETOOLONG: 'the name is too long',
-              errno.ELOOP: 'symbolic links point at each other', errno.EIO: 'the disk has an error'}
+FILE_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+OF_STORAGE = {
+    errno.ENOSPC: 'the disk is full',
+    errno.EDQUOT: 'your quota is used up',
+    errno.EROFS: 'the disk is read-only',
+    errno.ENAMETOOLONG: 'the name is too long',
+    errno.ELOOP: 'symbolic links point at each other',
+    errno.EIO: 'the disk has an error',
+}
 NO_MEMORY = ('not enough memory', "can't allocate memory", 'CUDA out of memory')
 IN_WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
 WORKER_ENDED = re.compile(r'DataLoader worker \(pid.*\) (exited unexpectedly|is killed by)')
-LAST_FRAME = re.compile(r'\n  File "(?P<file>.+?)", line \d+, in .+?\n    (?P<line>.+?)\n'
-                        r'(?:    .*?\n)*(?P<kind>[\w.]+)(?:: (?P<message>(?:.|\n)*)|\s*$)')
+LAST_FRAME = re.compile(
+    r'\n  File "(?P<file>.+?)", line \d+, in .+?\n    (?P<line>.+?)\n'
+    r'(?:    .*?\n)*(?P<kind>[\w.]+)(?:: (?P<message>(?:.|\n)*)|\s*$)'
+)
 SIGNATURE = re.compile('unexpected keyword argument|missing \\d+ required')
 OWN = ('ValueError', 'TypeError', 'KeyError', 'OSError')
 TOLD = {'UsageError', 'FloatingPointError', *(kind.__name__ for kind in FILE_ERRORS)}
@@ -70,11 +82,14 @@ def _message_of(error: Exception) -> str | None:
     if IN_WORKER.search(text):
         return _of_worker(text)
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-            part in text for part in NO_MEMORY):
+        part in text for part in NO_MEMORY
+    ):
         return _of_memory(error)
     if WORKER_ENDED.search(text):
-        return ('a worker process of a data loader was ended, as systems do when memory runs '
-                'short: lower num_workers or batch_size of the data loader')
+        return (
+            'a worker process of a data loader was ended, as systems do when memory runs '
+            'short: lower num_workers or batch_size of the data loader'
+        )
     if isinstance(error, OSError) and error.errno in OF_STORAGE:
         return f'{_file_of(error)}: {OF_STORAGE[error.errno]}'
     if isinstance(error, (UsageError, FloatingPointError, *FILE_ERRORS)):
@@ -92,8 +107,10 @@ def _message_of(error: Exception) -> str | None:
 
 def _of_memory(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [''])[0]
-    return (f'out of memory{": " * bool(first)}{first} - lower batch_size or num_workers of the '
-            'data loader, or the patch or tile size')
+    return (
+        f'out of memory{": " * bool(first)}{first} - lower batch_size or num_workers of the '
+        'data loader, or the patch or tile size'
+    )
 
 
 def _of_worker(text: str) -> str | None:
@@ -107,8 +124,7 @@ def _of_worker(text: str) -> str | None:
         return message
     if 'MemoryError' in kind or any(part in message for part in NO_MEMORY):
         return _of_memory(MemoryError(message))
-    told = kind in TOLD or kind in OWN and _raised_on_purpose(
-        frame['file'], frame['line'])
+    told = kind in TOLD or kind in OWN and _raised_on_purpose(frame['file'], frame['line'])
     return message if told else None
 
 
@@ -118,9 +134,12 @@ def _of_part(error: Exception) -> str | None:
     A part of another package refuses values in its constructor, ours do so on purpose.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    built = [number for number, frame in enumerate(frames)
-             if Path(frame.f_code.co_filename) == REGISTRY and 'obj_cls' in frame.f_locals]
-    if not built or any(frame.f_code.co_name != '__init__' for frame in frames[built[-1] + 1:]):
+    built = [
+        number
+        for number, frame in enumerate(frames)
+        if Path(frame.f_code.co_filename) == REGISTRY and 'obj_cls' in frame.f_locals
+    ]
+    if not built or any(frame.f_code.co_name != '__init__' for frame in frames[built[-1] + 1 :]):
         return None
     if PACKAGE in Path(frames[-1].f_code.co_filename).parents and not SIGNATURE.search(str(error)):
         return None

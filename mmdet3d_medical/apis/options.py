@@ -23,8 +23,11 @@ def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
 
 def candidate_steps(dataset: Mapping[str, Any]) -> list[int]:
     """Positions of ``LoadCandidates`` in the pipeline of a data set."""
-    return [number for number, step in enumerate(dataset.get('pipeline') or ())
-            if step['type'].rpartition('.')[-1] == 'LoadCandidates']
+    return [
+        number
+        for number, step in enumerate(dataset.get('pipeline') or ())
+        if step['type'].rpartition('.')[-1] == 'LoadCandidates'
+    ]
 
 
 def spell_options(options: Mapping[str, Any]) -> list[str]:
@@ -41,6 +44,8 @@ def _spell(value: Any) -> str:
         return f'[{",".join(map(_spell, value))}]'
     text = str(value)
     if isinstance(value, (str, Path)) and set(text) & set(UNSPOKEN):
-        raise UsageError(f'{text!r} cannot be handed on to train.py and test.py, as --cfg-options '
-                         'takes no blanks, commas, brackets or quotes: name it without them')
+        raise UsageError(
+            f'{text!r} cannot be handed on to train.py and test.py, as --cfg-options '
+            'takes no blanks, commas, brackets or quotes: name it without them'
+        )
     return text

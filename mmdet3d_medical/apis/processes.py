@@ -12,7 +12,7 @@ def leave() -> None:
 
     To be called when its work is done. Where the interpreter ends while threads of gloo still
     hold tensors, torch aborts now and then (https://github.com/pytorch/pytorch/issues/190489),
-    and a training that went well would count as failed. So it ends before, after its exit
+    and a run that went well would count as failed. So it ends before, after its exit
     handlers.
     """
     if dist.is_initialized() and dist.get_backend() == 'gloo':

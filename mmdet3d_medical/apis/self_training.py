@@ -1,4 +1,4 @@
-"""Training in rounds: a detector marks unlabeled scans, and a training goes on around its marks."""
+"""Training in rounds: a detector marks unlabeled scans, and a run goes on around its marks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class SelfTraining:
             raise UsageError(
                 f'{self.setup.path}: expected LoadCandidates in the pipeline of one data set, that '
                 f'of the unlabeled scans, found it in {len(found)}: see '
-                'configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py')
+                'configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py'
+            )
         return found[0]
 
     def folder(self, number: int) -> Path:
@@ -73,14 +74,19 @@ class SelfTraining:
         source[f'{part}.ann_file'] = dataset.get('ann_file', 'index.json')
         for name, value in (dataset.get('metainfo') or {}).items():
             source[f'{part}.metainfo.{name}'] = value
-        return self.setup.test_command(self.checkpoint(number - 1), self.folder(number),
-                                       in_progress(self.marks(number)), source)
+        return self.setup.test_command(
+            self.checkpoint(number - 1),
+            self.folder(number),
+            in_progress(self.marks(number)),
+            source,
+        )
 
     def train_command(self, number: int) -> list[str]:
         """Train on from the detector of the round before, around its marks."""
         key, dataset = self.unlabeled
-        options = {f'{key}.pipeline.{step}.marks': self.marks(number)
-                   for step in candidate_steps(dataset)}
+        options = {
+            f'{key}.pipeline.{step}.marks': self.marks(number) for step in candidate_steps(dataset)
+        }
         options['load_from'] = self.checkpoint(number - 1)
         return self.setup.train_command(self.folder(number), options)
 
@@ -92,7 +98,7 @@ class SelfTraining:
 
         Raises:
             UsageError: If no patches of the config lie around marks, the folder is of another
-                self-training, or a training or test ends with an error.
+                self-training, or a run or test ends with an error.
             BusyError: If another process works in the folder.
         """
         _ = self.unlabeled
@@ -116,8 +122,10 @@ class SelfTraining:
             print(f'round {number}: trains, see {folder / "train.log"}', flush=True)
             _finish(train, folder / 'train.log', lock)
             if self.checkpoint(number) is None:
-                raise UsageError(f'the training left no last checkpoint in {folder}: does '
-                                 'default_hooks.checkpoint save the last iteration there?')
+                raise UsageError(
+                    f'the training left no last checkpoint in {folder}: does '
+                    'default_hooks.checkpoint save the last iteration there?'
+                )
 
 
 def _identity(checkpoint: Path) -> str:
@@ -135,5 +143,7 @@ def _finish(command: list[str], log: Path, lock) -> None:
         process.wait()  # as long as it lives it holds the lock
     if status:
         last = (tail(log).strip().splitlines() or [''])[-1]
-        raise UsageError(f'exit status {status}, see {log}: {last}\nGive the same command again '
-                         'when it is put right: what is finished stays')
+        raise UsageError(
+            f'exit status {status}, see {log}: {last}\nGive the same command again '
+            'when it is put right: what is finished stays'
+        )

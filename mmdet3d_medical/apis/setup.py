@@ -1,4 +1,4 @@
-"""How trainings and tests of one config are started, for tools that start several."""
+"""How runs and tests of one config are started, for tools that start several."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Setup:
         shrink: Whether to make everything small.
         amp: Whether to train in mixed precision.
         seed: Of the training.
-        processes: In which a training or test runs, one for each device.
+        processes: In which a run or test runs, one for each device.
         trust: Whether to read checkpoints that run code.
     """
 
@@ -56,8 +56,13 @@ class Setup:
         """
         options = {**options, 'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
         return [
-            *self._program('train.py'), self.path, '--work-dir', str(work), '--resume',
-            *['--amp'] * self.amp, *([] if self.seed is None else ['--seed', str(self.seed)]),
+            *self._program('train.py'),
+            self.path,
+            '--work-dir',
+            str(work),
+            '--resume',
+            *['--amp'] * self.amp,
+            *([] if self.seed is None else ['--seed', str(self.seed)]),
             *self._ending(options),
         ]
 
@@ -73,20 +78,34 @@ class Setup:
             options: Further values to change.
         """
         return [
-            *self._program('test.py'), self.path, str(checkpoint), '--work-dir', str(work),
-            '--out', str(out), *self._ending(options),
+            *self._program('test.py'),
+            self.path,
+            str(checkpoint),
+            '--work-dir',
+            str(work),
+            '--out',
+            str(out),
+            *self._ending(options),
         ]
 
     def _program(self, name: str) -> list[str]:
-        several = ['-m', 'torch.distributed.run', '--standalone',
-                   f'--nproc-per-node={self.processes}'] if self.processes > 1 else []
+        several = (
+            ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={self.processes}']
+            if self.processes > 1
+            else []
+        )
         return [sys.executable, *several, str(self.tools / name)]
 
     def _ending(self, options: dict[str, Any]) -> list[str]:
         launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []
         spelt = spell_options({**self.options, **options})
-        return [*['--shrink'] * self.shrink, *['--trust-checkpoint'] * self.trust, *launcher,
-                *['--cfg-options'] * bool(spelt), *spelt]
+        return [
+            *['--shrink'] * self.shrink,
+            *['--trust-checkpoint'] * self.trust,
+            *launcher,
+            *['--cfg-options'] * bool(spelt),
+            *spelt,
+        ]
 
     def claim(self, note: Path, what: str, **more: Any) -> None:
         """Note what a folder is for, or refuse one where something else was begun.
@@ -100,15 +119,27 @@ class Setup:
             UsageError: Naming the folder and what differs.
         """
         settings = json.dumps(self.config.to_dict(), sort_keys=True, default=str)
-        asked = dict(config=Path(self.path).name, options=spell_options(self.options),
-                     shrink=self.shrink, amp=self.amp, seed=self.seed, processes=self.processes,
-                     **more, settings=hashlib.sha256(settings.encode()).hexdigest()[:16])
+        asked = dict(
+            config=Path(self.path).name,
+            options=spell_options(self.options),
+            shrink=self.shrink,
+            amp=self.amp,
+            seed=self.seed,
+            processes=self.processes,
+            **more,
+            settings=hashlib.sha256(settings.encode()).hexdigest()[:16],
+        )
         made = _read(note) if note.is_file() else asked
-        differ = [f'{key} {made.get(key)!r}, now {value!r}' for key, value in asked.items()
-                  if made.get(key) != value]
+        differ = [
+            f'{key} {made.get(key)!r}, now {value!r}'
+            for key, value in asked.items()
+            if made.get(key) != value
+        ]
         if differ:
-            raise UsageError(f'{note.parent} is of another {what}: {"; ".join(differ)}. Restore '
-                             'the settings, or give another --work-dir')
+            raise UsageError(
+                f'{note.parent} is of another {what}: {"; ".join(differ)}. Restore '
+                'the settings, or give another --work-dir'
+            )
         write_json(note, asked)
 
 
@@ -118,6 +149,8 @@ def _read(note: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         made = None
     if not isinstance(made, dict):
-        raise UsageError(f'{note} is damaged: it should say what the folder is for. Delete it if '
-                         'you know that, or give another --work-dir')
+        raise UsageError(
+            f'{note} is damaged: it should say what the folder is for. Delete it if '
+            'you know that, or give another --work-dir'
+        )
     return made

@@ -73,12 +73,15 @@ def batch_of(cfg: Config) -> tuple[int, int]:
 def patch_of(cfg: Config) -> tuple[int, ...]:
     """Size of the first crop in the training data."""
     sizes = [
-        step['size'] for step in dicts_in(cfg.train_dataloader.dataset)
+        step['size']
+        for step in dicts_in(cfg.train_dataloader.dataset)
         if 'Crop' in str(step.get('type')) and 'size' in step
     ]
     if not sizes:
-        raise UsageError(f'{cfg.filename} has no crop with a size in its training pipeline: say '
-                         'how large patches are with --patch Z Y X.')
+        raise UsageError(
+            f'{cfg.filename} has no crop with a size in its training pipeline: say '
+            'how large patches are with --patch Z Y X.'
+        )
     return tuple(sizes[0])
 
 

@@ -5,6 +5,14 @@ from .samplers import Draw, InfiniteDrawSampler, MultiSourceDrawSampler
 from .transforms import *  # noqa: F401,F403
 from .volume_det import VolumeDetDataset
 
-__all__ = ['Draw', 'InfiniteDrawSampler', 'LUNA16Dataset', 'MultiSourceDataset',
-           'MultiSourceDrawSampler', 'VolumeDetDataset', 'branch_in_use', 'read_index',
-           'write_index']
+__all__ = [
+    'Draw',
+    'InfiniteDrawSampler',
+    'LUNA16Dataset',
+    'MultiSourceDataset',
+    'MultiSourceDrawSampler',
+    'VolumeDetDataset',
+    'branch_in_use',
+    'read_index',
+    'write_index',
+]

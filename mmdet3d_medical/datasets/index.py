@@ -1,8 +1,9 @@
 """The JSON index of a converted data set: which scans there are, where, and what lies in them.
 
 The schema is that of :mod:`.index_schema`, see ``docs/data.md``. Positions are world
-millimetres (x, y, z), LPS.
+millimeters (x, y, z), LPS.
 """
+
 import json
 import math
 import os
@@ -39,7 +40,7 @@ def write_index(path: str | os.PathLike, index: dict) -> None:
 
 
 def read_index(path: str | os.PathLike) -> dict:
-    """Read an index and complete every instance to centre, size, diameter, label and ignore.
+    """Read an index and complete every instance to center, size, diameter, label and ignore.
 
     Args:
         path: An ``index.json`` written by a converter or by hand.
@@ -55,7 +56,8 @@ def read_index(path: str | os.PathLike) -> dict:
     if not path.is_file():
         raise FileNotFoundError(
             f'no index at {path}: make one with tools/dataset_converters/luna16.py, volumes.py or '
-            'dicom.py')
+            'dicom.py'
+        )
     try:
         index = json.loads(path.read_text(encoding='utf-8-sig'), object_pairs_hook=_unique_keys)
     except RecursionError:
@@ -102,9 +104,11 @@ def volume_path(root: str | os.PathLike, scan: dict, allow_outside: bool = False
     odd = '\\' in scan['volume'] or not scan['volume'].isprintable()
     leads_out = windows.anchor or '..' in windows.parts or odd
     if leads_out and not allow_outside:
-        raise ValueError(f'scan {scan["scan_id"]}: the volume {scan["volume"]!r} lies outside the '
-                         'folder of its index: move it, or say allow_outside (--allow-outside) if '
-                         'you trust the index')
+        raise ValueError(
+            f'scan {scan["scan_id"]}: the volume {scan["volume"]!r} lies outside the '
+            'folder of its index: move it, or say allow_outside (--allow-outside) if '
+            'you trust the index'
+        )
     return Path(root) / scan['volume']
 
 
@@ -121,8 +125,10 @@ def validate_index(index: dict, name: str | os.PathLike) -> None:
     if not isinstance(index, dict) or index.get('format') != FORMAT:
         raise ValueError(f'{name} is not an index of volumes: expected "format": "{FORMAT}"')
     if index.get('version') != VERSION:
-        raise ValueError(f'{name} has version {index.get("version")!r}, this package reads '
-                         f'version {VERSION}: convert the data again')
+        raise ValueError(
+            f'{name} has version {index.get("version")!r}, this package reads '
+            f'version {VERSION}: convert the data again'
+        )
     try:
         INDEX.validate_python(index)
     except ValidationError as error:
@@ -148,8 +154,9 @@ def _check_scan(scan: dict, num_classes: int) -> None:
         if instance.get('size') is None and instance.get('diameter') is None:
             raise ValueError(f'an instance needs "size" or "diameter" in mm, found {instance}')
         if instance.get('label', 0) >= num_classes:
-            raise ValueError(f'label {instance.get("label", 0)} is none of the {num_classes} '
-                             'classes')
+            raise ValueError(
+                f'label {instance.get("label", 0)} is none of the {num_classes} classes'
+            )
 
 
 def _first_problem(error: ValidationError, index: dict) -> str:

@@ -34,7 +34,7 @@ class Geometry(TypedDict):
 
     __pydantic_config__ = STRICT
 
-    origin: Annotated[Vector3, Field(description='[x, y, z] of the centre of voxel 0, 0, 0 in mm')]
+    origin: Annotated[Vector3, Field(description='[x, y, z] of the center of voxel 0, 0, 0 in mm')]
     spacing: Annotated[Positive3, Field(description='three distances of voxels x, y, z in mm, > 0')]
     direction: Annotated[
         Matrix3, Field(description='nine numbers, row by row: column k is the direction of axis k')

@@ -1,4 +1,5 @@
 """LUNA16: 888 chest CTs in ten subsets, nodules of at least 3 mm."""
+
 from mmdet3d_medical.registry import DATASETS
 
 from .volume_det import VolumeDetDataset
@@ -12,12 +13,14 @@ class LUNA16Dataset(VolumeDetDataset):
     labeled and unlabeled scans come from ``tools/dataset_converters/make_splits.py``.
     """
 
-    METAINFO = dict(classes=('nodule', ), dataset_type='LUNA16')
+    METAINFO = dict(classes=('nodule',), dataset_type='LUNA16')
 
     def _select(self, scans: list[dict]) -> list[dict]:
         present = {scan.get('subset') for scan in scans}
         absent = sorted(set(self.subsets or ()) - present)
         if absent:
-            raise ValueError(f'{self.ann_file} has no scans of the subsets {absent}: LUNA16 has '
-                             'the subsets 0 to 9, and only converted ones can be used')
+            raise ValueError(
+                f'{self.ann_file} has no scans of the subsets {absent}: LUNA16 has '
+                'the subsets 0 to 9, and only converted ones can be used'
+            )
         return super()._select(scans)

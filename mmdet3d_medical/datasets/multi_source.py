@@ -1,4 +1,5 @@
 """Several data sets as one, from which a sampler draws at a set ratio."""
+
 from __future__ import annotations
 
 from bisect import bisect_right
@@ -31,8 +32,7 @@ class MultiSourceDataset(Dataset):
 
     def __init__(self, datasets: Sequence[Dataset | dict] | Mapping[str, Dataset | dict]) -> None:
         parts = datasets.values() if isinstance(datasets, Mapping) else datasets
-        self.datasets = [DATASETS.build(part) if isinstance(part, dict) else part
-                         for part in parts]
+        self.datasets = [DATASETS.build(part) if isinstance(part, dict) else part for part in parts]
         if not self.datasets:
             raise ValueError('MultiSourceDataset needs at least one data set')
         self._check_classes()
@@ -59,8 +59,10 @@ class MultiSourceDataset(Dataset):
         for number, part in enumerate(self.datasets):
             classes = part.metainfo.get('classes')
             if classes != first:
-                raise ValueError(f'source {number} has the classes {classes}, source 0 has '
-                                 f'{first}: one detector cannot learn both')
+                raise ValueError(
+                    f'source {number} has the classes {classes}, source 0 has '
+                    f'{first}: one detector cannot learn both'
+                )
 
 
 def branch_in_use(item: dict) -> dict:

@@ -1,4 +1,5 @@
 """Samplers whose every draw is a function of (seed, position), so that resuming is exact."""
+
 import itertools
 from collections.abc import Iterator, Sequence, Sized
 from typing import NamedTuple
@@ -114,24 +115,36 @@ class MultiSourceDrawSampler(InfiniteDrawSampler):
             cannot be divided at that ratio.
     """
 
-    def __init__(self, dataset, batch_size: int, source_ratio: Sequence[int] = (1, 1),
-                 shuffle: bool = True, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset,
+        batch_size: int,
+        source_ratio: Sequence[int] = (1, 1),
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> None:
         super().__init__(dataset, shuffle, seed)
         self.sizes = [len(source) for source in dataset.datasets]
         if min(self.sizes) == 0:
             raise ValueError(f'cannot draw from an empty source, the sizes are {self.sizes}')
         if len(source_ratio) != len(self.sizes) or min(source_ratio) < 1:
-            raise ValueError(f'source_ratio must be {len(self.sizes)} integers of at least 1, one '
-                             f'for each source, found {source_ratio}')
+            raise ValueError(
+                f'source_ratio must be {len(self.sizes)} integers of at least 1, one '
+                f'for each source, found {source_ratio}'
+            )
         parts, rest = divmod(batch_size, sum(source_ratio))
         if rest or parts < 1:
-            raise ValueError(f'a batch of {batch_size} cannot be divided as {source_ratio}: make '
-                             f'batch_size a multiple of {sum(source_ratio)}')
+            raise ValueError(
+                f'a batch of {batch_size} cannot be divided as {source_ratio}: make '
+                f'batch_size a multiple of {sum(source_ratio)}'
+            )
         self.counts = np.array(source_ratio) * parts
 
     def __iter__(self) -> Iterator[Draw]:
-        passes = [_Passes(size, [self.seed, source], self.shuffle)
-                  for source, size in enumerate(self.sizes)]
+        passes = [
+            _Passes(size, [self.seed, source], self.shuffle)
+            for source, size in enumerate(self.sizes)
+        ]
         starts = _starts(self.sizes)
         # One batch of all processes together: how many of each source, from which place on.
         counts = self.counts * self.world_size

@@ -1,4 +1,5 @@
 """Which scans are for training, for testing, labeled and unlabeled."""
+
 import hashlib
 import itertools
 from collections import Counter
@@ -23,8 +24,10 @@ def first_scans(scans: Sequence[dict]) -> dict[str, str]:
     first: dict[str, str] = {}
     for scan in sorted(scans, key=lambda scan: scan['scan_id']):
         first.setdefault(scan.get('patient'), scan['scan_id'])
-    return {scan['scan_id']: first[scan['patient']] if scan.get('patient') else scan['scan_id']
-            for scan in scans}
+    return {
+        scan['scan_id']: first[scan['patient']] if scan.get('patient') else scan['scan_id']
+        for scan in scans
+    }
 
 
 def shuffled(scan_ids: Iterable[str], seed: int, patients: Mapping[str, str]) -> list[str]:
@@ -57,8 +60,10 @@ def group_subsets(scans: Sequence[dict], seed: int) -> dict[int, list[str]]:
     numbers = {scan['scan_id']: scan.get('subset') for scan in scans}
     without = [scan_id for scan_id, subset in numbers.items() if subset is None]
     if without and len(without) < len(numbers):
-        raise ValueError(f'{len(without)} of {len(numbers)} scans have no subset, the first is '
-                         f'{without[0]!r}: give every scan a subset or none')
+        raise ValueError(
+            f'{len(without)} of {len(numbers)} scans have no subset, the first is '
+            f'{without[0]!r}: give every scan a subset or none'
+        )
     numbers.update(_deal(shuffled(without, seed, patients := first_scans(scans)), patients))
     groups: dict[int, list[str]] = {}
     for scan_id in sorted(numbers):
@@ -83,7 +88,7 @@ def choose_train_subsets(sizes: Mapping[int, int]) -> list[int]:
     Args:
         sizes: Scans in each subset.
     """
-    return find_luna16_subsets(sizes) or sorted(sizes)[:max(1, round(0.6 * len(sizes)))]
+    return find_luna16_subsets(sizes) or sorted(sizes)[: max(1, round(0.6 * len(sizes)))]
 
 
 def find_luna16_subsets(sizes: Mapping[int, int]) -> list[int] | None:
@@ -98,8 +103,14 @@ def find_luna16_subsets(sizes: Mapping[int, int]) -> list[int] | None:
     count, total = LUNA16_TRAIN
     if sum(sizes.values()) != LUNA16_SCANS:
         return None
-    return next((list(subsets) for subsets in itertools.combinations(sorted(sizes), count)
-                 if sum(sizes[subset] for subset in subsets) == total), None)
+    return next(
+        (
+            list(subsets)
+            for subsets in itertools.combinations(sorted(sizes), count)
+            if sum(sizes[subset] for subset in subsets) == total
+        ),
+        None,
+    )
 
 
 def default_sizes(scans: Sequence[dict]) -> tuple[Sequence[int], Sequence[int]]:
@@ -113,9 +124,14 @@ def default_sizes(scans: Sequence[dict]) -> tuple[Sequence[int], Sequence[int]]:
     return (LUNA16_LABELED, LUNA16_UNLABELED) if is_luna16 else ((), ())
 
 
-def make_splits(scans: Sequence[dict], train_subsets: Sequence[int] | None = None,
-                test_subsets: Sequence[int] | None = None, labeled: Sequence[int] = (),
-                unlabeled: Sequence[int] = (), seed: int = 0) -> dict[str, list[str]]:
+def make_splits(
+    scans: Sequence[dict],
+    train_subsets: Sequence[int] | None = None,
+    test_subsets: Sequence[int] | None = None,
+    labeled: Sequence[int] = (),
+    unlabeled: Sequence[int] = (),
+    seed: int = 0,
+) -> dict[str, list[str]]:
     """Make all lists of a protocol.
 
     Shorter labeled lists are the beginnings of longer ones, so are the unlabeled ones, and no
@@ -169,9 +185,14 @@ def find_divided(scans: Sequence[dict]) -> list[str]:
     return sorted(scan_id for scan_id, found in subsets.items() if len(found) > 1)
 
 
-def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequence[int],
-                 seed: int, unannotated: Sequence[str],
-                 patients: Mapping[str, str]) -> dict[str, list[str]]:
+def draw_labeled(
+    train: Sequence[str],
+    labeled: Sequence[int],
+    unlabeled: Sequence[int],
+    seed: int,
+    unannotated: Sequence[str],
+    patients: Mapping[str, str],
+) -> dict[str, list[str]]:
     """Draw nested labeled and unlabeled lists, without a patient in both.
 
     Args:
@@ -190,16 +211,23 @@ def draw_labeled(train: Sequence[str], labeled: Sequence[int], unlabeled: Sequen
     first, most = max(labeled, default=0), max(unlabeled, default=0)
     order = shuffled(train, seed, patients)
     taken = {patients[scan_id] for scan_id in order[:first]}
-    rest = [scan_id for scan_id in shuffled(unannotated, seed, patients) + order
-            if patients[scan_id] not in taken]
+    rest = [
+        scan_id
+        for scan_id in shuffled(unannotated, seed, patients) + order
+        if patients[scan_id] not in taken
+    ]
     if first > len(order) or most > len(rest):
         others = f' and {len(unannotated)} without annotations' if unannotated else ''
         bound = len(order[first:]) + len(unannotated) - len(rest)
         bound_too = f'; {bound} more are of labeled patients' if bound else ''
-        raise ValueError(f'{first} labeled and {most} unlabeled scans were asked for, but only '
-                         f'{len(train)} scans{others} are for training{bound_too}: ask for fewer')
-    return {**{f'labeled_{size}': order[:size] for size in labeled},
-            **{f'unlabeled_{size}': rest[:size] for size in unlabeled}}
+        raise ValueError(
+            f'{first} labeled and {most} unlabeled scans were asked for, but only '
+            f'{len(train)} scans{others} are for training{bound_too}: ask for fewer'
+        )
+    return {
+        **{f'labeled_{size}': order[:size] for size in labeled},
+        **{f'unlabeled_{size}': rest[:size] for size in unlabeled},
+    }
 
 
 def write_splits(folder: str | Path, lists: Mapping[str, Sequence[str]]) -> None:
@@ -209,12 +237,14 @@ def write_splits(folder: str | Path, lists: Mapping[str, Sequence[str]]) -> None
             write_text(scratch / f'{name}.txt', ''.join(f'{scan_id}\n' for scan_id in scan_ids))
 
 
-def _check_subsets(groups: Mapping[int, list[str]], train: Sequence[int],
-                   test: Sequence[int]) -> None:
+def _check_subsets(
+    groups: Mapping[int, list[str]], train: Sequence[int], test: Sequence[int]
+) -> None:
     unknown = sorted((set(train) | set(test)) - set(groups))
     if unknown:
-        raise ValueError(f'the index has no scans of the subsets {unknown}, it has those of '
-                         f'{list(groups)}')
+        raise ValueError(
+            f'the index has no scans of the subsets {unknown}, it has those of {list(groups)}'
+        )
     both = sorted(set(train) & set(test))
     if both:
         raise ValueError(f'the subsets {both} are for training and for testing: choose one')

@@ -1,4 +1,5 @@
 """Lesion detection data set: scans listed in a JSON index."""
+
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from .samplers import Draw
 
 @DATASETS.register_module()
 class VolumeDetDataset(BaseDataset):
-    """Scans of a converted data set, each with its lesions in world millimetres.
+    """Scans of a converted data set, each with its lesions in world millimeters.
 
     An item is asked for by position or by a :class:`Draw`. At one position an item is augmented in
     the same way each time, so outside ``test_mode`` the first such request warns. The pipeline
@@ -47,28 +48,37 @@ class VolumeDetDataset(BaseDataset):
             is empty, or names unknown scans or one scan twice.
     """
 
-    def __init__(self,
-                 data_root: str = '',
-                 ann_file: str = 'index.json',
-                 split: str | Sequence[str] | None = None,
-                 subsets: Sequence[int] | None = None,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 seed: int = 0,
-                 metainfo: dict | None = None,
-                 lazy_init: bool = False,
-                 allow_outside: bool = False) -> None:
+    def __init__(
+        self,
+        data_root: str = '',
+        ann_file: str = 'index.json',
+        split: str | Sequence[str] | None = None,
+        subsets: Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        seed: int = 0,
+        metainfo: dict | None = None,
+        lazy_init: bool = False,
+        allow_outside: bool = False,
+    ) -> None:
         self.split = split
         self.subsets = subsets
         self.seed = seed
         self.allow_outside = allow_outside
         self._warned = False
         # Built here, so that names are found without a default scope too.
-        transforms = [TRANSFORMS.build(part) if isinstance(part, dict) else part
-                      for part in pipeline]
-        super().__init__(ann_file=ann_file, metainfo=metainfo, data_root=data_root,
-                         data_prefix={}, pipeline=transforms, test_mode=test_mode,
-                         lazy_init=lazy_init)
+        transforms = [
+            TRANSFORMS.build(part) if isinstance(part, dict) else part for part in pipeline
+        ]
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix={},
+            pipeline=transforms,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def load_data_list(self) -> list[dict]:
         """Read the index and keep the scans that ``split`` and ``subsets`` select."""
@@ -76,12 +86,16 @@ class VolumeDetDataset(BaseDataset):
         classes = tuple(index['classes'])
         wanted = tuple(self._metainfo.setdefault('classes', classes))
         if wanted != classes and any(scan['annotated'] for scan in index['scans']):
-            raise ValueError(f'{self.ann_file} has the classes {classes}, but the metainfo of '
-                             f'the data set says {wanted}: change one of the two')
+            raise ValueError(
+                f'{self.ann_file} has the classes {classes}, but the metainfo of '
+                f'the data set says {wanted}: change one of the two'
+            )
         scans = self._select(index['scans'])
         if not scans:
-            raise ValueError(f'{self.ann_file}: no scan is selected by subsets={self.subsets}, '
-                             f'split={self.split}')
+            raise ValueError(
+                f'{self.ann_file}: no scan is selected by subsets={self.subsets}, '
+                f'split={self.split}'
+            )
         return [self.parse_data_info(scan) for scan in scans]
 
     def _select(self, scans: list[dict]) -> list[dict]:
@@ -90,13 +104,17 @@ class VolumeDetDataset(BaseDataset):
             ids = self._split_ids()
             repeated = [scan_id for scan_id, count in Counter(ids).items() if count > 1]
             if repeated:
-                raise ValueError(f'{len(repeated)} scans are repeated in the split {self.split}, '
-                                 f'the first is {repeated[0]!r}: list every scan once')
+                raise ValueError(
+                    f'{len(repeated)} scans are repeated in the split {self.split}, '
+                    f'the first is {repeated[0]!r}: list every scan once'
+                )
             check_spelling(ids, by_id, f'the split {self.split}', self.ann_file)
             unknown = [scan_id for scan_id in ids if scan_id not in by_id]
             if unknown:
-                raise ValueError(f'{len(unknown)} scans of the split {self.split} are not in '
-                                 f'{self.ann_file}, the first is {unknown[0]!r}')
+                raise ValueError(
+                    f'{len(unknown)} scans of the split {self.split} are not in '
+                    f'{self.ann_file}, the first is {unknown[0]!r}'
+                )
             scans = [by_id[scan_id] for scan_id in ids]
         if self.subsets is not None:
             scans = [scan for scan in scans if scan.get('subset') in self.subsets]
@@ -106,24 +124,29 @@ class VolumeDetDataset(BaseDataset):
         if not isinstance(self.split, (str, Path)):
             wrong = next((item for item in self.split if not isinstance(item, str)), None)
             if wrong is not None:
-                raise ValueError(f'the split {self.split} must hold scan ids as text, found '
-                                 f'{wrong!r}: quote it, or write the ids to a file')
+                raise ValueError(
+                    f'the split {self.split} must hold scan ids as text, found '
+                    f'{wrong!r}: quote it, or write the ids to a file'
+                )
             return list(self.split)
         path = Path(self.data_root) / self.split
         if not path.is_file():
-            raise FileNotFoundError(f'no split file at {path}: make the splits with '
-                                    'tools/dataset_converters/make_splits.py')
+            raise FileNotFoundError(
+                f'no split file at {path}: make the splits with '
+                'tools/dataset_converters/make_splits.py'
+            )
         return read_scan_ids(path)
 
     def parse_data_info(self, scan: dict) -> dict:
         """Turn a scan of the index into an item: absolute path, geometry as an object."""
-        return dict(scan_id=scan['scan_id'],
-                    subset=scan.get('subset'),
-                    volume_path=str(volume_path(Path(self.ann_file).parent, scan,
-                                                self.allow_outside)),
-                    geometry=VolumeGeometry.from_dict(scan['geometry']),
-                    annotated=scan['annotated'],
-                    instances=scan['instances'])
+        return dict(
+            scan_id=scan['scan_id'],
+            subset=scan.get('subset'),
+            volume_path=str(volume_path(Path(self.ann_file).parent, scan, self.allow_outside)),
+            geometry=VolumeGeometry.from_dict(scan['geometry']),
+            annotated=scan['annotated'],
+            instances=scan['instances'],
+        )
 
     def prepare_data(self, idx: int | Draw) -> dict:
         """Run the pipeline on one scan, its generator seeded by the number of the draw."""
@@ -137,6 +160,9 @@ class VolumeDetDataset(BaseDataset):
         """The draw of a plain position: the same one whenever it is asked for."""
         if not (self.test_mode or self._warned):
             self._warned = True
-            warnings.warn('a scan asked for by its position alone is augmented the same each time; '
-                          "train with sampler=dict(type='InfiniteDrawSampler')", stacklevel=3)
+            warnings.warn(
+                'a scan asked for by its position alone is augmented the same each time; '
+                "train with sampler=dict(type='InfiniteDrawSampler')",
+                stacklevel=3,
+            )
         return Draw(position % len(self), position % len(self))

@@ -8,5 +8,11 @@ from .hooks import (
 )
 from .optimizers import BFloat16OptimWrapper
 
-__all__ = ['BFloat16OptimWrapper', 'CheckClassesHook', 'NonFiniteLossHook', 'PlainMetaHook',
-           'SemiSupervisedHook', 'WholeCheckpointHook']
+__all__ = [
+    'BFloat16OptimWrapper',
+    'CheckClassesHook',
+    'NonFiniteLossHook',
+    'PlainMetaHook',
+    'SemiSupervisedHook',
+    'WholeCheckpointHook',
+]

@@ -1,6 +1,6 @@
 """Marks, findings and scan lists: plain arrays, and the CSV files LUNA16 keeps them in.
 
-Positions are world millimetres (x, y, z) in LPS. Scan ids are strings and never become numbers.
+Positions are world millimeters (x, y, z) in LPS. Scan ids are strings and never become numbers.
 Files with names that end in ``.gz`` are compressed.
 """
 

@@ -42,7 +42,7 @@ def merge_marks(tables: Sequence[Marks], method: str, iou_threshold: float, most
 
 
 def _merge(values: np.ndarray, num_sources: int, *options) -> Iterator[tuple]:
-    """(centre, score, diameter, class number) of each merged mark of a scan."""
+    """(center, score, diameter, class number) of each merged mark of a scan."""
     values = torch.from_numpy(values)
     boxes = centers_sizes_to_corners(values[:, :3], values[:, 3:4].expand(-1, 3))
     labels, sources = values[:, 5].long(), values[:, 6].long()
@@ -58,9 +58,13 @@ def _check(table: Marks, where: str) -> None:
     sized = np.asarray(table.diameters) > 0
     if not sized.all():
         scan = table.scan_ids[int(np.argmin(sized))]
-        raise ValueError(f'{where}: a mark in scan {scan} has no diameter, without which marks '
-                         'cannot be merged: expected the column diameter_mm with values > 0')
+        raise ValueError(
+            f'{where}: a mark in scan {scan} has no diameter, without which marks '
+            'cannot be merged: expected the column diameter_mm with values > 0'
+        )
     likely = (table.scores >= 0) & (table.scores <= 1)
     if not likely.all():
-        raise ValueError(f'{where}: expected probabilities in [0, 1], found '
-                         f'{table.scores[int(np.argmin(likely))]:g}')
+        raise ValueError(
+            f'{where}: expected probabilities in [0, 1], found '
+            f'{table.scores[int(np.argmin(likely))]:g}'
+        )

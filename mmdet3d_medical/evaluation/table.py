@@ -89,8 +89,14 @@ def operating_table(points: Mapping[str, Sequence[OperatingPoint]]) -> str:
         for point in rows:
             label = f'{name} {point.score:g}' if len(points) > 1 else f'{point.score:g}'
             precision = '-' if point.precision is None else f'{point.precision:.3f}'
-            table.add_row(label, str(point.tp), str(point.fp), f'{point.sensitivity:.3f}',
-                          precision, f'{point.fp_per_scan:.3f}')
+            table.add_row(
+                label,
+                str(point.tp),
+                str(point.fp),
+                f'{point.sensitivity:.3f}',
+                precision,
+                f'{point.fp_per_scan:.3f}',
+            )
         table.add_section()
     return _text(table)
 

@@ -85,12 +85,12 @@ def clip_boxes3d(boxes: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 def centers_sizes_to_corners(centers: Tensor, sizes: Tensor) -> Tensor:
-    """Boxes ``(N, 6)`` from centres ``(N, 3)`` and extents ``(N, 3)``, both along (z, y, x)."""
+    """Boxes ``(N, 6)`` from centers ``(N, 3)`` and extents ``(N, 3)``, both along (z, y, x)."""
     return torch.cat([centers - sizes / 2, centers + sizes / 2], dim=-1)
 
 
 def corners_to_centers_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Centres ``(N, 3)`` and extents ``(N, 3)`` of boxes ``(N, 6)``, both along (z, y, x)."""
+    """Centers ``(N, 3)`` and extents ``(N, 3)`` of boxes ``(N, 6)``, both along (z, y, x)."""
     low, high = boxes[..., :3], boxes[..., 3:]
     return (low + high) / 2, high - low
 

@@ -2,7 +2,7 @@
 
 Boxes are (z1, y1, x1, z2, y2, x2) in voxel *edges*: voxel ``i`` spans ``[i, i + 1)``. In world
 coordinates, (x, y, z) mm in LPS as SimpleITK and LUNA16 use them, an integer index is a voxel's
-*centre*. Hence index = box coordinate - 0.5.
+*center*. Hence index = box coordinate - 0.5.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class VolumeGeometry:
     """Origin, spacing, direction and shape of a volume.
 
     Args:
-        origin: World position (x, y, z) in mm of the centre of voxel (0, 0, 0).
-        spacing: Distance of voxel centres along the index axes (x, y, z), in mm, > 0.
+        origin: World position (x, y, z) in mm of the center of voxel (0, 0, 0).
+        spacing: Distance of voxel centers along the index axes (x, y, z), in mm, > 0.
         direction: 3 x 3 matrix, row-major; column ``k`` is the world direction of index axis ``k``
             in (x, y, z) order, as in SimpleITK.
         shape: Number of voxels (z, y, x), each >= 1.
@@ -89,7 +89,7 @@ class VolumeGeometry:
         """World positions in mm.
 
         Args:
-            index: (N, 3) array indices (z, y, x), float; integers are voxel centres.
+            index: (N, 3) array indices (z, y, x), float; integers are voxel centers.
 
         Returns:
             (N, 3) positions (x, y, z) in mm.
@@ -103,13 +103,13 @@ class VolumeGeometry:
         return np.linalg.solve(self._matrix, offset.T).T[:, ::-1]
 
     def box_to_world(self, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Centre and extent of boxes in the world.
+        """Center and extent of boxes in the world.
 
         Args:
             boxes: (N, 6) voxel edges (z1, y1, x1, z2, y2, x2).
 
         Returns:
-            Centres (N, 3) as (x, y, z) in mm and extents (N, 3) in mm along the volume's own
+            Centers (N, 3) as (x, y, z) in mm and extents (N, 3) in mm along the volume's own
             axes z, y, x (they are the box's edge lengths, also in a rotated volume).
         """
         boxes = _rows(boxes, 6)

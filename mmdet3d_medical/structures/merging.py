@@ -47,10 +47,12 @@ def merge_boxes3d(
         return boxes[keep], scores[keep], labels[keep]
     merged = [(boxes[:0], scores[:0], labels[:0])]
     for label in labels.unique():
-        kept = torch.cat([
-            _best((labels == label) & (sources == source), boxes, scores, iou_threshold, most)
-            for source in sources.unique()
-        ])
+        kept = torch.cat(
+            [
+                _best((labels == label) & (sources == source), boxes, scores, iou_threshold, most)
+                for source in sources.unique()
+            ]
+        )
         clusters = weighted_box_clustering3d(
             boxes[kept], scores[kept], sources[kept], iou_threshold, num_sources
         )
@@ -77,7 +79,7 @@ def weighted_box_clustering3d(
         sum(s w) / (sum(w) + missing mean(w)),    w = IoU with the best box * volume,
 
     where ``missing`` counts the sources without a member: a box that one of four found keeps a
-    quarter of its score. The paper also weighs by the distance from a patch's centre; here each
+    quarter of its score. The paper also weighs by the distance from a patch's center; here each
     place of a scan belongs to one tile only, so that every source speaks of it once.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 from .boxes3d import _CHUNK, _EPS, _coordinates, _iou, check_boxes3d
 
 _FIRST_BLOCK, _LAST_BLOCK = 32, 1024  # boxes settled at once: few at first, as clusters die quickly
-_GROUP = 32  # neighbouring boxes that share one bounding box
+_GROUP = 32  # neighboring boxes that share one bounding box
 _DENSE = 1 << 20  # below so many pairs, comparing all is faster than pruning
 _CURVE_BITS = 6  # the space-filling curve visits (2^6)^3 cells
 
@@ -18,8 +18,8 @@ def nms3d(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
     Boxes are visited by descending score (equal scores: lower index first); a visited box is kept
     and suppresses every later box whose IoU with it is *above* the threshold. Blocks of the best
-    boxes left are settled at once, and only boxes of overlapping neighbourhoods are compared, so
-    the result is exact while time grows with the number of neighbours and memory with N.
+    boxes left are settled at once, and only boxes of overlapping neighborhoods are compared, so
+    the result is exact while time grows with the number of neighbors and memory with N.
 
     Args:
         boxes: ``(N, 6)``, finite. Flat and inverted boxes overlap nothing, so they are all kept.
@@ -136,8 +136,8 @@ def _compare_all(queries, targets, iou_threshold):
 
 
 def _compare_near(queries, targets, iou_threshold):
-    """Compare queries with those groups of neighbouring targets whose hull they intersect."""
-    members = _neighbourhoods(targets)
+    """Compare queries with those groups of neighboring targets whose hull they intersect."""
+    members = _neighborhoods(targets)
     groups = targets[:, members]
     hulls = torch.cat([groups[:3].amin(2), groups[3:].amax(2)])
     rows = max(_CHUNK // hulls.shape[1], 1)
@@ -158,8 +158,8 @@ def _intersects(a: Tensor, b: Tensor) -> Tensor:
     return ~apart
 
 
-def _neighbourhoods(boxes: Tensor) -> Tensor:
-    """Indices ``(G, _GROUP)`` of ``(6, m)`` boxes in groups of neighbours along a Morton curve.
+def _neighborhoods(boxes: Tensor) -> Tensor:
+    """Indices ``(G, _GROUP)`` of ``(6, m)`` boxes in groups of neighbors along a Morton curve.
 
     The last group is filled up with copies of its last member.
     """

@@ -39,7 +39,8 @@ class MissingOps(ModuleType):
                 f'mmcv was installed without compiled operators, so `{op}` cannot run. '
                 'mmdet3d_medical never calls it; if your own code does, build onedl-mmcv with '
                 'its operators: `pip install --no-build-isolation --force-reinstall --no-deps '
-                '--no-binary onedl-mmcv onedl-mmcv` (20 minutes or more).')
+                '--no-binary onedl-mmcv onedl-mmcv` (20 minutes or more).'
+            )
 
         return missing
 
@@ -67,7 +68,8 @@ def check_distributions() -> None:
             f'Found {", ".join(old)}: no longer maintained, cannot resume a checkpoint with '
             f'torch >= 2.6, and in the place of {", ".join(DISTRIBUTIONS)}, which have the same '
             f'import names. Run `pip uninstall -y {" ".join(old)}`, then `pip install '
-            f'--force-reinstall --no-deps {" ".join(DISTRIBUTIONS)}`.')
+            f'--force-reinstall --no-deps {" ".join(DISTRIBUTIONS)}`.'
+        )
     if missing:
         raise ImportError(f'{", ".join(missing)} not found. Run `pip install {" ".join(missing)}`.')
 
@@ -75,6 +77,7 @@ def check_distributions() -> None:
 def stand_in_for_missing_ops() -> None:
     """Register :class:`MissingOps` as ``mmcv._ext`` unless mmcv has its compiled operators."""
     import mmcv
+
     if find_spec('mmcv._ext') is None:
         sys.modules['mmcv._ext'] = mmcv._ext = MissingOps('mmcv._ext')
 
@@ -91,4 +94,5 @@ def join_openmmlab(package: str) -> None:
     check_distributions()
     stand_in_for_missing_ops()
     from mmengine.config.utils import MODULE2PACKAGE
+
     MODULE2PACKAGE[package] = package

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmdet3d_medical.models.layers import rebuilding
+from mmdet3d_medical.models.layers import recomputing
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def count_passes(detector: nn.Module, shape: Sequence[int], amp: bool = False) -
         _CostCounter(flop_counter) as counter,
         _autocast(detector) if amp else nullcontext(),
     ):
-        with rebuilding(detector):
+        with recomputing(detector):
             outs = detector.bbox_head(detector.extract_feat(inputs))
         kept = counter.live
         if torch.is_grad_enabled():

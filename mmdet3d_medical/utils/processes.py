@@ -13,7 +13,7 @@ from typing import TextIO
 
 from filelock import lock_descriptor
 
-STEPS_LOCK = 'steps.lock'  # of what starts trainings and tests in a folder one after the other
+STEPS_LOCK = 'steps.lock'  # of what starts runs and tests in a folder one after the other
 _held: set[TextIO] = set()
 
 
@@ -39,8 +39,9 @@ def lock_folder(folder: str | os.PathLike, name: str = 'lock') -> Iterator[TextI
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('a') as file:
         if not _lock(file):
-            raise BusyError(f'another process works in {path.parent}: wait for its end, or give '
-                            'another folder')
+            raise BusyError(
+                f'another process works in {path.parent}: wait for its end, or give another folder'
+            )
         _held.add(file)
         try:
             yield file
@@ -53,8 +54,11 @@ def _lock(file: TextIO) -> bool:
     try:
         return lock_descriptor(file.fileno(), blocking=False)
     except OSError as error:
-        warnings.warn(f'{file.name} cannot be locked ({error.strerror}): nothing keeps a second '
-                      'process out of this folder', stacklevel=2)
+        warnings.warn(
+            f'{file.name} cannot be locked ({error.strerror}): nothing keeps a second '
+            'process out of this folder',
+            stacklevel=2,
+        )
         return True
 
 
@@ -72,12 +76,17 @@ def launch(
 ) -> subprocess.Popen:
     """Start a process that adds what it prints to a log, and holds the lock as long as it lives.
 
-    Not on Windows: there a training holds the lock of its own work directory only.
+    Not on Windows: there a run holds the lock of its own work directory only.
     """
     with log.open('a') as file:
         print('$', shlex.join(command), file=file, flush=True)
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=dict(env),
-                                pass_fds=[lock.fileno()] if os.name == 'posix' else [])
+        return subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            pass_fds=[lock.fileno()] if os.name == 'posix' else [],
+        )
 
 
 def tail(log: Path, size: int = 4000) -> str:

@@ -23,12 +23,15 @@ def register_all_modules(init_default_scope: bool = True) -> None:
 
 def _set_default_scope(scope: str) -> None:
     from mmengine.registry import DefaultScope
+
     current = DefaultScope.get_current_instance()
     if current is not None and current.scope_name == scope:
         return
     if current is not None:
         warnings.warn(
             f'The default scope was {current.scope_name!r} and is now {scope!r}. To keep it, call '
-            '`register_all_modules(init_default_scope=False)`.', stacklevel=3)
+            '`register_all_modules(init_default_scope=False)`.',
+            stacklevel=3,
+        )
     # The scope created last is the current one, and an instance's name may be used only once.
     DefaultScope.get_instance(f'{scope}-{datetime.datetime.now()}', scope_name=scope)

@@ -1,4 +1,5 @@
 """Pictures of a volume: three orthogonal slices through each point, with boxes."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ class BoxLayer:
 
     Args:
         boxes: (N, 6) voxel edges (z1, y1, x1, z2, y2, x2).
-        color: Any colour of matplotlib.
+        color: Any color of matplotlib.
         texts: What to write at each box, N strings; nothing if empty.
     """
 
@@ -26,12 +27,14 @@ class BoxLayer:
     texts: Sequence[str] = ()
 
 
-def slice_figure(volume: np.ndarray,
-                 points: np.ndarray,
-                 layers: Sequence[BoxLayer] = (),
-                 spacing: Sequence[float] = (1.0, 1.0, 1.0),
-                 window: Sequence[float] = HU_WINDOW,
-                 title: str = '') -> Figure:
+def slice_figure(
+    volume: np.ndarray,
+    points: np.ndarray,
+    layers: Sequence[BoxLayer] = (),
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    window: Sequence[float] = HU_WINDOW,
+    title: str = '',
+) -> Figure:
     """Draw axial, coronal and sagittal slices, one row for each point.
 
     Args:
@@ -54,9 +57,15 @@ def slice_figure(volume: np.ndarray,
     return figure
 
 
-def draw_slice(ax: Axes, volume: np.ndarray, axis: int, position: float,
-               layers: Sequence[BoxLayer] = (), spacing: Sequence[float] = (1.0, 1.0, 1.0),
-               window: Sequence[float] = HU_WINDOW) -> None:
+def draw_slice(
+    ax: Axes,
+    volume: np.ndarray,
+    axis: int,
+    position: float,
+    layers: Sequence[BoxLayer] = (),
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    window: Sequence[float] = HU_WINDOW,
+) -> None:
     """Draw the slice across ``axis`` at a voxel coordinate, and the boxes that it cuts.
 
     Axial slices have the front of the body above, the others the head.
@@ -64,8 +73,14 @@ def draw_slice(ax: Axes, volume: np.ndarray, axis: int, position: float,
     index = int(np.clip(np.floor(position), 0, volume.shape[axis] - 1))
     rows, columns = [other for other in range(3) if other != axis]
     height, width = volume.shape[rows], volume.shape[columns]
-    ax.imshow(volume.take(index, axis), cmap='gray', vmin=window[0], vmax=window[1],
-              extent=(0, width, height, 0), aspect=spacing[rows] / spacing[columns])
+    ax.imshow(
+        volume.take(index, axis),
+        cmap='gray',
+        vmin=window[0],
+        vmax=window[1],
+        extent=(0, width, height, 0),
+        aspect=spacing[rows] / spacing[columns],
+    )
     if rows == 0:
         ax.invert_yaxis()
     for layer in layers:
@@ -75,7 +90,7 @@ def draw_slice(ax: Axes, volume: np.ndarray, axis: int, position: float,
 
 
 def lesion_points(boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Centres (N, 3) of boxes, or without boxes the middle (1, 3) of a volume of that shape."""
+    """Centers (N, 3) of boxes, or without boxes the middle (1, 3) of a volume of that shape."""
     if len(boxes) == 0:
         return np.array([shape], float) / 2
     return (boxes[:, :3] + boxes[:, 3:]) / 2
@@ -88,6 +103,14 @@ def _draw_boxes(ax: Axes, layer: BoxLayer, axis: int, position: float) -> None:
         if not box[axis] <= position <= box[axis + 3]:
             continue
         corner = (box[columns], box[rows])
-        ax.add_patch(Rectangle(corner, box[columns + 3] - box[columns], box[rows + 3] - box[rows],
-                               fill=False, edgecolor=layer.color, linewidth=1))
+        ax.add_patch(
+            Rectangle(
+                corner,
+                box[columns + 3] - box[columns],
+                box[rows + 3] - box[rows],
+                fill=False,
+                edgecolor=layer.color,
+                linewidth=1,
+            )
+        )
         ax.text(*corner, text, color=layer.color, fontsize=7, va='bottom', clip_on=True)

@@ -140,7 +140,7 @@ def numpy_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def bench_nms(repeat: int) -> list[Row]:
     rows = []
-    for name, centers in (('scattered', 0), ('around 50 centres', 50), ('around 5 centres', 5)):
+    for name, centers in (('scattered', 0), ('around 50 centers', 50), ('around 5 centers', 5)):
         boxes, scores = random_boxes(20_000, centers, seed=0)
         arrays = boxes.numpy(), scores.numpy()
         assert nms3d(boxes, scores, 0.1).tolist() == row_by_row_nms(*arrays, 0.1)
@@ -317,8 +317,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', choices=BENCHMARKS, default=list(BENCHMARKS))
     parser.add_argument('--repeat', type=int, default=3, help='calls timed, at most (default: 3)')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (default: 1)')
-    parser.add_argument('--json', type=out_file, metavar='OUT.json',
-                        help='write the rows to this file')
+    parser.add_argument(
+        '--json', type=out_file, metavar='OUT.json', help='write the rows to this file'
+    )
     return parser.parse_args()
 
 

@@ -2,9 +2,9 @@
 
 Needs MONAI (pip install monai), not torchvision. Both have the same weights and limits of scores
 and boxes, so that they find about as many boxes. A training step is forward, targets, losses and
-backward, once more with our ``rebuild_activations``; inference goes from the patch to boxes. Times
-are the median of calls that take turns, on a CPU those of this process; memory is the most that
-tensors of a call hold at one time.
+backward, once more with our ``recompute_activations``; inference goes from the patch to boxes.
+Times are the median of calls that take turns, on a CPU those of this process; memory is the most
+that tensors of a call hold at one time.
 
 Example:
     python projects/benchmark/benchmark_monai.py --side 64 --json monai.json
@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from mmdet3d_medical.apis import UsageError, out_file, run_tool
-from mmdet3d_medical.models.layers import rebuild_activations
+from mmdet3d_medical.models.layers import recompute_activations
 from mmdet3d_medical.utils.files import write_text
 
 CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'
@@ -139,13 +139,13 @@ def pairs_of_calls(
 ) -> dict[str, tuple[Callable, Callable]]:
     """What is measured: our call and MONAI's."""
     saving = copy.deepcopy(ours)
-    rebuild_activations(saving)
+    recompute_activations(saving)
     calls = [our_calls(model, patch, box) for model in (ours, saving)]
-    plain, rebuilt, monai = *calls, monai_calls(theirs, patch, box)
+    plain, recomputed, monai = *calls, monai_calls(theirs, patch, box)
     step = 'training step'
     return {
         step: (plain[step], monai[step]),
-        f'{step}, activations rebuilt': (rebuilt[step], monai[step]),
+        f'{step}, activations recomputed': (recomputed[step], monai[step]),
         'inference': (plain['inference'], monai['inference']),
     }
 
@@ -200,22 +200,30 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--side', type=int, default=64,
-                        help='of the patch in voxels, a multiple of 16 (default: 64)')
+    parser.add_argument(
+        '--side',
+        type=int,
+        default=64,
+        help='of the patch in voxels, a multiple of 16 (default: 64)',
+    )
     parser.add_argument('--repeat', type=int, default=3, help='calls timed (default: 3)')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (default: 1)')
-    parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda'),
-                        help='where to compute (default: cpu)')
-    parser.add_argument('--json', type=out_file, metavar='OUT.json',
-                        help='write the numbers to this file')
+    parser.add_argument(
+        '--device', default='cpu', choices=('cpu', 'cuda'), help='where to compute (default: cpu)'
+    )
+    parser.add_argument(
+        '--json', type=out_file, metavar='OUT.json', help='write the numbers to this file'
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     if args.side < 16 or args.side % 16 or args.repeat < 1:
-        raise UsageError('--side must be a multiple of 16 and --repeat at least 1, found '
-                         f'{args.side} and {args.repeat}.')
+        raise UsageError(
+            '--side must be a multiple of 16 and --repeat at least 1, found '
+            f'{args.side} and {args.repeat}.'
+        )
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     patch, middle = torch.rand(1, 1, *[args.side] * 3), args.side / 2

@@ -48,9 +48,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--measure', nargs='*', metavar='SYSTEM',
-                        help='also run a training step of these on one CPU core and keep its time '
-                        '(without names: of all)')
+    parser.add_argument(
+        '--measure',
+        nargs='*',
+        metavar='SYSTEM',
+        help='also run a training step of these on one CPU core and keep its time '
+        '(without names: of all)',
+    )
     return parser.parse_args()  # fmt: skip
 
 
@@ -174,8 +178,9 @@ def main() -> None:
     if args.measure is not None:
         unknown = set(args.measure) - set(known)
         if unknown:
-            raise UsageError(f'There is no system {", ".join(sorted(unknown))}: choose from '
-                             f'{", ".join(known)}.')
+            raise UsageError(
+                f'There is no system {", ".join(sorted(unknown))}: choose from {", ".join(known)}.'
+            )
         measure({name: known[name] for name in args.measure or known})
     write_page([row(name, config, configs) for name, config in known.items()])
     print(f'{PAGE.relative_to(ROOT)}: {len(known)} systems')

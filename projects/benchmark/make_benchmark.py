@@ -15,11 +15,18 @@ from mmdet3d_medical.apis import at_least, run_tool
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('definition', metavar='DATA.yml', help='what the data set is')
-    parser.add_argument('--data', type=Path, metavar='DIR',
-                        help='where to (default: data/phantom_<name of the data set>)')
+    parser.add_argument(
+        '--data',
+        type=Path,
+        metavar='DIR',
+        help='where to (default: data/phantom_<name of the data set>)',
+    )
     parser.add_argument('--workers', type=at_least(1), default=1, help='processes (default 1)')
-    parser.add_argument('--record', action='store_true',
-                        help='a new data set: write its hashes and findings beside its definition')
+    parser.add_argument(
+        '--record',
+        action='store_true',
+        help='a new data set: write its hashes and findings beside its definition',
+    )
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 """Measure what a training step of a config takes on this machine's device, on GPUs with AMP too.
 
-A step is what a training does after loading: preprocessing, with FocalMix guesses and MixUp,
+A step is what a run does after loading: preprocessing, with FocalMix guesses and MixUp,
 targets, losses, backward pass and update, on patches of noise with a lesion each. What
 ``estimate_cost.py`` estimates without running it.
 
@@ -43,15 +43,31 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--steps', type=at_least(1), default=10, help='steps timed (default: 10)')
-    parser.add_argument('--patch', type=at_least(1), nargs=3, metavar=('Z', 'Y', 'X'),
-                        help="sides in voxels (default: the config's crops)")
+    parser.add_argument(
+        '--patch',
+        type=at_least(1),
+        nargs=3,
+        metavar=('Z', 'Y', 'X'),
+        help="sides in voxels (default: the config's crops)",
+    )
     parser.add_argument('--channels', type=at_least(1), default=1, help='of a scan (default: 1)')
-    parser.add_argument('--batch', type=at_least(0), nargs=2, metavar=('LABELED', 'UNLABELED'),
-                        help="patches in a step (default: the config's)")
-    parser.add_argument('--json', type=out_file, metavar='OUT.json',
-                        help='write the numbers to this file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='overrides settings of the config')
+    parser.add_argument(
+        '--batch',
+        type=at_least(0),
+        nargs=2,
+        metavar=('LABELED', 'UNLABELED'),
+        help="patches in a step (default: the config's)",
+    )
+    parser.add_argument(
+        '--json', type=out_file, metavar='OUT.json', help='write the numbers to this file'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='overrides settings of the config',
+    )
     return parser.parse_args()  # fmt: skip
 
 

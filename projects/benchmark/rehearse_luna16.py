@@ -48,8 +48,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('out', nargs='?', type=Path, default=Path('work_dirs/rehearsal'),
-                        metavar='DIR', help='where to (default: %(default)s)')
+    parser.add_argument(
+        'out',
+        nargs='?',
+        type=Path,
+        default=Path('work_dirs/rehearsal'),
+        metavar='DIR',
+        help='where to (default: %(default)s)',
+    )
     parser.add_argument('--list', action='store_true', help='print the commands and run nothing')
     return parser.parse_args()
 
@@ -61,8 +67,13 @@ def script_of(page: Path) -> str:
 
 def commands_of(page: Path, folder: Path) -> list[list[str]]:
     """Arguments of each call of Python in a page's shell blocks, in this folder; none is run."""
-    done = subprocess.run(['bash', '-euo', 'pipefail', '-c', LIST + script_of(page)], cwd=folder,
-                          stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', LIST + script_of(page)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
 
@@ -81,8 +92,13 @@ def run_small(command: list[str], out: Path) -> int:
     start, log, small = time.monotonic(), out / 'rehearsal.log', make_small(command)
     with log.open('a') as file:
         print('$ python', shlex.join(small), file=file, flush=True)
-        code = subprocess.run([sys.executable, *small], cwd=out, stdout=file, stderr=file,
-                              env={**os.environ, 'COLUMNS': '120'}).returncode
+        code = subprocess.run(
+            [sys.executable, *small],
+            cwd=out,
+            stdout=file,
+            stderr=file,
+            env={**os.environ, 'COLUMNS': '120'},
+        ).returncode
     print(f'{time.monotonic() - start:4.0f} s  python {shlex.join(command)}', flush=True)
     if code == 0 and command[0].endswith('make_splits.py'):
         _rename_lists(out / Path(command[1]).parent / 'splits')
@@ -110,21 +126,28 @@ def problems_of(out: Path, commands: list[list[str]]) -> list[str]:
     """What the commands did not do that they should have."""
     expected = json.loads((out / 'data' / 'expected.json').read_text())
     listed = lists_in((out / 'rehearsal.log').read_text())
-    problems = [f'luna16.py has not reported {name} among: {title}'
-                for title, names in expected['luna16'].items() for name in names
-                if not any(name in lines for head, lines in listed.items() if title in head)]
+    problems = [
+        f'luna16.py has not reported {name} among: {title}'
+        for title, names in expected['luna16'].items()
+        for name in names
+        if not any(name in lines for head, lines in listed.items() if title in head)
+    ]
     with (out / 'data' / 'nlst' / 'report.csv').open(newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['seriesuid']]
     results = Counter(row['result'] for row in rows)
     if results != expected['nlst']['results']:
-        problems.append(f'dicom.py: expected {expected["nlst"]["results"]} series, found '
-                        f'{dict(results)}')
-    problems += [f'dicom.py: no series is left out for {reason}'
-                 for reason in expected['nlst']['reasons']
-                 if reason not in {row['reason'] for row in rows}]
+        problems.append(
+            f'dicom.py: expected {expected["nlst"]["results"]} series, found {dict(results)}'
+        )
+    problems += [
+        f'dicom.py: no series is left out for {reason}'
+        for reason in expected['nlst']['reasons']
+        if reason not in {row['reason'] for row in rows}
+    ]
     return problems + [
         f'{name} is missing after: python {shlex.join(command)}'
-        for command in commands for option, name in zip(command, command[1:], strict=False)
+        for command in commands
+        for option, name in zip(command, command[1:], strict=False)
         if option in FILE_OPTIONS and not (out / name).exists()
     ]
 
@@ -132,8 +155,9 @@ def problems_of(out: Path, commands: list[list[str]]) -> list[str]:
 def lists_in(log: str) -> dict[str, set[str]]:
     """First words of the indented lines below each heading of a converter's reports."""
     found = re.findall(r'^\d+ (.*):\n((?:  .*\n)+)', log, re.MULTILINE)
-    return {head: {line.split()[0].strip(':') for line in lines.splitlines()}
-            for head, lines in found}
+    return {
+        head: {line.split()[0].strip(':') for line in lines.splitlines()} for head, lines in found
+    }
 
 
 def main() -> int:

@@ -29,26 +29,50 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('table', type=Path, metavar='TABLE.yml', help='what to run and to show')
-    parser.add_argument('--workers', type=at_least(1), default=2,
-                        help='runs at once, with one thread each (default: 2)')
-    parser.add_argument('--data', type=Path, metavar='DIR', help='the data set, made if it is not '
-                        'there (default: data/phantom_<name of the data set>)')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/benchmark'),
-                        metavar='DIR', help='logs and checkpoints (default: work_dirs/benchmark)')
-    parser.add_argument('--only', nargs='+', default=[], metavar='ROW',
-                        help='run these rows and what they start from')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[], metavar='K',
-                        help='run these seeds of the table')
-    parser.add_argument('--report-only', action='store_true',
-                        help='run nothing, write the table from the results that are there')
+    parser.add_argument(
+        '--workers',
+        type=at_least(1),
+        default=2,
+        help='runs at once, with one thread each (default: 2)',
+    )
+    parser.add_argument(
+        '--data',
+        type=Path,
+        metavar='DIR',
+        help='the data set, made if it is not there (default: data/phantom_<name of the data set>)',
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/benchmark'),
+        metavar='DIR',
+        help='logs and checkpoints (default: work_dirs/benchmark)',
+    )
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        default=[],
+        metavar='ROW',
+        help='run these rows and what they start from',
+    )
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, default=[], metavar='K', help='run these seeds of the table'
+    )
+    parser.add_argument(
+        '--report-only',
+        action='store_true',
+        help='run nothing, write the table from the results that are there',
+    )
     return parser.parse_args()
 
 
 def run_missing(args: argparse.Namespace, bench: Bench, runs: list) -> dict[str, str]:
     """Run what has no result; what went wrong, by the names of runs."""
     for name in bench.check(runs):
-        print(f'{name}: its config had other values when it was run. Delete '
-              'its line of the results to run it again.')
+        print(
+            f'{name}: its config had other values when it was run. Delete '
+            'its line of the results to run it again.'
+        )
     missing = bench.plan(runs)
     print(f'{len(runs)} runs, {len(missing)} to do')
     if not missing:
@@ -66,8 +90,10 @@ def report(table: Table, results: Results) -> None:
     text, page = markdown(table, scores), table.path.with_name('README.md')
     print(f'\n{text}')
     if not fill(page, table.name, text):
-        print(f'{page} has no lines <!-- {table.name} --> and <!-- end of {table.name} -->, '
-              'between which the table would go.')
+        print(
+            f'{page} has no lines <!-- {table.name} --> and <!-- end of {table.name} -->, '
+            'between which the table would go.'
+        )
     fill(page, 'compute', compute(results))
     if any(score.scored for score in scores.values()):
         plot(table, scores, table.path.with_suffix('.png'))
@@ -91,8 +117,10 @@ def main() -> None:
         errors = run_missing(args, bench, runs_of(table, args.only, args.seeds))
     report(table, bench.results)
     if errors:
-        raise UsageError(f'{len(errors)} runs ended with an error: '
-                         + '; '.join(f'{name}: {text}' for name, text in errors.items()))
+        raise UsageError(
+            f'{len(errors)} runs ended with an error: '
+            + '; '.join(f'{name}: {text}' for name, text in errors.items())
+        )
 
 
 if __name__ == '__main__':

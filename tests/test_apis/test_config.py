@@ -16,10 +16,16 @@ from mmdet3d_medical.apis import (
 
 
 def test_seed_reaches_every_place_that_takes_one():
-    cfg = Config(dict(model=dict(type='FocalMixDetector', detector=dict()), train_dataloader=dict(
-        sampler=dict(type='InfiniteDrawSampler', seed=0),
-        dataset=dict(datasets=[dict(seed=0), dict(type='NoSeed')])),
-        test_dataloader=dict(dataset=dict(seed=0))))
+    cfg = Config(
+        dict(
+            model=dict(type='FocalMixDetector', detector=dict()),
+            train_dataloader=dict(
+                sampler=dict(type='InfiniteDrawSampler', seed=0),
+                dataset=dict(datasets=[dict(seed=0), dict(type='NoSeed')]),
+            ),
+            test_dataloader=dict(dataset=dict(seed=0)),
+        )
+    )
     set_seed(cfg, 5)
     assert cfg.randomness.seed == cfg.model.seed == 5
     assert 'seed' not in cfg.model.detector
@@ -28,8 +34,10 @@ def test_seed_reaches_every_place_that_takes_one():
     assert cfg.test_dataloader.dataset.seed == 0
 
 
-@pytest.mark.parametrize(('given', 'in_config', 'expected'), [
-    ('here', 'there', 'here'), (None, 'there', 'there'), (None, None, 'work_dirs/name')])
+@pytest.mark.parametrize(
+    ('given', 'in_config', 'expected'),
+    [('here', 'there', 'here'), (None, 'there', 'there'), (None, None, 'work_dirs/name')],
+)
 def test_work_dir(tmp_path, given, in_config, expected):
     path = tmp_path / 'name.py'
     path.write_text(f'work_dir = {in_config!r}\n' if in_config else 'a = 1\n')
@@ -41,8 +49,10 @@ def test_missing_config_says_where_it_was_looked_for():
         load_config('nowhere.py')
 
 
-@pytest.mark.parametrize(('device', 'wrapper', 'scale'), [
-    ('cpu', 'BFloat16OptimWrapper', None), ('cuda', 'AmpOptimWrapper', 'dynamic')])
+@pytest.mark.parametrize(
+    ('device', 'wrapper', 'scale'),
+    [('cpu', 'BFloat16OptimWrapper', None), ('cuda', 'AmpOptimWrapper', 'dynamic')],
+)
 def test_amp_suits_the_device(monkeypatch, device, wrapper, scale):
     monkeypatch.setattr('mmdet3d_medical.apis.config.get_device', lambda: device)
     cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', clip_grad=dict(max_norm=1))))
@@ -81,6 +91,7 @@ def test_marks_go_to_the_froc_metric_only(several):
 
 def test_bfloat16_runs_the_forward_pass_in_bfloat16():
     from mmdet3d_medical.engine import BFloat16OptimWrapper
+
     layer = torch.nn.Linear(2, 2)
     wrapper = BFloat16OptimWrapper(torch.optim.SGD(layer.parameters(), lr=1.0))
     with wrapper.optim_context(layer):

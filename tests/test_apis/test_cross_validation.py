@@ -18,8 +18,9 @@ from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.marks import read_findings, read_marks, read_scan_ids
 from mmdet3d_medical.utils.processes import STEPS_LOCK, lock_folder
 
-GEOMETRY = dict(origin=[0, 0, 0], spacing=[1, 1, 1], direction=[1, 0, 0, 0, 1, 0, 0, 0, 1],
-                shape=[8, 8, 8])
+GEOMETRY = dict(
+    origin=[0, 0, 0], spacing=[1, 1, 1], direction=[1, 0, 0, 0, 1, 0, 0, 0, 1], shape=[8, 8, 8]
+)
 TRAIN = """
 import pathlib, sys
 folder = pathlib.Path({folder!r})
@@ -49,23 +50,39 @@ test_dataloader = dict(dataset=dict(data_root={str(root)!r}))
 
 def write_data(root, subsets=(0, 1, 3)) -> None:
     """A nodule that the scripts find, and one to ignore, in each scan."""
-    lesions = [dict(center=[1.0, 2.0, 3.0], diameter=5.0),
-               dict(center=[50.0, 0.1, 0.0], diameter=7.0, ignore=True)]
-    scans = [dict(scan_id=f'scan{k}', subset=k, annotated=True, volume='none.npy',
-                  geometry=GEOMETRY, instances=lesions) for k in subsets]
-    write_index(root / 'index.json', dict(classes=['nodule'], spacing=None, settings={},
-                                          scans=scans))
+    lesions = [
+        dict(center=[1.0, 2.0, 3.0], diameter=5.0),
+        dict(center=[50.0, 0.1, 0.0], diameter=7.0, ignore=True),
+    ]
+    scans = [
+        dict(
+            scan_id=f'scan{k}',
+            subset=k,
+            annotated=True,
+            volume='none.npy',
+            geometry=GEOMETRY,
+            instances=lesions,
+        )
+        for k in subsets
+    ]
+    write_index(
+        root / 'index.json', dict(classes=['nodule'], spacing=None, settings={}, scans=scans)
+    )
 
 
 @pytest.fixture
 def validation(tmp_path, monkeypatch):
-    """Three folds, whose trainings do what is in ``extra`` besides."""
+    """Three folds, whose runs do what is in ``extra`` besides."""
     write_data(tmp_path)
     extra = {}
 
     def script(text):
-        return lambda self, fold: [sys.executable, '-S', '-c', text.format(
-            folder=str(self.folder(fold)), fold=fold, extra=extra.get(fold, ''))]
+        return lambda self, fold: [
+            sys.executable,
+            '-S',
+            '-c',
+            text.format(folder=str(self.folder(fold)), fold=fold, extra=extra.get(fold, '')),
+        ]
 
     monkeypatch.setattr(CrossValidation, 'train_command', script(TRAIN))
     monkeypatch.setattr(CrossValidation, 'test_command', script(TEST))
@@ -82,8 +99,9 @@ def test_folds_are_pooled_and_scored_as_one(validation):
     assert run_folds(validation, validation.subsets, workers=2) == {}
     assert validation.unfinished() == []
     marks, _, annotations, _, excluded, _, scans = validation.pool()
-    result = froc(read_scan_ids(scans), read_marks(marks), read_findings(annotations),
-                  read_findings(excluded))
+    result = froc(
+        read_scan_ids(scans), read_marks(marks), read_findings(annotations), read_findings(excluded)
+    )
     assert (result.scans, result.tp, result.fp, result.fn) == (3, 3, 0, 0)
     assert read_marks(marks).scores.tolist() == [0.05, 0.15, 0.35]
     assert read_findings(excluded).centers.tolist() == [[50, 0.1, 0]] * 3
@@ -93,25 +111,35 @@ def test_marks_of_classes_are_pooled_with_those_of_a_fold_without_any(validation
     """A file without marks names no column of classes."""
     validation, _ = validation
     columns = 'seriesuid,coordX,coordY,coordZ,probability,diameter_mm'
-    for fold, text in enumerate((f'{columns}\n', f'{columns},class\nscan1,1,2,3,0.5,5,cyst\n',
-                                 f'{columns},class\nscan3,1,2,3,0.25,,tumour\n')):
+    for fold, text in enumerate(
+        (
+            f'{columns}\n',
+            f'{columns},class\nscan1,1,2,3,0.5,5,cyst\n',
+            f'{columns},class\nscan3,1,2,3,0.25,,tumor\n',
+        )
+    ):
         path = validation.marks((0, 1, 3)[fold])
         path.parent.mkdir(parents=True)
         path.write_text(text)
     assert Path(validation.pool()[0]).read_text().splitlines() == [
-        f'{columns},class', 'scan1,1.0000,2.0000,3.0000,0.5,5.0000,cyst',
-        'scan3,1.0000,2.0000,3.0000,0.25,,tumour']
+        f'{columns},class',
+        'scan1,1.0000,2.0000,3.0000,0.5,5.0000,cyst',
+        'scan3,1.0000,2.0000,3.0000,0.25,,tumor',
+    ]
 
 
-@pytest.mark.tried('faults', 'marks of a fold that another program cut off',
-                   'not pooled: an error naming file and line')
+@pytest.mark.tried(
+    'faults',
+    'marks of a fold that another program cut off',
+    'not pooled: an error naming file and line',
+)
 def test_marks_that_were_cut_off_are_not_pooled(validation):
     validation, _ = validation
     assert run_folds(validation, validation.subsets, workers=1) == {}
     validation.pool()
     before = (validation.work / 'marks.csv').read_bytes()
     marks = validation.marks(1)
-    marks.write_text(marks.read_text()[:-len(',3,0.15,5\n')])
+    marks.write_text(marks.read_text()[: -len(',3,0.15,5\n')])
     with pytest.raises(ValueError, match=f'{marks}, line 2'):
         validation.pool()
     assert (validation.work / 'marks.csv').read_bytes() == before
@@ -145,8 +173,10 @@ def test_another_cross_validation_is_refused(validation, tmp_path):
     validation, _ = validation
     validation.claim()
     validation.claim()
-    other = CrossValidation(replace(validation.setup, seed=1, options={
-        'optim_wrapper.optimizer.lr': 0.5}), validation.work)
+    other = CrossValidation(
+        replace(validation.setup, seed=1, options={'optim_wrapper.optimizer.lr': 0.5}),
+        validation.work,
+    )
     with pytest.raises(UsageError, match='of another cross-validation: .*seed None, now 1'):
         other.claim()
     write_data(tmp_path, subsets=(0, 1))
@@ -156,7 +186,7 @@ def test_another_cross_validation_is_refused(validation, tmp_path):
 
 
 def options_of(command) -> dict:
-    options = command[command.index('--cfg-options') + 1:]
+    options = command[command.index('--cfg-options') + 1 :]
     return dict(option.split('=', 1) for option in options)
 
 
@@ -189,7 +219,10 @@ train_dataloader = dict(dataset=dict(_delete_=True, type='MultiSourceDataset', d
     options = options_of(made.train_command(0))
     key = 'train_dataloader.dataset.datasets'
     assert {name: value for name, value in options.items() if name.startswith(key)} == {
-        f'{key}.0.subsets': '[1,3]', f'{key}.1.subsets': '[1,3]', f'{key}.1.split': 'None'}
+        f'{key}.0.subsets': '[1,3]',
+        f'{key}.1.subsets': '[1,3]',
+        f'{key}.1.split': 'None',
+    }
 
 
 @pytest.mark.parametrize('subsets', [(0,), (0, None)])
@@ -204,7 +237,9 @@ def test_devices_are_dealt_out(monkeypatch):
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5,6,7')
     assert cross_validation.device_slots(2, 2) == [
-        dict(CUDA_VISIBLE_DEVICES='4,5'), dict(CUDA_VISIBLE_DEVICES='6,7')]
+        dict(CUDA_VISIBLE_DEVICES='4,5'),
+        dict(CUDA_VISIBLE_DEVICES='6,7'),
+    ]
     with pytest.raises(UsageError, match='3 workers of 2 processes need as many devices, 6, found'):
         cross_validation.device_slots(3, 2)
 
@@ -238,8 +273,9 @@ def test_processes_end_with_the_caller(validation):
     assert validation.unfinished() == [0, 1, 3]
 
 
-@pytest.mark.tried('faults', 'a damaged note of what a folder of folds or rounds is for',
-                   'refused, the file named')
+@pytest.mark.tried(
+    'faults', 'a damaged note of what a folder of folds or rounds is for', 'refused, the file named'
+)
 @pytest.mark.parametrize('content', [b'', b'[]', b'{', b'null', b'\x00\x80', b'[' * 100000])
 def test_a_damaged_note_is_refused(content, tmp_path):
     write_data(tmp_path)

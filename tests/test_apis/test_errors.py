@@ -15,8 +15,15 @@ def fail(error: Exception):
     return main
 
 
-@pytest.mark.parametrize('error', [UsageError('wrong'), FileNotFoundError('gone'),
-                                   FileExistsError('there'), NotADirectoryError('a file')])
+@pytest.mark.parametrize(
+    'error',
+    [
+        UsageError('wrong'),
+        FileNotFoundError('gone'),
+        FileExistsError('there'),
+        NotADirectoryError('a file'),
+    ],
+)
 def test_what_the_user_can_mend_is_a_message(error, capsys):
     with pytest.raises(SystemExit, match='2'):
         run_tool(fail(error))
@@ -35,8 +42,9 @@ def test_an_unknown_name_in_a_config_is_a_message(capsys):
     assert capsys.readouterr().err.startswith('error: ResNt3D is not in the mmdet3d_medical::')
 
 
-@pytest.mark.parametrize('bug', [fail(ValueError('bug')), fail(KeyError('bug')),
-                                 lambda: torch.zeros(2, 3).view(5)])
+@pytest.mark.parametrize(
+    'bug', [fail(ValueError('bug')), fail(KeyError('bug')), lambda: torch.zeros(2, 3).view(5)]
+)
 def test_a_bug_keeps_its_traceback(bug):
     with pytest.raises((ValueError, KeyError, RuntimeError)):
         run_tool(bug)

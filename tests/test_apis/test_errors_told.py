@@ -132,8 +132,10 @@ def test_what_a_config_lacks_is_named(capsys):
 
 
 def test_who_reads_no_more_is_left_alone(tmp_path):
-    code = ('from mmdet3d_medical.apis import run_tool\n'
-            'run_tool(lambda: print("x" * 10**6, flush=True))\n')
+    code = (
+        'from mmdet3d_medical.apis import run_tool\n'
+        'run_tool(lambda: print("x" * 10**6, flush=True))\n'
+    )
     (tmp_path / 'tool.py').write_text(code)
     command = f'{sys.executable} {tmp_path / "tool.py"} | true'
     process = subprocess.run(command, shell=True, capture_output=True, text=True)

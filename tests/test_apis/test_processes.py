@@ -21,12 +21,19 @@ print('went on')
 """
 
 
-@pytest.mark.parametrize(('store', 'printed'), [
-    (['store'], ['handled']),
-    ([], ['went on', 'handled', 'the interpreter ended']),
-], ids=['gloo', 'alone'])
+@pytest.mark.parametrize(
+    ('store', 'printed'),
+    [
+        (['store'], ['handled']),
+        ([], ['went on', 'handled', 'the interpreter ended']),
+    ],
+    ids=['gloo', 'alone'],
+)
 def test_only_a_process_that_talks_over_gloo_ends_before_the_interpreter(store, printed, tmp_path):
-    process = subprocess.run([sys.executable, '-c', TOOL, *(tmp_path / name for name in store)],
-                             capture_output=True, text=True)
+    process = subprocess.run(
+        [sys.executable, '-c', TOOL, *(tmp_path / name for name in store)],
+        capture_output=True,
+        text=True,
+    )
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines() == printed

@@ -5,22 +5,30 @@ from mmdet3d_medical.apis import load_config, shrink
 
 def test_every_copy_of_a_value_is_changed():
     crop = dict(type='RandomCrop3D', size=(160, 160, 48))
-    cfg = Config(dict(
-        model=dict(
-            backbone=dict(in_channels=1, base_channels=64, norm_cfg=dict(num_groups=32)),
-            neck=dict(in_channels=[64, 128, 256], out_channels=128),
-            test_cfg=dict(tile_size=192, tile_overlap=(64, 64, 8), score_thr=0.01)),
-        train_dataloader=dict(
-            batch_size=8, num_workers=4, persistent_workers=True,
-            dataset=dict(type='Wrapper', dataset=dict(pipeline=[crop, dict(type='Pad', size=500)])),
-        ),
-        test_dataloader=dict(batch_size=1, num_workers=2),
-        train_cfg=dict(max_iters=5000, val_interval=1000),
-        default_hooks=dict(checkpoint=dict(interval=500), logger=dict(interval=50)),
-    ))
+    cfg = Config(
+        dict(
+            model=dict(
+                backbone=dict(in_channels=1, base_channels=64, norm_cfg=dict(num_groups=32)),
+                neck=dict(in_channels=[64, 128, 256], out_channels=128),
+                test_cfg=dict(tile_size=192, tile_overlap=(64, 64, 8), score_thr=0.01),
+            ),
+            train_dataloader=dict(
+                batch_size=8,
+                num_workers=4,
+                persistent_workers=True,
+                dataset=dict(
+                    type='Wrapper', dataset=dict(pipeline=[crop, dict(type='Pad', size=500)])
+                ),
+            ),
+            test_dataloader=dict(batch_size=1, num_workers=2),
+            train_cfg=dict(max_iters=5000, val_interval=1000),
+            default_hooks=dict(checkpoint=dict(interval=500), logger=dict(interval=50)),
+        )
+    )
     small = shrink(cfg)
     assert small.model.backbone == dict(
-        in_channels=1, base_channels=16, norm_cfg=dict(num_groups=8))
+        in_channels=1, base_channels=16, norm_cfg=dict(num_groups=8)
+    )
     assert small.model.neck == dict(in_channels=[16, 32, 64], out_channels=32)
     assert small.model.test_cfg == dict(tile_size=64, tile_overlap=(16, 16, 8), score_thr=0.01)
     loader = small.train_dataloader

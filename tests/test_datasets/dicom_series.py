@@ -1,4 +1,5 @@
 """Small DICOM series to convert, and what a conversion gives."""
+
 import csv
 
 import numpy as np
@@ -16,6 +17,8 @@ SHAPE = (6, 10, 8)
 ORIGIN = (-12.5, 40.25, -310.0)
 SPACING = (0.75, 0.5, 2.5)  # x, y, z: rows of pixels are 0.5 mm apart
 PATIENT = 'QUIXOTE^ALONSO'
+
+
 def make_voxels(seed=0):
     return np.random.default_rng(seed).integers(-1000, 1500, SHAPE).astype(np.int16)
 
@@ -29,21 +32,39 @@ def make_slice(pixels, position, number, series='1.2.3', study='1.2', **tags):
     dataset = Dataset()
     dataset.file_meta = meta
     fields = dict(
-        PatientName=PATIENT, PatientID=PATIENT, PatientBirthDate='15470929',
-        SOPClassUID=CTImageStorage, SOPInstanceUID=f'{series}.{number + 1}',
-        SeriesInstanceUID=series, StudyInstanceUID=study, Modality='CT', InstanceNumber=number,
-        SeriesDescription=PATIENT, ImageType=['ORIGINAL', 'PRIMARY', 'AXIAL'],
+        PatientName=PATIENT,
+        PatientID=PATIENT,
+        PatientBirthDate='15470929',
+        SOPClassUID=CTImageStorage,
+        SOPInstanceUID=f'{series}.{number + 1}',
+        SeriesInstanceUID=series,
+        StudyInstanceUID=study,
+        Modality='CT',
+        InstanceNumber=number,
+        SeriesDescription=PATIENT,
+        ImageType=['ORIGINAL', 'PRIMARY', 'AXIAL'],
         ImagePositionPatient=[round(float(p), 6) for p in position],
         ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
-        PixelSpacing=[SPACING[1], SPACING[0]], SliceThickness=SPACING[2],
-        ConvolutionKernel='B30f', RescaleSlope=1, RescaleIntercept=-1024, Rows=pixels.shape[0],
-        Columns=pixels.shape[1], SamplesPerPixel=1, PhotometricInterpretation='MONOCHROME2',
-        BitsAllocated=16, BitsStored=16, HighBit=15, PixelRepresentation=0)
+        PixelSpacing=[SPACING[1], SPACING[0]],
+        SliceThickness=SPACING[2],
+        ConvolutionKernel='B30f',
+        RescaleSlope=1,
+        RescaleIntercept=-1024,
+        Rows=pixels.shape[0],
+        Columns=pixels.shape[1],
+        SamplesPerPixel=1,
+        PhotometricInterpretation='MONOCHROME2',
+        BitsAllocated=16,
+        BitsStored=16,
+        HighBit=15,
+        PixelRepresentation=0,
+    )
     for name, value in {**fields, **tags}.items():
         if value is not None:
             setattr(dataset, name, value)
     stored = (pixels.astype(float) - float(dataset.get('RescaleIntercept', 0))) / float(
-        dataset.get('RescaleSlope', 1) or 1)
+        dataset.get('RescaleSlope', 1) or 1
+    )
     kind = np.int16 if dataset.PixelRepresentation else np.uint16
     dataset.PixelData = np.rint(stored).astype(kind).tobytes()
     return dataset
@@ -62,8 +83,9 @@ def write_series(folder, voxels, series='1.2.3', places=None, **tags):
     paths = []
     for number, (pixels, place) in enumerate(zip(voxels, places, strict=True)):
         paths.append(folder / f'{(number * 7) % 11:02d}-{series}.dcm')
-        make_slice(pixels, place, number, series, **tags).save_as(paths[-1],
-                                                                 enforce_file_format=True)
+        make_slice(pixels, place, number, series, **tags).save_as(
+            paths[-1], enforce_file_format=True
+        )
     return paths
 
 
@@ -90,14 +112,16 @@ def only_row(tmp_path, rules=RULES, **options):
     """The report's only line, of a folder without a series that can be used."""
     with pytest.raises(ValueError, match='no series can be used'):
         convert(tmp_path / 'in', tmp_path / 'out', rules, **options)
-    row, = rows_of(tmp_path / 'out').values()
+    (row,) = rows_of(tmp_path / 'out').values()
     return row
 
 
 def assert_same_conversion(one, two, scan_id):
     """Check that two caches hold the same scan; the geometry may differ in the last digits."""
-    scans = [{s['scan_id']: s for s in read_index(out / 'index.json')['scans']}[scan_id]
-             for out in (one, two)]
+    scans = [
+        {s['scan_id']: s for s in read_index(out / 'index.json')['scans']}[scan_id]
+        for out in (one, two)
+    ]
     for key in ('origin', 'spacing', 'direction', 'shape'):
         np.testing.assert_allclose(*[scan['geometry'][key] for scan in scans], atol=1e-5)
     np.testing.assert_array_equal(*[np.load(out / f'volumes/{scan_id}.npy') for out in (one, two)])
@@ -106,10 +130,23 @@ def assert_same_conversion(one, two, scan_id):
 def write_study(root):
     """Four series of a study: thin and sharp, thin and soft, the same but longer, thick."""
     voxels = make_voxels()
-    write_series(root / 'x', voxels, '1.1', positions(step=1), SliceThickness=1.25,
-                 ConvolutionKernel='B70f')
-    write_series(root / 'x', voxels[:5], '1.2', positions(step=1)[:5], SliceThickness=1.25,
-                 ConvolutionKernel='B30f')
-    write_series(root / 'y/z', voxels, '1.3', positions(step=1), SliceThickness=1.25,
-                 ConvolutionKernel='B30f')
+    write_series(
+        root / 'x', voxels, '1.1', positions(step=1), SliceThickness=1.25, ConvolutionKernel='B70f'
+    )
+    write_series(
+        root / 'x',
+        voxels[:5],
+        '1.2',
+        positions(step=1)[:5],
+        SliceThickness=1.25,
+        ConvolutionKernel='B30f',
+    )
+    write_series(
+        root / 'y/z',
+        voxels,
+        '1.3',
+        positions(step=1),
+        SliceThickness=1.25,
+        ConvolutionKernel='B30f',
+    )
     write_series(root, voxels, '1.4', SliceThickness=2, ConvolutionKernel='B30f')

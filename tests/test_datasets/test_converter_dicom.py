@@ -1,4 +1,5 @@
 """DICOM folders: the voxels of a series."""
+
 import locale
 
 import numpy as np
@@ -61,9 +62,16 @@ def test_series_written_by_simpleitk(tmp_path):
     for number, place in enumerate(positions()):
         image = sitk.GetImageFromArray(voxels[number])
         image.SetSpacing(SPACING[:2])
-        tags = {'0008|0060': 'CT', '0020|000e': '1.2.3', '0020|000d': '1.2',
-                '0008|0018': f'1.2.3.{number + 1}', '0028|1052': '0', '0028|1053': '1',
-                '0020|0037': '1\\0\\0\\0\\1\\0', '0020|0032': '\\'.join(map(str, place))}
+        tags = {
+            '0008|0060': 'CT',
+            '0020|000e': '1.2.3',
+            '0020|000d': '1.2',
+            '0008|0018': f'1.2.3.{number + 1}',
+            '0028|1052': '0',
+            '0028|1053': '1',
+            '0020|0037': '1\\0\\0\\0\\1\\0',
+            '0020|0032': '\\'.join(map(str, place)),
+        }
         for tag, value in tags.items():
             image.SetMetaData(tag, value)
         writer = sitk.ImageFileWriter()
@@ -76,23 +84,38 @@ def test_series_written_by_simpleitk(tmp_path):
     assert_same_conversion(tmp_path / 'out', tmp_path / 'twin', '1.2.3')
 
 
-@pytest.mark.parametrize('tags, expected', [
-    (dict(RescaleSlope=1, RescaleIntercept=0, PixelRepresentation=1), lambda hu: hu),
-    (dict(RescaleSlope=2, RescaleIntercept=-1024), lambda hu: np.rint((hu + 1024) / 2) * 2 - 1024),
-    (dict(RescaleSlope=0.5, RescaleIntercept=-1024.25),
-     lambda hu: np.rint(np.rint((hu + 1024.25) * 2) / 2 - 1024.25))])
+@pytest.mark.parametrize(
+    'tags, expected',
+    [
+        (dict(RescaleSlope=1, RescaleIntercept=0, PixelRepresentation=1), lambda hu: hu),
+        (
+            dict(RescaleSlope=2, RescaleIntercept=-1024),
+            lambda hu: np.rint((hu + 1024) / 2) * 2 - 1024,
+        ),
+        (
+            dict(RescaleSlope=0.5, RescaleIntercept=-1024.25),
+            lambda hu: np.rint(np.rint((hu + 1024.25) * 2) / 2 - 1024.25),
+        ),
+    ],
+)
 def test_slope_and_intercept(tmp_path, tags, expected):
     write_series(tmp_path / 'in', make_voxels(), **tags)
     convert(tmp_path / 'in', tmp_path / 'out')
-    np.testing.assert_array_equal(np.load(tmp_path / 'out/volumes/1.2.3.npy'),
-                                  expected(make_voxels().astype(float)))
+    np.testing.assert_array_equal(
+        np.load(tmp_path / 'out/volumes/1.2.3.npy'), expected(make_voxels().astype(float))
+    )
 
 
 def test_slope_of_each_slice_is_its_own(tmp_path):
     voxels = make_voxels()
     for half, intercept in ((slice(0, 3), -1024), (slice(3, 6), -2000)):
-        write_series(tmp_path / f'in/{intercept}', voxels[half], places=positions()[half],
-                     RescaleIntercept=intercept, SOPInstanceUID=None)
+        write_series(
+            tmp_path / f'in/{intercept}',
+            voxels[half],
+            places=positions()[half],
+            RescaleIntercept=intercept,
+            SOPInstanceUID=None,
+        )
     convert(tmp_path / 'in', tmp_path / 'out')
     np.testing.assert_array_equal(np.load(tmp_path / 'out/volumes/1.2.3.npy'), voxels)
 
@@ -116,8 +139,9 @@ def test_positions_that_are_rounded_are_even(tmp_path):
 
 
 def test_directions_that_are_rounded_are_orthonormal(tmp_path):
-    write_series(tmp_path / 'in', make_voxels(), ImageOrientationPatient=[0.999, 0.035, 0,
-                                                                          -0.035, 0.999, 0])
+    write_series(
+        tmp_path / 'in', make_voxels(), ImageOrientationPatient=[0.999, 0.035, 0, -0.035, 0.999, 0]
+    )
     assert convert(tmp_path / 'in', tmp_path / 'out').scans == 1
     geometry = read_index(tmp_path / 'out/index.json')['scans'][0]['geometry']
     axes = np.reshape(geometry['direction'], (3, 3))

@@ -345,8 +345,11 @@ def test_damaged_compressed_pixels(tmp_path, syntax, damage):
     assert 'slice 3 of 4' in failure(tmp_path)
 
 
-@pytest.mark.tried('DICOM', 'a padding value that tissue has too, and such voxels',
-                   'the series fails, naming the value')
+@pytest.mark.tried(
+    'DICOM',
+    'a padding value that tissue has too, and such voxels',
+    'the series fails, naming the value',
+)
 def test_padding_that_may_be_tissue_is_refused(tmp_path):
     tags = dict(RescaleIntercept='0', PixelPaddingValue=0, PixelRepresentation=1)
     paths = write_words(tmp_path / 'a', [0, 40, 100], **tags)

@@ -1,4 +1,5 @@
 """DICOM folders: which series the rules leave out, and which one of a study they choose."""
+
 import shutil
 
 import numpy as np
@@ -39,8 +40,10 @@ BROKEN = {
     'gap at the end': (dict(places=positions(count=7)[[0, 1, 2, 3, 4, 6]]), 'missing slices'),
     'two at one place': (dict(places=positions()[[0, 1, 2, 2, 3, 4]]), 'duplicate slices'),
     'far apart': (dict(places=positions(step=2.75), SliceThickness=2.5), 'thick slices'),
-    'uneven': (dict(places=np.array(ORIGIN) + np.outer([0, 1, 2, 3, 4.5, 6], [0, 0, 1])),
-               'uneven slices'),
+    'uneven': (
+        dict(places=np.array(ORIGIN) + np.outer([0, 1, 2, 3, 4.5, 6], [0, 0, 1])),
+        'uneven slices',
+    ),
 }
 
 
@@ -52,19 +55,30 @@ def test_series_that_a_rule_leaves_out(tmp_path, changes, reason):
     assert row['files'] == '6'
 
 
-@pytest.mark.parametrize('places, detail', [([0, 1, 2, 3, 5, 7], '2 missing'),
-                                            ([0, 1, 2, 3, 4, 8], '3 missing')])
+@pytest.mark.parametrize(
+    'places, detail', [([0, 1, 2, 3, 5, 7], '2 missing'), ([0, 1, 2, 3, 4, 8], '3 missing')]
+)
 def test_missing_slices_are_counted(tmp_path, places, detail):
     write_series(tmp_path / 'in', make_voxels(), places=positions(count=9)[places])
     assert only_row(tmp_path)['detail'] == detail
 
 
-@pytest.mark.parametrize('name, one, two', [
-    ('orientation', [1, 0, 0, 0, 1, 0], [-1, 0, 0, 0, -1, 0]), ('spacing', [0.5, 0.75], [0.5, 0.8]),
-    ('kernel', 'B30f', 'B50f'), ('shape', 10, 9)])
+@pytest.mark.parametrize(
+    'name, one, two',
+    [
+        ('orientation', [1, 0, 0, 0, 1, 0], [-1, 0, 0, 0, -1, 0]),
+        ('spacing', [0.5, 0.75], [0.5, 0.8]),
+        ('kernel', 'B30f', 'B50f'),
+        ('shape', 10, 9),
+    ],
+)
 def test_series_of_different_images(tmp_path, name, one, two):
-    tag = dict(orientation='ImageOrientationPatient', spacing='PixelSpacing',
-               kernel='ConvolutionKernel', shape='Rows')[name]
+    tag = dict(
+        orientation='ImageOrientationPatient',
+        spacing='PixelSpacing',
+        kernel='ConvolutionKernel',
+        shape='Rows',
+    )[name]
     write_series(tmp_path / 'in/a', make_voxels()[:3], places=positions()[:3], **{tag: one})
     pixels = make_voxels()[3:, :9] if name == 'shape' else make_voxels()[3:]
     write_series(tmp_path / 'in/b', pixels, places=positions()[3:], **{tag: two})
@@ -81,9 +95,13 @@ def test_few_slices_and_kernels(tmp_path):
 def test_localisers_and_copies_in_a_series_are_skipped(tmp_path):
     paths = write_series(tmp_path / 'in/a', make_voxels())
     shutil.copy(paths[2], tmp_path / 'in/copy')
-    scout = make_slice(np.zeros((20, 30), np.int16), (0, 0, 0), 90,
-                       ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER'],
-                       ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
+    scout = make_slice(
+        np.zeros((20, 30), np.int16),
+        (0, 0, 0),
+        90,
+        ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER'],
+        ImageOrientationPatient=[1, 0, 0, 0, 0, -1],
+    )
     scout.save_as(tmp_path / 'in/scout', enforce_file_format=True)
     convert(tmp_path / 'in', tmp_path / 'out')
     np.testing.assert_array_equal(np.load(tmp_path / 'out/volumes/1.2.3.npy'), make_voxels())
@@ -91,13 +109,17 @@ def test_localisers_and_copies_in_a_series_are_skipped(tmp_path):
     assert row['result'] == 'converted' and row['detail'].startswith('2 localiser images or copies')
 
 
-@pytest.mark.parametrize('rules, best', [
-    (dict(), '1.1'),  # as thin and as long as 1.3: the smaller id
-    (dict(kernels=('b3*', '*')), '1.3'),
-    (dict(kernels=('b3*', '*'), prefer=('slices', 'kernel', 'thickness')), '1.3'),
-    (dict(prefer=('slices', )), '1.1'),
-    (dict(kernels=('B30?', ), prefer=('kernel', )), '1.2'),
-    (dict(max_thickness=1.2), None)])
+@pytest.mark.parametrize(
+    'rules, best',
+    [
+        (dict(), '1.1'),  # as thin and as long as 1.3: the smaller id
+        (dict(kernels=('b3*', '*')), '1.3'),
+        (dict(kernels=('b3*', '*'), prefer=('slices', 'kernel', 'thickness')), '1.3'),
+        (dict(prefer=('slices',)), '1.1'),
+        (dict(kernels=('B30?',), prefer=('kernel',)), '1.2'),
+        (dict(max_thickness=1.2), None),
+    ],
+)
 def test_one_series_of_a_study_is_chosen(tmp_path, rules, best):
     write_study(tmp_path / 'in')
     rules = SeriesRules(min_slices=4, **rules)

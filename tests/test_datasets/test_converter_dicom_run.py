@@ -1,4 +1,5 @@
 """DICOM folders: annotations, damaged files, the report, later runs, and what must not come out."""
+
 import csv
 import os
 import shutil
@@ -64,8 +65,9 @@ def test_files_that_are_no_images_are_counted(tmp_path):
     report = convert(tmp_path / 'in', tmp_path / 'out', list_unreadable=tmp_path / 'bad.txt')
     assert report.scans == 1
     with (tmp_path / 'out/report.csv').open() as file:
-        counts = {row['reason']: int(row['files']) for row in csv.DictReader(file)
-                  if not row['seriesuid']}
+        counts = {
+            row['reason']: int(row['files']) for row in csv.DictReader(file) if not row['seriesuid']
+        }
     assert counts.pop('not DICOM') == 2 and sum(counts.values()) == 3
     names = {Path(line).name for line in (tmp_path / 'bad.txt').read_text().splitlines()}
     assert names == {'header only.dcm', 'garbage.dcm', 'odd.dcm'}
@@ -73,10 +75,11 @@ def test_files_that_are_no_images_are_counted(tmp_path):
 
 def test_annotations_by_series_id(tmp_path):
     write_study(tmp_path / 'in')
-    (tmp_path / 'a.csv').write_text('seriesuid,coordX,coordY,coordZ,diameter_mm\n'
-                                    '1.4,-11,42,-305,3\nabsent,0,0,0,3\n')
+    (tmp_path / 'a.csv').write_text(
+        'seriesuid,coordX,coordY,coordZ,diameter_mm\n1.4,-11,42,-305,3\nabsent,0,0,0,3\n'
+    )
     report = convert(tmp_path / 'in', tmp_path / 'out', annotations=[tmp_path / 'a.csv'])
-    scan, = read_index(tmp_path / 'out/index.json')['scans']
+    (scan,) = read_index(tmp_path / 'out/index.json')['scans']
     assert scan['scan_id'] == '1.4' and scan['annotated']  # goes before the thinner ones
     assert report.lesions == 1 and report.missing == ['absent']
 
@@ -88,7 +91,7 @@ def test_masks_by_series_id(tmp_path):
     (tmp_path / 'masks').mkdir()
     write_twin(tmp_path / 'masks/1.4_label.mhd', mask)
     convert(tmp_path / 'in', tmp_path / 'out', annotations=[tmp_path / 'masks'])
-    scan, = read_index(tmp_path / 'out/index.json')['scans']
+    (scan,) = read_index(tmp_path / 'out/index.json')['scans']
     assert scan['scan_id'] == '1.4' and scan['instances'][0]['size'] == [5, 1, 2.25]
 
 
@@ -135,8 +138,9 @@ def test_workers_give_the_same(tmp_path, monkeypatch):
 def test_nothing_about_patients_comes_out(tmp_path):
     """Names in headers, folders and files, and in tags that make readers warn."""
     root = tmp_path / 'in' / PATIENT
-    write_series(root, make_voxels(), '1.1', StudyID=PATIENT, PatientAge=PATIENT * 3,
-                 StudyDate='15470929')
+    write_series(
+        root, make_voxels(), '1.1', StudyID=PATIENT, PatientAge=PATIENT * 3, StudyDate='15470929'
+    )
     write_series(root, make_voxels(), '1.2', Modality='PT')
     paths = write_series(root, make_voxels(), '1.3', StudyInstanceUID='9')
     paths[1].write_bytes(paths[1].read_bytes()[:-60])
@@ -146,14 +150,25 @@ def test_nothing_about_patients_comes_out(tmp_path):
     odd.SeriesInstanceUID = PATIENT
     odd.save_as(root / 'odd.dcm')
     call = [sys.executable, TOOL, tmp_path / 'in', '--out', tmp_path / 'out', '--min-slices', '4']
-    done = subprocess.run([*map(str, call), '--workers', '1'], capture_output=True,
-                          encoding='utf-8')
+    done = subprocess.run(
+        [*map(str, call), '--workers', '1'], capture_output=True, encoding='utf-8'
+    )
     assert done.returncode == 1 and '1 scans' in done.stdout, done.stderr
     written = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
-    assert {path.name for path in written} == {'conversion.csv', 'index.json', 'patient_key',
-                                               'report.csv', '1.1.json', '1.1.npy'}
-    texts = [done.stdout, done.stderr, *map(str, (path.relative_to(tmp_path) for path in written)),
-             *(path.read_bytes().decode('latin-1') for path in written)]
+    assert {path.name for path in written} == {
+        'conversion.csv',
+        'index.json',
+        'patient_key',
+        'report.csv',
+        '1.1.json',
+        '1.1.npy',
+    }
+    texts = [
+        done.stdout,
+        done.stderr,
+        *map(str, (path.relative_to(tmp_path) for path in written)),
+        *(path.read_bytes().decode('latin-1') for path in written),
+    ]
     for word in ('QUIXOTE', 'ALONSO', '15470929'):
         assert not any(word in text for text in texts)
 
@@ -164,7 +179,11 @@ def test_wrong_folders_and_rules_are_refused(tmp_path):
     (tmp_path / 'in').mkdir()
     with pytest.raises(ValueError, match='no series can be used: the folder is empty'):
         convert(tmp_path / 'in', tmp_path / 'out')
-    for wrong in (dict(max_thickness=0), dict(min_slices=1), dict(max_angle=45),
-                  dict(prefer=('age', ))):
+    for wrong in (
+        dict(max_thickness=0),
+        dict(min_slices=1),
+        dict(max_angle=45),
+        dict(prefer=('age',)),
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             SeriesRules(**wrong)

@@ -1,4 +1,5 @@
 """LUNA16 conversion: orientation, resampling, resuming, reports."""
+
 import json
 
 import numpy as np
@@ -20,8 +21,11 @@ def load(out):
 
 
 def snapshot(out):
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns)
-            for path in sorted(out.rglob('*')) if path.is_file()}
+    return {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(out.rglob('*'))
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize('settings', [NATIVE, ISOTROPIC, ConvertSettings(spacing=(3.0, 1.0, 0.7))])
@@ -86,8 +90,9 @@ def test_second_run_changes_nothing(luna16_dir, tmp_path):
     convert_luna16(luna16_dir, tmp_path / 'out', NATIVE)
     after = snapshot(tmp_path / 'out')
     assert {k: v[0] for k, v in before.items()} == {k: v[0] for k, v in after.items()}
-    assert all(before[k][1] == after[k][1] for k in before
-               if k not in ('index.json', 'conversion.csv'))
+    assert all(
+        before[k][1] == after[k][1] for k in before if k not in ('index.json', 'conversion.csv')
+    )
     assert sum(name.endswith('.npy') for name in after) == 4
 
 
@@ -171,7 +176,8 @@ def test_report_of_lesions_outside_missing_scans_and_excluded(luna16_dir, tmp_pa
     with (luna16_dir / 'annotations.csv').open('a') as file:
         file.write('straight,500,0,0,5\nabsent,0,0,0,5\n')
     (luna16_dir / 'annotations_excluded.csv').write_text(
-        'seriesuid,coordX,coordY,coordZ,diameter_mm\nflipped,-70,15,-280,-1\n')
+        'seriesuid,coordX,coordY,coordZ,diameter_mm\nflipped,-70,15,-280,-1\n'
+    )
     (luna16_dir / 'seriesuids.csv').write_text('straight\nflipped\nturned\nsagittal\nlost\n')
     report = convert_luna16(luna16_dir, tmp_path / 'out', NATIVE)
     assert (report.scans, report.lesions, report.scans_with_lesions) == (4, 5, 4)
@@ -234,13 +240,24 @@ def test_record_says_what_the_volume_was_made_from(luna16_dir, tmp_path):
     convert_luna16(luna16_dir, tmp_path / 'out', NATIVE)
     record = json.loads((tmp_path / 'out/volumes/straight.json').read_text())
     assert set(record['made_from']['files']['image']) == {
-        'subset0/straight.mhd', 'subset0/straight.raw'}
+        'subset0/straight.mhd',
+        'subset0/straight.raw',
+    }
     assert str(tmp_path) not in json.dumps(record)  # the cache can be moved
 
 
-@pytest.mark.parametrize('wrong', [dict(spacing=(1.0, 1.0)), dict(spacing=(1.0, 0.0, 1.0)),
-                                   dict(crop='body'), dict(margin=-1), dict(instances='all'),
-                                   dict(outside=-2000), dict(dilation=-1)])
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(spacing=(1.0, 1.0)),
+        dict(spacing=(1.0, 0.0, 1.0)),
+        dict(crop='body'),
+        dict(margin=-1),
+        dict(instances='all'),
+        dict(outside=-2000),
+        dict(dilation=-1),
+    ],
+)
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong)))):
         ConvertSettings(**wrong)

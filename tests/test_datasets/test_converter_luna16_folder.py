@@ -1,4 +1,5 @@
 """LUNA16's folder as it is downloaded: what is doubled, missing, nested, compressed or outside."""
+
 import json
 import shutil
 import subprocess
@@ -66,7 +67,9 @@ def test_compressed_scans_are_the_same(luna16_dir, tmp_path):
         assert one.read_bytes() == two.read_bytes()
     record = json.loads((tmp_path / 'zraw/volumes/straight.json').read_text())
     assert set(record['made_from']['files']['image']) == {
-        'subset0/straight.mhd', 'subset0/straight.zraw'}
+        'subset0/straight.mhd',
+        'subset0/straight.zraw',
+    }
 
 
 def test_scan_in_two_subsets_belongs_to_the_first(luna16_dir, tmp_path):
@@ -100,7 +103,8 @@ def test_archives_that_unpack_one_folder_deeper(luna16_dir, tmp_path):
     labels[10:14, 15:25, 8:16] = 3
     write_mask(luna16_dir, 'subset0/straight.mhd', labels)
     (luna16_dir / 'annotations_excluded.csv').write_text(
-        'seriesuid,coordX,coordY,coordZ,diameter_mm\nflipped,-70,15,-280,-1\n')
+        'seriesuid,coordX,coordY,coordZ,diameter_mm\nflipped,-70,15,-280,-1\n'
+    )
     (luna16_dir / 'seriesuids.csv').write_text('straight\nflipped\nturned\nsagittal\nlost\n')
     settings = ConvertSettings(crop='lungs', margin=0)
     convert_luna16(luna16_dir, tmp_path / 'flat', settings)
@@ -125,8 +129,13 @@ def test_table_counts_every_scan_and_nodule_once(luna16_dir, tmp_path):
     (luna16_dir / 'subset0/turned.raw').unlink()
     report = convert_luna16(luna16_dir, tmp_path / 'out', NATIVE)
     assert table_rows(report) == {
-        'subset0': (1, 1, 2), 'subset1': (2, 2, 2), 'failed': (1, 1, 1),
-        'without a file': (2, 1, 2), 'together': (6, 5, 7), 'LUNA16 has': (888, 601, 1186)}
+        'subset0': (1, 1, 2),
+        'subset1': (2, 2, 2),
+        'failed': (1, 1, 1),
+        'without a file': (2, 1, 2),
+        'together': (6, 5, 7),
+        'LUNA16 has': (888, 601, 1186),
+    }
     assert report.notes["of LUNA16's subsets are not there"] == [f'subset{k}' for k in range(2, 10)]
     text = printed(report)
     assert "8 of LUNA16's subsets are not there:" in text and 'with nodules' in text
@@ -135,7 +144,8 @@ def test_table_counts_every_scan_and_nodule_once(luna16_dir, tmp_path):
 
 def test_excluded_findings_are_no_nodules_of_the_table(luna16_dir, tmp_path):
     (luna16_dir / 'annotations_excluded.csv').write_text(
-        'seriesuid,coordX,coordY,coordZ,diameter_mm\nflipped,-70,15,-280,-1\nturned,1,2,3,4\n')
+        'seriesuid,coordX,coordY,coordZ,diameter_mm\nflipped,-70,15,-280,-1\nturned,1,2,3,4\n'
+    )
     report = convert_luna16(luna16_dir, tmp_path / 'out', NATIVE)
     assert table_rows(report)['together'] == (4, 4, 4)
 
@@ -197,8 +207,21 @@ def test_records_of_older_versions_stand(luna16_dir, tmp_path):
 
 def test_command_line(luna16_dir, tmp_path):
     write_mask(luna16_dir, 'subset0/straight.mhd')
-    call = [sys.executable, TOOL, luna16_dir, '--out', tmp_path / 'out', '--crop', 'lungs',
-            '--outside-lungs', '0', '--lung-dilation', '3', '--workers', '1']
+    call = [
+        sys.executable,
+        TOOL,
+        luna16_dir,
+        '--out',
+        tmp_path / 'out',
+        '--crop',
+        'lungs',
+        '--outside-lungs',
+        '0',
+        '--lung-dilation',
+        '3',
+        '--workers',
+        '1',
+    ]
     done = subprocess.run(list(map(str, call)), capture_output=True, encoding='utf-8')
     assert done.returncode == 0, done.stderr
     assert 'LUNA16 has' in done.stdout and '1186' in done.stdout

@@ -1,4 +1,5 @@
 """Conversion of any volumes, with masks, CSV files or nothing."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -46,7 +47,7 @@ def boxes_of(scan):
 
 
 def only_scan(out):
-    scan, = read_index(out / 'index.json')['scans']
+    (scan,) = read_index(out / 'index.json')['scans']
     return scan
 
 
@@ -67,21 +68,29 @@ def test_components_of_a_mask_have_tight_boxes(tmp_path, voxels, mask):
     assert scan['scan_id'] == 'a_image' and scan['annotated']
     np.testing.assert_allclose(boxes_of(scan), [[1, 2, 4, 3, 5, 8], [6, 10, 1, 7, 11, 2]])
     block = scan['instances'][0]
-    # 2 voxels of 2 mm, 3 of 1 mm, 4 of 0.5 mm; centre index (5.5, 3, 1.5)
+    # 2 voxels of 2 mm, 3 of 1 mm, 4 of 0.5 mm; center index (5.5, 3, 1.5)
     assert block['size'] == [4.0, 3.0, 2.0]
     np.testing.assert_allclose(block['center'], [10 + 2.75, -20 + 3, 30 + 3])
     assert block['diameter'] == pytest.approx(24 ** (1 / 3))
 
 
-@pytest.mark.parametrize('mode, expected', [
-    ('auto', [[1, 2, 1, 7, 11, 8], [6, 10, 14, 7, 11, 15]]),
-    ('values', [[1, 2, 1, 7, 11, 8], [6, 10, 14, 7, 11, 15]]),
-    ('components', [[1, 2, 4, 3, 5, 8], [6, 10, 1, 7, 11, 2], [6, 10, 14, 7, 11, 15]])])
+@pytest.mark.parametrize(
+    'mode, expected',
+    [
+        ('auto', [[1, 2, 1, 7, 11, 8], [6, 10, 14, 7, 11, 15]]),
+        ('values', [[1, 2, 1, 7, 11, 8], [6, 10, 14, 7, 11, 15]]),
+        ('components', [[1, 2, 4, 3, 5, 8], [6, 10, 1, 7, 11, 2], [6, 10, 14, 7, 11, 15]]),
+    ],
+)
 def test_values_or_components_of_a_label_image(tmp_path, voxels, mask, mode, expected):
     write(tmp_path / 'a.nrrd', voxels)
     write(tmp_path / 'masks/a.nrrd', mask)
-    convert_volumes([tmp_path / 'a.nrrd'], [tmp_path / 'masks'], tmp_path / 'out',
-                    ConvertSettings(instances=mode))
+    convert_volumes(
+        [tmp_path / 'a.nrrd'],
+        [tmp_path / 'masks'],
+        tmp_path / 'out',
+        ConvertSettings(instances=mode),
+    )
     np.testing.assert_allclose(boxes_of(only_scan(tmp_path / 'out')), expected)
 
 
@@ -124,7 +133,8 @@ def test_csv_with_classes_boxes_and_ignored(tmp_path, voxels):
     (tmp_path / 'a.csv').write_text(
         'seriesuid,coordX,coordY,coordZ,diameter_mm,sizeX,sizeY,sizeZ,class,ignore\n'
         '007,12,-15,36,4,,,,node,\n'
-        '007,12,-15,38,,1,2,4,mass,1\n')
+        '007,12,-15,38,,1,2,4,mass,1\n'
+    )
     report = convert_volumes([tmp_path], [tmp_path / 'a.csv'], tmp_path / 'out', SETTINGS)
     index = read_index(tmp_path / 'out/index.json')
     assert index['classes'] == ['mass', 'node'] and report.lesions == 1
@@ -133,18 +143,25 @@ def test_csv_with_classes_boxes_and_ignored(tmp_path, voxels):
     assert mass['size'] == [4, 2, 1] and mass['diameter'] == pytest.approx(2)
     assert mass['label'] == 0 and mass['ignore']
     assert index['scans'][1]['annotated'] and index['scans'][1]['instances'] == []
-    np.testing.assert_allclose(boxes_of(index['scans'][0])[0], [2.5, 3.5, .5, 4.5, 7.5, 8.5])
+    np.testing.assert_allclose(boxes_of(index['scans'][0])[0], [2.5, 3.5, 0.5, 4.5, 7.5, 8.5])
 
 
-@pytest.mark.parametrize('content, message', [
-    ('a,b\n1,2\n', 'lacks the columns seriesuid, coordX'),
-    ('seriesuid,coordX,coordY,coordZ\nx,1,2,3\n', 'lacks the columns diameter_mm'),
-    ('seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2,3,5\nx,1,?,3,5\n', 'line 3: coordY'),
-    ('seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2,nan,5\n', 'line 2: coordZ must be'),
-    ('seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2,3,-1\n', 'line 2: a lesion must have a'),
-    ('seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2\n', 'line 2: expected 5 values'),
-    ('seriesuid,coordX,coordY,coordZ,diameter_mm,class\nx,1,2,3,5,cyst\n', "class 'cyst'"),
-    ('seriesuid,coordX,coordY,coordZ,diameter_mm,ignore\nx,1,2,3,5,maybe\n', 'ignore must be')])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('a,b\n1,2\n', 'lacks the columns seriesuid, coordX'),
+        ('seriesuid,coordX,coordY,coordZ\nx,1,2,3\n', 'lacks the columns diameter_mm'),
+        ('seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2,3,5\nx,1,?,3,5\n', 'line 3: coordY'),
+        ('seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2,nan,5\n', 'line 2: coordZ must be'),
+        (
+            'seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2,3,-1\n',
+            'line 2: a lesion must have a',
+        ),
+        ('seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2\n', 'line 2: expected 5 values'),
+        ('seriesuid,coordX,coordY,coordZ,diameter_mm,class\nx,1,2,3,5,cyst\n', "class 'cyst'"),
+        ('seriesuid,coordX,coordY,coordZ,diameter_mm,ignore\nx,1,2,3,5,maybe\n', 'ignore must be'),
+    ],
+)
 def test_wrong_csv_is_named_with_its_line(tmp_path, content, message):
     path = tmp_path / 'wrong.csv'
     path.write_text(content)
@@ -174,8 +191,11 @@ def test_wrong_paths_are_named(tmp_path, voxels, mask):
 @pytest.mark.parametrize('kind', ['4D', 'vector'])
 def test_images_that_are_no_scalar_volumes_are_refused(tmp_path, voxels, kind):
     write(tmp_path / 'good.nrrd', voxels)
-    image = (sitk.Image([4, 4, 4, 2], sitk.sitkInt16) if kind == '4D'
-             else sitk.Image([4, 4, 4], sitk.sitkVectorInt16, 3))
+    image = (
+        sitk.Image([4, 4, 4, 2], sitk.sitkInt16)
+        if kind == '4D'
+        else sitk.Image([4, 4, 4], sitk.sitkVectorInt16, 3)
+    )
     sitk.WriteImage(image, str(tmp_path / 'odd.nrrd'))
     report = convert_volumes([tmp_path], [], tmp_path / 'out', SETTINGS)
     assert report.scans == 1 and 'odd.nrrd: expected a 3D image' in report.failures['odd']
@@ -190,12 +210,13 @@ def test_sizes_of_a_csv_are_along_the_axes_of_the_world(tmp_path, voxels, mask):
     write(tmp_path / 'masks/a.nrrd', (mask == 2).astype(np.uint8), SLP)
     # The voxel (z 6, y 10, x 14) of 0.5 x 1 x 2 mm lies 2 * 6 mm to the right of the first one, 10
     # mm behind and 0.5 * 14 mm above it, and is 2 mm wide, 1 mm deep and 0.5 mm high.
-    (tmp_path / 'a.csv').write_text('seriesuid,coordX,coordY,coordZ,sizeX,sizeY,sizeZ\n'
-                                    'a,-2,-10,37,2,1,0.5\n')
+    (tmp_path / 'a.csv').write_text(
+        'seriesuid,coordX,coordY,coordZ,sizeX,sizeY,sizeZ\na,-2,-10,37,2,1,0.5\n'
+    )
     for name in ('masks', 'a.csv'):
         convert_volumes([tmp_path / 'a.nrrd'], [tmp_path / name], tmp_path / 'out', SETTINGS)
         scan = only_scan(tmp_path / 'out')
-        instance, = scan['instances']
+        (instance,) = scan['instances']
         assert instance['size'] == [0.5, 1, 2] and instance['center'] == [-2, -10, 37]
         box = boxes_of(scan)[0]
         np.testing.assert_allclose(box[3:] - box[:3], 1)

@@ -1,4 +1,5 @@
 """The JSON index: round trip, completion, and errors that name the scan."""
+
 import copy
 import json
 import runpy
@@ -8,15 +9,25 @@ import pytest
 
 from mmdet3d_medical.datasets.index import complete_instance, read_index, write_index
 
-GEOMETRY = dict(origin=[0, 0, 0], spacing=[1, 1, 1], direction=[1, 0, 0, 0, 1, 0, 0, 0, 1],
-                shape=[4, 5, 6])
+GEOMETRY = dict(
+    origin=[0, 0, 0], spacing=[1, 1, 1], direction=[1, 0, 0, 0, 1, 0, 0, 0, 1], shape=[4, 5, 6]
+)
 
 
 def make_index():
-    scan = dict(volume='volumes/b.npy', geometry=GEOMETRY, annotated=True, subset=3,
-                instances=[dict(center=[1, 2, 3], diameter=4.0)])
-    return dict(classes=['nodule'], spacing=None, settings={},
-                scans=[dict(scan, scan_id='b'), dict(scan, scan_id='00783', instances=[])])
+    scan = dict(
+        volume='volumes/b.npy',
+        geometry=GEOMETRY,
+        annotated=True,
+        subset=3,
+        instances=[dict(center=[1, 2, 3], diameter=4.0)],
+    )
+    return dict(
+        classes=['nodule'],
+        spacing=None,
+        settings={},
+        scans=[dict(scan, scan_id='b'), dict(scan, scan_id='00783', instances=[])],
+    )
 
 
 def test_round_trip_sorts_scans_and_keeps_ids_as_strings(tmp_path):
@@ -29,8 +40,9 @@ def test_round_trip_sorts_scans_and_keeps_ids_as_strings(tmp_path):
 
 def test_instances_are_completed():
     by_diameter = complete_instance(dict(center=[0, 0, 0], diameter=4.0))
-    assert by_diameter == dict(center=[0, 0, 0], diameter=4.0, size=[4.0] * 3, label=0,
-                               ignore=False)
+    assert by_diameter == dict(
+        center=[0, 0, 0], diameter=4.0, size=[4.0] * 3, label=0, ignore=False
+    )
     by_box = complete_instance(dict(center=[0, 0, 0], size=[2.0, 4.0, 8.0], label=1, ignore=True))
     assert by_box['diameter'] == pytest.approx(4.0)
     assert by_box['label'] == 1 and by_box['ignore']
@@ -44,22 +56,26 @@ def set_instance(**values):
     return lambda index: index['scans'][0]['instances'][0].update(values)
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda index: index.update(format='other'), 'not an index of volumes'),
-    (lambda index: index.update(version=7), 'version 7'),
-    (lambda index: index.update(classes='nodule'), '"classes": a list of names'),
-    (set_scan(scan_id=783), 'non-empty string, found 783'),
-    (set_scan(scan_id='00783'), '00783.*appears twice'),
-    (set_scan(volume=None), r'\(b\) needs "volume"'),
-    (set_scan(annotated='yes'), r'\(b\) needs "annotated"'),
-    (set_scan(instances={}), r'\(b\) needs "instances"'),
-    (set_instance(center=[1, 2]), r'\(b\).*"center"'),
-    (set_instance(center=[1, 2, float('nan')]), r'\(b\).*"center"'),
-    (set_instance(diameter=0), '"diameter": a positive number'),
-    (set_instance(diameter=None), '"size" or "diameter"'),
-    (set_instance(size=[1, 2, 0]), 'three positive extents'),
-    (set_instance(label=1), 'label 1 is none of the 1 classes'),
-    (set_instance(label='nodule'), "\"label\".* found 'nodule'")])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda index: index.update(format='other'), 'not an index of volumes'),
+        (lambda index: index.update(version=7), 'version 7'),
+        (lambda index: index.update(classes='nodule'), '"classes": a list of names'),
+        (set_scan(scan_id=783), 'non-empty string, found 783'),
+        (set_scan(scan_id='00783'), '00783.*appears twice'),
+        (set_scan(volume=None), r'\(b\) needs "volume"'),
+        (set_scan(annotated='yes'), r'\(b\) needs "annotated"'),
+        (set_scan(instances={}), r'\(b\) needs "instances"'),
+        (set_instance(center=[1, 2]), r'\(b\).*"center"'),
+        (set_instance(center=[1, 2, float('nan')]), r'\(b\).*"center"'),
+        (set_instance(diameter=0), '"diameter": a positive number'),
+        (set_instance(diameter=None), '"size" or "diameter"'),
+        (set_instance(size=[1, 2, 0]), 'three positive extents'),
+        (set_instance(label=1), 'label 1 is none of the 1 classes'),
+        (set_instance(label='nodule'), '"label".* found \'nodule\''),
+    ],
+)
 def test_broken_index_is_refused_with_the_scan_named(tmp_path, change, message):
     write_index(tmp_path / 'good.json', make_index())
     index = dict(make_index(), format='mmdet3d_medical/volumes', version=1)
@@ -87,34 +103,48 @@ def test_wrong_index_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.tried('index', '"ignore": "false", a label of true, a number of 400 digits',
-                   'error with file, scan and key')
-@pytest.mark.tried('index', 'a key that is not known, a scan that is no object',
-                   'error with file, scan and key')
-@pytest.mark.parametrize('change, message', [
-    (set_instance(ignore='false'), r'scan 0 \(b\), instance 0 needs "ignore": true .*\'false\''),
-    (set_instance(ignore=1), 'instance 0 needs "ignore"'),
-    (set_instance(label=True), 'instance 0 needs "label": .* found True'),
-    (set_instance(label=-1), 'instance 0 needs "label": .* found -1'),
-    (set_instance(diameter=True), 'instance 0 needs "diameter": .* found True'),
-    (set_instance(center=[1, 2, 10 ** 400]), 'instance 0 needs "center": .* found 1000'),
-    (set_instance(ignored=True), r'scan 0 \(b\), instance 0 has an unknown key "ignored"'),
-    (set_scan(anotated=True), r'scan 0 \(b\) has an unknown key "anotated"'),
-    (set_scan(geometry=dict(GEOMETRY, spacing=[1, 1, -1])), 'needs "spacing": three .* found -1'),
-    (set_scan(geometry=dict(GEOMETRY, shape=[1, 2, 3.5])), 'needs "shape": .* found 3.5'),
-    (set_scan(geometry=dict(GEOMETRY, direction=[0] * 9)), 'scan b: direction must'),
-    (set_scan(geometry=dict(spacing=[1, 1, 1])), 'needs "origin": .* found nothing'),
-    (set_scan(patient=7), r'scan 0 \(b\) needs "patient": .* found 7'),
-    (set_scan(subset=True), 'needs "subset": .* found True'),
-    (set_scan(scan_id='a\nb'), r'scan 0 needs "scan_id": .* no name'),
-    (set_scan(scan_id='../../x'), 'scan 0 needs "scan_id": .* holds /'),
-    (set_scan(instances=[3]), r'scan 0 \(b\), instance 0 must be an object, found 3'),
-    (lambda index: index['scans'].append('c'), 'scan 2 must be an object'),
-    (lambda index: index.update(classes=['']), 'the index needs "classes": a list of names'),
-    (lambda index: index.update(scans={}), 'the index needs "scans": a list'),
-    (lambda index: index.update(spacing='native'), 'the index needs "spacing"'),
-    (lambda index: index.update(classes=['a', 'a']), 'the class a appears twice'),
-    (lambda index: index.pop('scans'), 'the index needs "scans": .* found nothing')])
+@pytest.mark.tried(
+    'index',
+    '"ignore": "false", a label of true, a number of 400 digits',
+    'error with file, scan and key',
+)
+@pytest.mark.tried(
+    'index', 'a key that is not known, a scan that is no object', 'error with file, scan and key'
+)
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            set_instance(ignore='false'),
+            r'scan 0 \(b\), instance 0 needs "ignore": true .*\'false\'',
+        ),
+        (set_instance(ignore=1), 'instance 0 needs "ignore"'),
+        (set_instance(label=True), 'instance 0 needs "label": .* found True'),
+        (set_instance(label=-1), 'instance 0 needs "label": .* found -1'),
+        (set_instance(diameter=True), 'instance 0 needs "diameter": .* found True'),
+        (set_instance(center=[1, 2, 10**400]), 'instance 0 needs "center": .* found 1000'),
+        (set_instance(ignored=True), r'scan 0 \(b\), instance 0 has an unknown key "ignored"'),
+        (set_scan(anotated=True), r'scan 0 \(b\) has an unknown key "anotated"'),
+        (
+            set_scan(geometry=dict(GEOMETRY, spacing=[1, 1, -1])),
+            'needs "spacing": three .* found -1',
+        ),
+        (set_scan(geometry=dict(GEOMETRY, shape=[1, 2, 3.5])), 'needs "shape": .* found 3.5'),
+        (set_scan(geometry=dict(GEOMETRY, direction=[0] * 9)), 'scan b: direction must'),
+        (set_scan(geometry=dict(spacing=[1, 1, 1])), 'needs "origin": .* found nothing'),
+        (set_scan(patient=7), r'scan 0 \(b\) needs "patient": .* found 7'),
+        (set_scan(subset=True), 'needs "subset": .* found True'),
+        (set_scan(scan_id='a\nb'), r'scan 0 needs "scan_id": .* no name'),
+        (set_scan(scan_id='../../x'), 'scan 0 needs "scan_id": .* holds /'),
+        (set_scan(instances=[3]), r'scan 0 \(b\), instance 0 must be an object, found 3'),
+        (lambda index: index['scans'].append('c'), 'scan 2 must be an object'),
+        (lambda index: index.update(classes=['']), 'the index needs "classes": a list of names'),
+        (lambda index: index.update(scans={}), 'the index needs "scans": a list'),
+        (lambda index: index.update(spacing='native'), 'the index needs "spacing"'),
+        (lambda index: index.update(classes=['a', 'a']), 'the class a appears twice'),
+        (lambda index: index.pop('scans'), 'the index needs "scans": .* found nothing'),
+    ],
+)
 def test_index_is_read_strictly(tmp_path, change, message):
     index = dict(make_index(), format='mmdet3d_medical/volumes', version=1)
     change(broken := copy.deepcopy(index))
@@ -124,18 +154,23 @@ def test_index_is_read_strictly(tmp_path, change, message):
     assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.tried('index', 'binary, UTF-16, cut off, nested 100,000 deep, a key twice',
-                   'error with the file')
-@pytest.mark.parametrize('content, message', [
-    (b'\x89PNG\r\n\x1a\n', 'not valid JSON'),
-    (json.dumps(make_index()).encode('utf-16'), 'not valid JSON'),
-    (b'', 'not valid JSON'),
-    (b'{"format": ', 'not valid JSON'),
-    (b'[' * 100_000 + b']' * 100_000, 'nested too deeply'),
-    (b'9' * 5000, 'not valid JSON'),
-    (b'[]', 'not an index'),
-    (b'null', 'not an index'),
-    (b'{"format": "a", "format": "b"}', 'the key "format" is there twice')])
+@pytest.mark.tried(
+    'index', 'binary, UTF-16, cut off, nested 100,000 deep, a key twice', 'error with the file'
+)
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'\x89PNG\r\n\x1a\n', 'not valid JSON'),
+        (json.dumps(make_index()).encode('utf-16'), 'not valid JSON'),
+        (b'', 'not valid JSON'),
+        (b'{"format": ', 'not valid JSON'),
+        (b'[' * 100_000 + b']' * 100_000, 'nested too deeply'),
+        (b'9' * 5000, 'not valid JSON'),
+        (b'[]', 'not an index'),
+        (b'null', 'not an index'),
+        (b'{"format": "a", "format": "b"}', 'the key "format" is there twice'),
+    ],
+)
 def test_files_that_are_no_index(tmp_path, content, message):
     (tmp_path / 'bad.json').write_bytes(content)
     with pytest.raises(ValueError, match=f'bad.json.*{message}'):

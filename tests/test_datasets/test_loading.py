@@ -7,25 +7,29 @@ from mmdet3d_medical.datasets.transforms import LoadCandidates, LoadVolume
 from mmdet3d_medical.evaluation.marks import Marks, write_marks
 from mmdet3d_medical.structures import VolumeGeometry
 
-GEOMETRY = VolumeGeometry((5.0, -7.0, 9.0), (0.7, 0.7, 2.0),
-                          (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0), (20, 24, 24))
-CUBES = np.array([[4, 5, 6, 8, 9, 10], [12, 14, 2, 15, 17, 5], [1, 1, 1, 3, 3, 3],
-                  [0, 0, 0, 3, 3, 3]], np.float32)
+GEOMETRY = VolumeGeometry(
+    (5.0, -7.0, 9.0), (0.7, 0.7, 2.0), (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0), (20, 24, 24)
+)
+CUBES = np.array(
+    [[4, 5, 6, 8, 9, 10], [12, 14, 2, 15, 17, 5], [1, 1, 1, 3, 3, 3], [0, 0, 0, 3, 3, 3]],
+    np.float32,
+)
 BOXES = np.array([[4, 5, 6, 8, 9, 10], [12, 14, 2, 15, 20, 8], [0, 0, 0, 3, 3, 3]], np.float32)
 
 
 class TestLoadVolume:
-
     @pytest.fixture
     def results(self, tmp_path):
         volume = np.arange(20 * 24 * 24, dtype=np.int16).reshape(GEOMETRY.shape)
         np.save(tmp_path / 'a.npy', volume)
         centers, sizes = GEOMETRY.box_to_world(BOXES)
-        instances = [dict(center=c.tolist(), size=s.tolist(), diameter=2.0, label=k,
-                          ignore=k == 2)
-                     for k, (c, s) in enumerate(zip(centers, sizes, strict=True))]
-        return dict(scan_id='a', volume_path=str(tmp_path / 'a.npy'), geometry=GEOMETRY,
-                    instances=instances)
+        instances = [
+            dict(center=c.tolist(), size=s.tolist(), diameter=2.0, label=k, ignore=k == 2)
+            for k, (c, s) in enumerate(zip(centers, sizes, strict=True))
+        ]
+        return dict(
+            scan_id='a', volume_path=str(tmp_path / 'a.npy'), geometry=GEOMETRY, instances=instances
+        )
 
     def test_maps_the_file_and_finds_the_boxes(self, results):
         results = LoadVolume().transform(results)
@@ -47,15 +51,16 @@ class TestLoadVolume:
 
     def test_ignored_finding_around_a_lesion_is_left_out(self, results):
         lesion, _, other = results['instances']
-        twin = dict(lesion, center=(np.array(lesion['center']) + [0.9, 0, 0]).tolist(),
-                    ignore=True, label=5)
+        twin = dict(
+            lesion, center=(np.array(lesion['center']) + [0.9, 0, 0]).tolist(), ignore=True, label=5
+        )
         near = dict(twin, center=(np.array(lesion['center']) + [1.1, 0, 0]).tolist(), label=6)
         results = LoadVolume().transform(dict(results, instances=[lesion, twin, near, other]))
         assert results['gt_bboxes_labels'].tolist() == [0, 6, 2]
 
     def test_scan_without_lesions(self, results):
         results = LoadVolume().transform(dict(results, instances=[]))
-        assert results['gt_bboxes'].shape == (0, 6) and results['gt_bboxes_labels'].shape == (0, )
+        assert results['gt_bboxes'].shape == (0, 6) and results['gt_bboxes_labels'].shape == (0,)
         assert results['gt_ignore_flags'].dtype == bool
 
     def test_wrong_files_are_named(self, results, tmp_path):
@@ -81,13 +86,19 @@ class TestLoadCandidates:
     @pytest.fixture
     def marks(self, tmp_path):
         path = tmp_path / 'marks.csv'
-        cubes = VolumeGeometry((1.0, 2.0, 3.0), (2.0, 2.0, 2.0), (1, 0, 0, 0, 1, 0, 0, 0, 1),
-                               (20, 24, 24))
+        cubes = VolumeGeometry(
+            (1.0, 2.0, 3.0), (2.0, 2.0, 2.0), (1, 0, 0, 0, 1, 0, 0, 0, 1), (20, 24, 24)
+        )
         centers, sizes = cubes.box_to_world(CUBES)
-        write_marks(path, Marks.from_rows(
-            ('a' if k < 3 else 'b', center, score, size[0], '')
-            for k, (center, size, score) in enumerate(
-                zip(centers, sizes, (0.9, 0.3, 0.1, 0.8), strict=True))))
+        write_marks(
+            path,
+            Marks.from_rows(
+                ('a' if k < 3 else 'b', center, score, size[0], '')
+                for k, (center, size, score) in enumerate(
+                    zip(centers, sizes, (0.9, 0.3, 0.1, 0.8), strict=True)
+                )
+            ),
+        )
         return path, dict(scan_id='a', geometry=cubes)
 
     def test_boxes_and_scores_of_the_scan(self, marks):
@@ -101,7 +112,7 @@ class TestLoadCandidates:
     def test_a_scan_without_marks(self, marks):
         path, results = marks
         results = LoadCandidates(path).transform(dict(results, scan_id='c'))
-        assert results['candidates'].shape == (0, 6) and results['candidate_scores'].shape == (0, )
+        assert results['candidates'].shape == (0, 6) and results['candidate_scores'].shape == (0,)
 
     def test_marks_without_size_are_refused(self, marks):
         path, _ = marks

@@ -1,4 +1,5 @@
 """Filling outside the lungs, against hand-made masks and scipy's dilation."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -48,14 +49,15 @@ def test_rim_is_that_of_repeated_dilation(tmp_path, voxels, labels, dilation):
     lungs = (labels == 3) | (labels == 4)
     kept = ndimage.binary_dilation(lungs, ndimage.generate_binary_structure(3, 1), dilation)
     assert 0 < kept.sum() < kept.size
-    np.testing.assert_array_equal(fill(tmp_path, voxels, labels, 7, dilation),
-                                  np.where(kept, voxels, 7))
+    np.testing.assert_array_equal(
+        fill(tmp_path, voxels, labels, 7, dilation), np.where(kept, voxels, 7)
+    )
 
 
 def test_bone_is_replaced_in_the_rim_alone(tmp_path, voxels, labels):
     voxels[:] = 100
     voxels[1, 6, 6] = voxels[1, 6, 10] = 290  # in the lung, and one beside it
-    voxels[1, 7, 10] = 289  # grey value 210 after 255 / 1800 and cutting off, 290 is 211
+    voxels[1, 7, 10] = 289  # gray value 210 after 255 / 1800 and cutting off, 290 is 211
     assert [int((hu + 1200) / 1800 * 255) for hu in (289, 290)] == [210, 211]
     found = fill(tmp_path, voxels, labels, 0, 2)
     assert found[1, 6, 6] == 290 and found[1, 6, 10] == 0 and found[1, 7, 10] == 289
@@ -82,8 +84,9 @@ def test_mask_on_another_grid_and_without_lungs(tmp_path, voxels, labels):
     upside_down.SetOrigin(corner)
     sitk.WriteImage(upside_down, str(tmp_path / 'flipped.mhd'))
     found = fill_outside_lungs(to_image(voxels), tmp_path / 'flipped.mhd', 0, 2)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(found),
-                                  fill(tmp_path, voxels, labels, 0, 2))
+    np.testing.assert_array_equal(
+        sitk.GetArrayFromImage(found), fill(tmp_path, voxels, labels, 0, 2)
+    )
     assert fill(tmp_path, voxels, np.where(labels == 5, labels, 0)) is None
 
 
@@ -91,8 +94,10 @@ def test_points_are_looked_up_in_the_mask(tmp_path, labels):
     mask = to_image(labels, (0, 1, 0, -1, 0, 0, 0, 0, 1))
     sitk.WriteImage(mask, str(tmp_path / 'mask.mhd'), True)
     inside = [mask.TransformIndexToPhysicalPoint(index) for index in ((4, 4, 1), (25, 9, 2))]
-    outside = [mask.TransformIndexToPhysicalPoint(index)
-               for index in ((3, 4, 1), (14, 6, 1), (26, 9, 2), (25, 9, 3), (-5, 6, 1), (4, 4, 9))]
+    outside = [
+        mask.TransformIndexToPhysicalPoint(index)
+        for index in ((3, 4, 1), (14, 6, 1), (26, 9, 2), (25, 9, 3), (-5, 6, 1), (4, 4, 9))
+    ]
     assert count_outside_lungs(tmp_path / 'mask.mhd', np.array(inside)) == 0
     assert count_outside_lungs(tmp_path / 'mask.mhd', np.array(inside + outside)) == 6
 
@@ -112,5 +117,6 @@ def test_filled_scans_of_a_conversion(luna16_dir, tmp_path):
     lungs = ndimage.binary_dilation(labels > 0)
     expected = np.where(lungs, sitk.GetArrayFromImage(image), 0)[:, ::-1, ::-1]
     # margins of 5 voxels of 0.8 mm and 2 of 2 mm around z 5..20, y 36 - 30..36 - 6, x 4..28
-    np.testing.assert_array_equal(np.load(tmp_path / 'out/volumes/flipped.npy'),
-                                  expected[3:22, 1:35, 0:32])
+    np.testing.assert_array_equal(
+        np.load(tmp_path / 'out/volumes/flipped.npy'), expected[3:22, 1:35, 0:32]
+    )

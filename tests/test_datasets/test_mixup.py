@@ -1,4 +1,5 @@
 """MixUp of batches: hand-worked mixes, what may never change, and what is drawn."""
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -27,9 +28,12 @@ def targets_of(cls, weight=None, box=None, box_weight=None):
 def random_targets(batch=6, number=9, seed=3):
     generator = torch.Generator().manual_seed(seed)
     cls, weight, box_weight = torch.rand(3, batch, number, generator=generator)
-    return DenseTargets(cls[..., None], (weight > 0.3).float(),
-                        torch.rand(batch, number, 6, generator=generator),
-                        (box_weight > 0.7).float())
+    return DenseTargets(
+        cls[..., None],
+        (weight > 0.3).float(),
+        torch.rand(batch, number, 6, generator=generator),
+        (box_weight > 0.7).float(),
+    )
 
 
 def random_inputs(batch=6, shape=(5, 6, 7), channels=1, seed=4):
@@ -38,7 +42,6 @@ def random_inputs(batch=6, shape=(5, 6, 7), channels=1, seed=4):
 
 
 class TestLambda:
-
     @pytest.mark.parametrize('eta', [1e-4, 0.2, 0.75, 2.0])
     def test_is_the_larger_part_of_a_beta_draw(self, eta):
         lam = ImageMixUp(eta).draw_lambda(20000, rng_of()).astype(float)
@@ -57,8 +60,16 @@ class TestLambda:
         lam = ImageMixUp(1.0, p=0.3).draw_lambda(5000, rng_of())
         assert 0.27 < (lam < 1).mean() < 0.33
 
-    @pytest.mark.parametrize('wrong', [dict(eta=-0.1), dict(eta=float('nan')),
-                                       dict(eta=float('inf')), dict(p=1.5), dict(box='none')])
+    @pytest.mark.parametrize(
+        'wrong',
+        [
+            dict(eta=-0.1),
+            dict(eta=float('nan')),
+            dict(eta=float('inf')),
+            dict(p=1.5),
+            dict(box='none'),
+        ],
+    )
     def test_wrong_arguments_are_refused(self, wrong):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ImageMixUp(**wrong)
@@ -68,11 +79,11 @@ class TestLambda:
 
 
 class TestImageMixUp:
-
     def test_worked_by_hand(self):
         inputs = torch.tensor([4.0, 8.0, -2.0]).view(3, 1, 1, 1, 1)
-        targets = targets_of([[1.0, 0.0], [0.5, 0.0], [0.0, 0.2]],
-                             weight=[[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        targets = targets_of(
+            [[1.0, 0.0], [0.5, 0.0], [0.0, 0.2]], weight=[[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+        )
         partner, lam = torch.tensor([1, 2, 0]), torch.tensor([0.75, 0.5, 0.9])
         mixup = ImageMixUp()
         mixed = mixup.mix_inputs(inputs, partner, lam)
@@ -80,8 +91,9 @@ class TestImageMixUp:
         torch.testing.assert_close(mixed.flatten(), torch.tensor([5.0, 3.0, -1.4]))
         mixed = mixup.mix_targets(targets, partner, lam)
         # 0.75 * 1 + 0.25 * 0.5, 0.5 * 0.5, 0.1 * 1; then 0, 0.5 * 0.2, 0.9 * 0.2
-        torch.testing.assert_close(mixed.cls[..., 0], torch.tensor(
-            [[0.875, 0.0], [0.25, 0.1], [0.1, 0.18]]))
+        torch.testing.assert_close(
+            mixed.cls[..., 0], torch.tensor([[0.875, 0.0], [0.25, 0.1], [0.1, 0.18]])
+        )
         # Patch 1 ignores its second anchor, so patch 0, whose partner it is, ignores it too.
         assert mixed.cls_weight.tolist() == [[1, 0], [1, 0], [1, 1]]
 
@@ -112,13 +124,15 @@ class TestImageMixUp:
     def test_mass_of_targets_is_conserved(self):
         targets = random_targets()
         mixup, partner = ImageMixUp(), torch.from_numpy(rng_of().permutation(6))
-        mixed = mixup.mix_targets(targets, partner, torch.full((6, ), 0.6))
+        mixed = mixup.mix_targets(targets, partner, torch.full((6,), 0.6))
         torch.testing.assert_close(mixed.cls.sum(dim=0), targets.cls.sum(dim=0))
         assert mixed.cls.min() >= 0 and mixed.cls.max() <= 1
 
     def test_every_permutation_is_drawn(self):
-        drawn = {tuple(ImageMixUp().mix(random_inputs(3), random_targets(3), rng_of(seed))[2]
-                       .tolist()) for seed in range(60)}
+        drawn = {
+            tuple(ImageMixUp().mix(random_inputs(3), random_targets(3), rng_of(seed))[2].tolist())
+            for seed in range(60)
+        }
         assert len(drawn) == 6
 
     def test_boxes_of_the_dominant_member(self):
@@ -128,13 +142,18 @@ class TestImageMixUp:
         assert torch.equal(mixed.box_weight, targets.box_weight)
 
     def test_boxes_of_both_members(self):
-        targets = targets_of([[0.0] * 4] * 2, box=[[1.0, 2.0, 0.0, 0.0], [0.0, 5.0, 6.0, 0.0]],
-                             box_weight=[[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]])
-        mixed = ImageMixUp(box='both').mix_targets(targets, torch.tensor([1, 0]),
-                                                   torch.tensor([0.75, 0.5]))
+        targets = targets_of(
+            [[0.0] * 4] * 2,
+            box=[[1.0, 2.0, 0.0, 0.0], [0.0, 5.0, 6.0, 0.0]],
+            box_weight=[[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]],
+        )
+        mixed = ImageMixUp(box='both').mix_targets(
+            targets, torch.tensor([1, 0]), torch.tensor([0.75, 0.5])
+        )
         # Patch 0 has boxes at anchors 0 and 1: its partner's at 1 gives way, that at 2 comes in.
-        torch.testing.assert_close(mixed.box_weight, torch.tensor([[0.75, 0.75, 0.25, 0],
-                                                                   [0.5, 0.5, 0.5, 0]]))
+        torch.testing.assert_close(
+            mixed.box_weight, torch.tensor([[0.75, 0.75, 0.25, 0], [0.5, 0.5, 0.5, 0]])
+        )
         assert mixed.box[..., 0].tolist() == [[1, 2, 6, 0], [1, 5, 6, 0]]
 
     def test_extra_channels_stay(self):
@@ -163,19 +182,21 @@ class TestImageMixUp:
 
 
 class TestRegions:
-
-    @pytest.mark.parametrize('edges, expected', [
-        ((2.0, 5.0), (2, 5)),
-        ((2.4, 4.6), (2, 5)),  # centres 2.5, 3.5, 4.5
-        ((2.6, 4.4), (3, 4)),
-        ((3.6, 3.9), (3, 4)),  # no centre inside: the voxel around the middle
-        ((3.9, 4.2), (4, 5)),  # middle 4.05
-        ((2.5, 3.5), (2, 3)),
-        ((-3.0, 2.0), (0, 2)),
-        ((6.0, 99.0), (6, 8)),
-        ((7.9, 9.0), (7, 8)),
-    ])
-    def test_voxels_with_centres_inside(self, edges, expected):
+    @pytest.mark.parametrize(
+        'edges, expected',
+        [
+            ((2.0, 5.0), (2, 5)),
+            ((2.4, 4.6), (2, 5)),  # centers 2.5, 3.5, 4.5
+            ((2.6, 4.4), (3, 4)),
+            ((3.6, 3.9), (3, 4)),  # no center inside: the voxel around the middle
+            ((3.9, 4.2), (4, 5)),  # middle 4.05
+            ((2.5, 3.5), (2, 3)),
+            ((-3.0, 2.0), (0, 2)),
+            ((6.0, 99.0), (6, 8)),
+            ((7.9, 9.0), (7, 8)),
+        ],
+    )
+    def test_voxels_with_centers_inside(self, edges, expected):
         box = np.array([[edges[0], 0, 0, edges[1], 1, 1]])
         assert voxel_regions(box, (8, 8, 8))[0][0] == slice(*expected)
 
@@ -184,10 +205,12 @@ class TestRegions:
         assert voxel_regions(np.array([[0, 0, edges[0], 1, 1, edges[1]]]), (8, 8, 8)) == [None]
 
     @settings(max_examples=50, deadline=None)
-    @given(low=st.lists(st.floats(-5, 12), min_size=3, max_size=3),
-           size=st.lists(st.floats(0.01, 9), min_size=3, max_size=3))
+    @given(
+        low=st.lists(st.floats(-5, 12), min_size=3, max_size=3),
+        size=st.lists(st.floats(0.01, 9), min_size=3, max_size=3),
+    )
     @example(low=[0.0, 8.999999999999998, 0.0], size=[1.0, 1.0, 1.0])
-    def test_regions_lie_inside_and_hold_all_centres(self, low, size):
+    def test_regions_lie_inside_and_hold_all_centers(self, low, size):
         box = np.array([*low, *np.add(low, size)])
         region = voxel_regions(box[None], (8, 9, 10))[0]
         for axis, side in enumerate((8, 9, 10)):
@@ -202,13 +225,15 @@ class TestRegions:
 
 def two_lesions():
     """Two patches of noise, a lesion of 2 x 2 x 2 voxels in each, and a bare third."""
-    boxes = [torch.tensor([[1.0, 1, 1, 3, 3, 3]]), torch.tensor([[2.0, 3, 4, 4, 5, 6]]),
-             torch.zeros(0, 6)]
+    boxes = [
+        torch.tensor([[1.0, 1, 1, 3, 3, 3]]),
+        torch.tensor([[2.0, 3, 4, 4, 5, 6]]),
+        torch.zeros(0, 6),
+    ]
     return random_inputs(3, (6, 6, 6)), boxes
 
 
 class TestObjectMixUp:
-
     def test_lesions_of_one_size_by_hand(self):
         inputs, boxes = two_lesions()
         before = inputs.clone()
@@ -225,7 +250,7 @@ class TestObjectMixUp:
         inputs[0, 0, 6:8, 0, 0] = torch.tensor([0.0, 4.0])
         boxes = [torch.tensor([[0.0, 0, 0, 4, 1, 1], [6.0, 0, 0, 8, 1, 1]])]
         mixed, _, _, lam = ObjectMixUp(50.0).mix(inputs, boxes, rng_of())
-        # Four voxels over two: centres at -1/4, 1/4, 3/4, 5/4 of the partner's index.
+        # Four voxels over two: centers at -1/4, 1/4, 3/4, 5/4 of the partner's index.
         expected = (1 - lam[0]) * torch.tensor([0.0, 1.0, 3.0, 4.0])
         torch.testing.assert_close(mixed[0, 0, :4, 0, 0], expected)
         # Two over four voxels, all 0.
@@ -233,8 +258,11 @@ class TestObjectMixUp:
 
     def test_lesions_across_the_border(self):
         inputs, _ = two_lesions()
-        boxes = [torch.tensor([[-2.0, -1, 4, 2, 3, 9]]), torch.tensor([[5.0, 0, 0, 8, 6, 6]]),
-                 torch.zeros(0, 6)]
+        boxes = [
+            torch.tensor([[-2.0, -1, 4, 2, 3, 9]]),
+            torch.tensor([[5.0, 0, 0, 8, 6, 6]]),
+            torch.zeros(0, 6),
+        ]
         mixed, _, _, lam = ObjectMixUp(2.0).mix(inputs, boxes, rng_of())
         assert extent(voxel_regions(boxes[0].numpy(), (6, 6, 6))[0]) == (2, 3, 2)
         changed = mixed != inputs
@@ -242,11 +270,14 @@ class TestObjectMixUp:
         assert changed.sum() == 2 * 3 * 2 + 6 * 6
         assert mixed.isfinite().all()
 
-    @pytest.mark.parametrize('boxes', [
-        [[], [], []],
-        [[[1, 1, 1, 3, 3, 3]], [], []],
-        [[[1, 1, 1, 3, 3, 3]], [[2, 2, 2, 2, 4, 4]], [[9, 0, 0, 12, 3, 3]]],  # flat, outside
-    ])
+    @pytest.mark.parametrize(
+        'boxes',
+        [
+            [[], [], []],
+            [[[1, 1, 1, 3, 3, 3]], [], []],
+            [[[1, 1, 1, 3, 3, 3]], [[2, 2, 2, 2, 4, 4]], [[9, 0, 0, 12, 3, 3]]],  # flat, outside
+        ],
+    )
     def test_fewer_than_two_lesions_change_nothing(self, boxes):
         boxes = [torch.tensor(part, dtype=torch.float32).reshape(-1, 6) for part in boxes]
         inputs, _ = two_lesions()

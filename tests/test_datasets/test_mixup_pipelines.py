@@ -1,4 +1,5 @@
 """MixUp of the samples of a pipeline, and in mmdet's wrapper."""
+
 import numpy as np
 import pytest
 import torch
@@ -22,10 +23,16 @@ def results_of(volume, boxes=(), ignored=None, seed=None, **extra):
     if np.isscalar(volume):
         volume = np.full((1, 4, 4, 4), volume, np.int16)
     boxes = np.array(boxes, np.float32).reshape(-1, 6)
-    results = dict(scan_id='a', volume=volume, gt_bboxes=boxes, annotated=True,
-                   geometry=VolumeGeometry((0, 0, 0), (1, 1, 1), EYE, volume.shape[1:]),
-                   gt_bboxes_labels=np.arange(len(boxes)),
-                   gt_ignore_flags=np.array(ignored or [False] * len(boxes), bool), **extra)
+    results = dict(
+        scan_id='a',
+        volume=volume,
+        gt_bboxes=boxes,
+        annotated=True,
+        geometry=VolumeGeometry((0, 0, 0), (1, 1, 1), EYE, volume.shape[1:]),
+        gt_bboxes_labels=np.arange(len(boxes)),
+        gt_ignore_flags=np.array(ignored or [False] * len(boxes), bool),
+        **extra,
+    )
     return results if seed is None else dict(results, rng=rng_of(seed))
 
 
@@ -33,7 +40,6 @@ ONE, TWO = [0, 0, 0, 2, 2, 2], [1, 1, 1, 4, 4, 4]
 
 
 class TestImageMixUpInPipelines:
-
     def mixed(self, own, other, eta=2.0):
         lam = ImageMixUp(eta).draw_lambda(1, rng_of(5))[0]
         return lam, ImageMixUp(eta).transform(dict(own, mix_results=[other], rng=rng_of(5)))
@@ -68,14 +74,19 @@ class TestImageMixUpInPipelines:
             self.mixed(results_of(0), other)
 
     def test_head_turns_scores_into_soft_targets(self, small_detector):
-        own, other = results_of(np.zeros((1, 16, 16, 16), np.int16), [[1, 1, 1, 6, 6, 6]]), \
-            results_of(np.ones((1, 16, 16, 16), np.int16), [[9, 9, 9, 14, 14, 14]])
+        own, other = (
+            results_of(np.zeros((1, 16, 16, 16), np.int16), [[1, 1, 1, 6, 6, 6]]),
+            results_of(np.ones((1, 16, 16, 16), np.int16), [[9, 9, 9, 14, 14, 14]]),
+        )
         lam, results = self.mixed(own, other)
         sample = PackVolumeInputs().transform(dict(results, gt_bboxes_labels=np.zeros(2, int)))
         init_default_scope('mmdet3d_medical')
         head = MODELS.build(small_detector()['bbox_head'])
-        targets = head.get_targets(head.priors((16, 16, 16)), [sample['data_samples'].gt_instances],
-                                   [dict(batch_input_shape=(16, 16, 16))])
+        targets = head.get_targets(
+            head.priors((16, 16, 16)),
+            [sample['data_samples'].gt_instances],
+            [dict(batch_input_shape=(16, 16, 16))],
+        )
         values = targets.cls.unique()
         torch.testing.assert_close(values, torch.tensor([0, 1 - lam, lam]))
 
@@ -89,7 +100,6 @@ class TestImageMixUpInPipelines:
 
 
 class TestObjectMixUpInPipelines:
-
     def test_lesions_mix_with_those_of_others(self):
         own = results_of(100, [ONE, TWO], ignored=[False, True], seed=5)
         other = results_of(-200, [TWO, ONE], ignored=[False, True])
@@ -111,8 +121,9 @@ class TestObjectMixUpInPipelines:
         lam = (mixed[0, 0, 0, 0] - 12) / 36
         np.testing.assert_allclose(mixed[0, 1, 1, 1], 25 + lam * 12, rtol=1e-5)
 
-    @pytest.mark.parametrize('own, other', [([], [ONE]), ([ONE], []),
-                                            ([ONE], [[9, 9, 9, 12, 9, 9]])])
+    @pytest.mark.parametrize(
+        'own, other', [([], [ONE]), ([ONE], []), ([ONE], [[9, 9, 9, 12, 9, 9]])]
+    )
     def test_nothing_to_mix(self, own, other):
         sample = results_of(100, own, seed=0)
         results = ObjectMixUp().transform(dict(sample, mix_results=[results_of(0, other)]))
@@ -125,16 +136,26 @@ def test_in_the_wrapper_of_mmdet(tmp_path):
     scans = []
     for number in range(3):
         np.save(tmp_path / f'{number}.npy', np.full((4, 4, 4), 100 * (number + 1), np.int16))
-        scans.append(dict(scan_id=str(number), volume=f'{number}.npy', annotated=True,
-                          geometry=geometry.to_dict(),
-                          instances=[dict(center=[2.0, 2.0, 2.0], diameter=2.0)]))
+        scans.append(
+            dict(
+                scan_id=str(number),
+                volume=f'{number}.npy',
+                annotated=True,
+                geometry=geometry.to_dict(),
+                instances=[dict(center=[2.0, 2.0, 2.0], diameter=2.0)],
+            )
+        )
     write_index(tmp_path / 'index.json', dict(classes=['nodule'], scans=scans))
     dataset = VolumeDetDataset(str(tmp_path), pipeline=[dict(type='LoadVolume')])
     np.random.seed(0)
     names = [f'mmdet3d_medical.{name}' for name in ('ImageMixUp', 'ObjectMixUp')]
-    wrapper = MultiImageMixDataset(dataset, [
-        *(dict(type=name, eta=2.0) for name in names),
-        dict(type='mmdet3d_medical.PackVolumeInputs')])
+    wrapper = MultiImageMixDataset(
+        dataset,
+        [
+            *(dict(type=name, eta=2.0) for name in names),
+            dict(type='mmdet3d_medical.PackVolumeInputs'),
+        ],
+    )
     items = [wrapper[0] for _ in range(8)]
     voxels = [item['inputs'][0, 0, 0, 0].item() for item in items]
     assert all(item['data_samples'].gt_instances.scores.sum() == 1 for item in items)

@@ -1,4 +1,5 @@
 """Labeled and unlabeled scans in one batch: ratio, passes, ranks, resuming, and what a batch is."""
+
 import itertools
 from pathlib import Path
 
@@ -51,10 +52,14 @@ def take(sampler, count):
 
 
 class TestSampler:
-
     @settings(max_examples=25, deadline=None)
-    @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3), data=st.data(),
-           parts=st.integers(1, 3), world=st.integers(1, 3), skipped=st.integers(0, 40))
+    @given(
+        sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+        data=st.data(),
+        parts=st.integers(1, 3),
+        world=st.integers(1, 3),
+        skipped=st.integers(0, 40),
+    )
     def test_ratio_ranks_and_resuming(self, sizes, data, parts, world, skipped):
         ratio = data.draw(st.lists(st.integers(1, 3), min_size=len(sizes), max_size=len(sizes)))
         batch = parts * sum(ratio)
@@ -67,8 +72,9 @@ class TestSampler:
             draws = take(make_sampler(**one), 8 * batch)
             assert draws == whole[rank::world]
             owners = np.searchsorted(stops, [draw.index for draw in draws], side='right')
-            assert (owners.reshape(8, batch) == np.repeat(range(len(sizes)),
-                                                          np.array(ratio) * parts)).all()
+            assert (
+                owners.reshape(8, batch) == np.repeat(range(len(sizes)), np.array(ratio) * parts)
+            ).all()
             resumed = make_sampler(**one)
             resumed.skip(skipped)
             assert take(resumed, batch) == take(make_sampler(**one), skipped + batch)[skipped:]
@@ -79,7 +85,7 @@ class TestSampler:
         unlabeled = [draw.index - 5 for draw in draws if draw.index >= 5]
         assert len(labeled) == len(unlabeled) == 40
         for indexes, size in ((labeled, 5), (unlabeled, 8)):
-            passes = [indexes[k:k + size] for k in range(0, 40, size)]
+            passes = [indexes[k : k + size] for k in range(0, 40, size)]
             assert all(sorted(one) == list(range(size)) for one in passes)
             assert len({tuple(one) for one in passes}) > 1
 
@@ -95,24 +101,27 @@ class TestSampler:
         draws = take(make_sampler((2, 3), 3, (1, 2), shuffle=False), 9)
         assert [draw.index for draw in draws] == [0, 2, 3, 1, 4, 2, 0, 3, 4]
 
-    @pytest.mark.parametrize('wrong, message', [
-        (dict(batch_size=5), 'batch of 5 cannot be divided'),
-        (dict(batch_size=0), 'multiple of 2'),
-        (dict(ratio=(1, )), '2 integers of at least 1'),
-        (dict(ratio=(1, 0)), '2 integers of at least 1'),
-        (dict(sizes=(3, 0)), r'empty source, the sizes are \[3, 0\]'),
-    ])
+    @pytest.mark.parametrize(
+        'wrong, message',
+        [
+            (dict(batch_size=5), 'batch of 5 cannot be divided'),
+            (dict(batch_size=0), 'multiple of 2'),
+            (dict(ratio=(1,)), '2 integers of at least 1'),
+            (dict(ratio=(1, 0)), '2 integers of at least 1'),
+            (dict(sizes=(3, 0)), r'empty source, the sizes are \[3, 0\]'),
+        ],
+    )
     def test_wrong_settings_are_refused(self, wrong, message):
         with pytest.raises(ValueError, match=message):
             make_sampler(**wrong)
 
     def test_one_source_alone_is_still_a_data_set(self):
-        draws = take(make_sampler((4, ), 2, (1, )), 8)
+        draws = take(make_sampler((4,), 2, (1,)), 8)
         assert sorted(draw.index for draw in draws) == [0, 0, 1, 1, 2, 2, 3, 3]
         assert isinstance(make_sampler(), InfiniteDrawSampler)
 
 
-def write_scans(root, names, annotated=True, classes=('nodule', )):
+def write_scans(root, names, annotated=True, classes=('nodule',)):
     """Noise with a lesion in the middle of each scan."""
     (root / 'volumes').mkdir(parents=True)
     geometry = VolumeGeometry((0, 0, 0), (1, 1, 1), (1, 0, 0, 0, 1, 0, 0, 0, 1), SHAPE)
@@ -120,20 +129,26 @@ def write_scans(root, names, annotated=True, classes=('nodule', )):
     for number, name in enumerate(names):
         voxels = np.random.default_rng(number).integers(-900, 100, SHAPE).astype(np.int16)
         np.save(root / 'volumes' / f'{name}.npy', voxels)
-        scans.append(dict(scan_id=name, volume=f'volumes/{name}.npy', annotated=annotated,
-                          geometry=geometry.to_dict(),
-                          instances=[dict(center=[7.0, 6.0, 5.0], diameter=3.0)]))
+        scans.append(
+            dict(
+                scan_id=name,
+                volume=f'volumes/{name}.npy',
+                annotated=annotated,
+                geometry=geometry.to_dict(),
+                instances=[dict(center=[7.0, 6.0, 5.0], diameter=3.0)],
+            )
+        )
     write_index(root / 'index.json', dict(classes=list(classes), scans=scans))
     return str(root)
 
 
 def source(root, **kwargs):
-    return dict(type='VolumeDetDataset', data_root=root, pipeline=[dict(type='LoadVolume')],
-                **kwargs)
+    return dict(
+        type='VolumeDetDataset', data_root=root, pipeline=[dict(type='LoadVolume')], **kwargs
+    )
 
 
 class TestDataset:
-
     @pytest.fixture
     def roots(self, tmp_path):
         return write_scans(tmp_path / 'a', 'abc'), write_scans(tmp_path / 'b', 'xy', False)
@@ -147,15 +162,20 @@ class TestDataset:
         assert (item['scan_id'], item['draw']) == ('y', Draw(1, 77))
 
     def test_one_index_with_two_lists_by_name(self, roots):
-        dataset = MultiSourceDataset(dict(labeled=source(roots[0], split=['c']),
-                                          unlabeled=source(roots[0], split=['b', 'a'])))
+        dataset = MultiSourceDataset(
+            dict(
+                labeled=source(roots[0], split=['c']), unlabeled=source(roots[0], split=['b', 'a'])
+            )
+        )
         assert [dataset[k]['scan_id'] for k in range(3)] == ['c', 'b', 'a']
-        assert dataset.metainfo['classes'] == ('nodule', )
+        assert dataset.metainfo['classes'] == ('nodule',)
 
     def test_every_draw_has_a_generator_of_its_own(self, roots):
         dataset = MultiSourceDataset([source(roots[0]), source(roots[1])])
-        numbers = [dataset[draw]['rng'].random() for draw in take(
-            MultiSourceDrawSampler(dataset, 4, seed=0), 40)]
+        numbers = [
+            dataset[draw]['rng'].random()
+            for draw in take(MultiSourceDrawSampler(dataset, 4, seed=0), 40)
+        ]
         assert len(set(numbers)) == 40
         assert numbers[9] == np.random.default_rng([0, 9]).random()
 
@@ -163,16 +183,16 @@ class TestDataset:
         assert len(MultiSourceDataset([VolumeDetDataset(roots[0])])) == 3
         with pytest.raises(ValueError, match='at least one'):
             MultiSourceDataset([])
-        other = write_scans(tmp_path / 'c', 'z', classes=('mass', ))
+        other = write_scans(tmp_path / 'c', 'z', classes=('mass',))
         with pytest.raises(ValueError, match=r"source 1 has the classes \('mass',\), source 0"):
             MultiSourceDataset([source(roots[0]), source(other)])
 
     def test_scans_without_annotations_take_any_classes(self, roots, tmp_path):
-        named = dict(metainfo=dict(classes=('nodule', )))
-        other = write_scans(tmp_path / 'c', 'z', annotated=False, classes=('lesion', ))
+        named = dict(metainfo=dict(classes=('nodule',)))
+        other = write_scans(tmp_path / 'c', 'z', annotated=False, classes=('lesion',))
         dataset = MultiSourceDataset([source(roots[0]), source(other, **named)])
-        assert [part.metainfo['classes'] for part in dataset.datasets] == [('nodule', )] * 2
-        other = write_scans(tmp_path / 'd', 'z', classes=('lesion', ))
+        assert [part.metainfo['classes'] for part in dataset.datasets] == [('nodule',)] * 2
+        other = write_scans(tmp_path / 'd', 'z', classes=('lesion',))
         with pytest.raises(ValueError, match='change one of the two'):
             MultiSourceDataset([source(roots[0]), source(other, **named)])
 
@@ -185,9 +205,14 @@ def loader_config(tmp_path):
     def make(name='phantom_semi', **options):
         config = Config.fromfile(BASES / f'{name}.py')
         for part, root in zip(('labeled', 'unlabeled'), roots, strict=True):
-            config.merge_from_dict({f'train_dataloader.dataset.datasets.{part}.{key}': value
-                                    for key, value in dict(data_root=root, split=None, subsets=None,
-                                                           type='VolumeDetDataset').items()})
+            config.merge_from_dict(
+                {
+                    f'train_dataloader.dataset.datasets.{part}.{key}': value
+                    for key, value in dict(
+                        data_root=root, split=None, subsets=None, type='VolumeDetDataset'
+                    ).items()
+                }
+            )
         config.merge_from_dict(options)
         init_default_scope('mmdet3d_medical')
         return config
@@ -202,10 +227,13 @@ def build_loader(config):
 def positions(batch):
     """Scan, draw number and first voxel of each sample of a batch."""
     samples = [sample for branch in batch['data_samples'].values() for sample in branch if sample]
-    volumes = [volume for branch in batch['inputs'].values() for volume in branch
-               if volume is not None]
-    return [(sample.scan_id, sample.draw.number, sample.geometry.origin, volume.sum().item())
-            for sample, volume in zip(samples, volumes, strict=True)]
+    volumes = [
+        volume for branch in batch['inputs'].values() for volume in branch if volume is not None
+    ]
+    return [
+        (sample.scan_id, sample.draw.number, sample.geometry.origin, volume.sum().item())
+        for sample, volume in zip(samples, volumes, strict=True)
+    ]
 
 
 @pytest.mark.parametrize('name, number, side', [('phantom_semi', 4, 32), ('luna16_semi', 1, 64)])
@@ -234,8 +262,9 @@ def test_branch_in_use(loader_config):
 @pytest.mark.parametrize('kind', ['BranchDataPreprocessor', 'mmdet.MultiBranchDataPreprocessor'])
 def test_preprocessed_batch(kind, loader_config):
     batch = next(iter(build_loader(loader_config())))
-    preprocessor = MODELS.build(dict(
-        type=kind, data_preprocessor=dict(type='VolumeDataPreprocessor', pad_size_divisor=20)))
+    preprocessor = MODELS.build(
+        dict(type=kind, data_preprocessor=dict(type='VolumeDataPreprocessor', pad_size_divisor=20))
+    )
     batch = preprocessor(batch, training=True)
     for branch, scans in (('sup', 'abc'), ('unsup', 'wxyz')):
         assert batch['inputs'][branch].shape == (4, 1, 40, 40, 40)
@@ -258,9 +287,15 @@ def test_unlabeled_patches_do_not_depend_on_annotations(loader_config, tmp_path)
     lesion = dict(center=[1.0, 1.0, 1.0], diameter=2.0)
     with_some, without = batches([lesion, lesion]), batches([])
     assert [positions(batch) for batch in with_some] == [positions(batch) for batch in without]
-    counts = [sum(len(sample.gt_instances) for batch in part
-                  for sample in batch['data_samples']['unsup'] if sample)
-              for part in (with_some, without)]
+    counts = [
+        sum(
+            len(sample.gt_instances)
+            for batch in part
+            for sample in batch['data_samples']['unsup']
+            if sample
+        )
+        for part in (with_some, without)
+    ]
     assert counts[0] > 0 == counts[1]
 
 

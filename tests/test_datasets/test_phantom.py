@@ -27,8 +27,16 @@ TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_phantom.py'
 SMALL = phantom_settings(shape=(48, 64, 64))
 NO_PROCESS = 999999999
 # Nothing but clear nodules in front of a quiet background, to see where they are.
-PLAIN = replace(SMALL, healthy_fraction=0.0, contrast=(1.0, 1.0), ground_glass=(0.9, 0.9),
-                noise=(1.0, 2.0), hu_offset=(0.0, 0.0), hu_scale=(1.0, 1.0), lookalikes=0.0)
+PLAIN = replace(
+    SMALL,
+    healthy_fraction=0.0,
+    contrast=(1.0, 1.0),
+    ground_glass=(0.9, 0.9),
+    noise=(1.0, 2.0),
+    hu_offset=(0.0, 0.0),
+    hu_scale=(1.0, 1.0),
+    lookalikes=0.0,
+)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -183,8 +191,8 @@ def test_nodules_are_where_the_table_says_in_every_orientation(tmp_path):
         image = sitk.ReadImage(str(path))
         index = image.TransformPhysicalPointToIndex([float(row[f'coord{a}']) for a in 'XYZ'])
         x, y, z = (slice(max(i - 1, 0), i + 2) for i in index)
-        centre = sitk.GetArrayFromImage(image)[z, y, x]
-        assert centre.max() > -600, 'denser than any lung tissue'
+        center = sitk.GetArrayFromImage(image)[z, y, x]
+        assert center.max() > -600, 'denser than any lung tissue'
         seen[tuple(np.sign(np.round(np.diag(np.reshape(image.GetDirection(), (3, 3))), 6)))] += 1
     assert len(seen) == 3, 'as is, turned half round, head first'
 
@@ -195,9 +203,9 @@ def test_lung_mask_follows_the_image_and_holds_the_nodules():
         scan = make_scan(PLAIN, 1, index)
         lungs = (scan.lungs == 3) | (scan.lungs == 4)
         assert np.median(scan.volume[lungs]) < -800
-        centre = scan.geometry.world_to_index(np.array([n.centre for n in scan.nodules]))
-        inside += lungs[tuple(np.rint(centre).astype(int).T)].sum()
-        total += len(centre)
+        center = scan.geometry.world_to_index(np.array([n.center for n in scan.nodules]))
+        inside += lungs[tuple(np.rint(center).astype(int).T)].sum()
+        total += len(center)
         # label 3 is the left lung: larger x in the world, whichever way the array runs
         left, right = (
             scan.geometry.index_to_world(np.argwhere(scan.lungs == label)).mean(0)
@@ -227,18 +235,18 @@ def test_stored_world_position_is_that_of_the_voxel_drawn(spacing, seed):
     st.floats(3.25, 12), st.tuples(*[st.floats(0.7, 2.5)] * 3), st.tuples(*[st.floats(-1, 1)] * 3)
 )
 @settings(max_examples=25, deadline=None)
-def test_ball_fills_its_volume_wherever_it_lies_between_the_voxels(diameter, spacing, centre):
+def test_ball_fills_its_volume_wherever_it_lies_between_the_voxels(diameter, spacing, center):
     grid = Grid((24, 24, 24), spacing)
     one, none = np.ones(3), np.zeros(1)
     ball = Shape(diameter / 2, one, np.eye(3)[:1], none, none, softness=0.5)
-    share = ball.share(grid, grid.window(-one * 1e3, one * 1e3), np.array(centre))
+    share = ball.share(grid, grid.window(-one * 1e3, one * 1e3), np.array(center))
     volume = share.sum(dtype=float) * np.prod(spacing)
     assert volume == pytest.approx(np.pi * diameter**3 / 6, rel=0.08)
     middle = [
         (share.sum(tuple({0, 1, 2} - {i})) * axis.ravel()).sum()
         for i, axis in enumerate(grid.axes())
     ]
-    np.testing.assert_allclose(np.array(middle) / share.sum(), centre, atol=0.1)
+    np.testing.assert_allclose(np.array(middle) / share.sum(), center, atol=0.1)
 
 
 def test_shapes_keep_their_size_whatever_their_margin():

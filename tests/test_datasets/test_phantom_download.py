@@ -26,19 +26,27 @@ NATIVE = ConvertSettings(crop='lungs')
 def test_the_converter_reports_what_was_made(tmp_path):
     expected = make_luna16_download(tmp_path / 'LUNA16', SMALL, scans=12, seed=4)
     archives = sorted((tmp_path / 'LUNA16').glob('*.zip'))
-    assert [path.stem for path in archives] == ['evaluationScript', 'seg-lungs-LUNA16',
-                                               *(f'subset{k}' for k in range(9))]
+    assert [path.stem for path in archives] == [
+        'evaluationScript',
+        'seg-lungs-LUNA16',
+        *(f'subset{k}' for k in range(9)),
+    ]
     for path in archives:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(tmp_path / 'LUNA16')
     report = convert_luna16(tmp_path / 'LUNA16', tmp_path / 'out', NATIVE)
     lists = {**report.notes, 'listed scans have no file': report.missing}
-    found = {title.split(' and count')[0]: {name.split(':')[0] for name in names}
-             for title, names in lists.items() if names}
+    found = {
+        title.split(' and count')[0]: {name.split(':')[0] for name in names}
+        for title, names in lists.items()
+        if names
+    }
     outside = 'nodules lie outside the lungs of the lung mask and are kept'
     assert found[outside] >= set(expected[outside])  # phantoms have some at the edge themselves
     assert {**found, outside: ()} == {
-        **{title: set(names) for title, names in expected.items()}, outside: ()}
+        **{title: set(names) for title, names in expected.items()},
+        outside: (),
+    }
     assert report.scans == 10 and not report.failures
     assert list((tmp_path / 'LUNA16/subset8').iterdir()) == []
     images = sorted((tmp_path / 'LUNA16').glob('subset*/*.mhd'))
@@ -51,14 +59,20 @@ def test_the_converter_reports_what_was_made(tmp_path):
 
 def test_studies_are_converted_to_the_same_voxels(tmp_path):
     expected = make_dicom_studies(tmp_path / 'NLST', SMALL, studies=3, seed=5)
-    convert_dicom(tmp_path / 'NLST', tmp_path / 'out', ConvertSettings(),
-                  SeriesRules(max_thickness=4, min_slices=20))
+    convert_dicom(
+        tmp_path / 'NLST',
+        tmp_path / 'out',
+        ConvertSettings(),
+        SeriesRules(max_thickness=4, min_slices=20),
+    )
     with (tmp_path / 'out/report.csv').open(newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['seriesuid']]
     assert Counter(row['result'] for row in rows) == expected['results']
     assert {row['reason'] for row in rows} >= set(expected['reasons'])
-    volumes = {scan['scan_id']: tmp_path / 'out' / scan['volume']
-               for scan in read_index(tmp_path / 'out/index.json')['scans']}
+    volumes = {
+        scan['scan_id']: tmp_path / 'out' / scan['volume']
+        for scan in read_index(tmp_path / 'out/index.json')['scans']
+    }
     for number in range(2):  # the third study is broken
         scan = make_scan(SMALL, 5, number)
         volume = np.load(volumes[f'{scan.uid}.1'])  # turned, perhaps

@@ -1,4 +1,5 @@
 """Draws: every pass complete, ranks disjoint, skipping exact."""
+
 import itertools
 import pickle
 
@@ -14,11 +15,9 @@ def take(sampler, count):
     return list(itertools.islice(sampler, count))
 
 
-
-
 def test_each_pass_holds_every_scan_once_in_another_order():
     draws = take(InfiniteDrawSampler(range(20), seed=3), 60)
-    passes = [[draw.index for draw in draws[k:k + 20]] for k in (0, 20, 40)]
+    passes = [[draw.index for draw in draws[k : k + 20]] for k in (0, 20, 40)]
     assert all(sorted(one) == list(range(20)) for one in passes)
     assert passes[0] != passes[1] != passes[2]
     assert [draw.number for draw in draws] == list(range(60))
@@ -39,15 +38,19 @@ def test_one_scan_is_drawn_again_and_again():
 
 
 @settings(max_examples=25, deadline=None)
-@given(size=st.integers(1, 9), world=st.integers(1, 4), skipped=st.integers(0, 30),
-       seed=st.integers(0, 5))
+@given(
+    size=st.integers(1, 9),
+    world=st.integers(1, 4),
+    skipped=st.integers(0, 30),
+    seed=st.integers(0, 5),
+)
 def test_ranks_share_one_sequence_and_skipping_goes_on_in_it(size, world, skipped, seed):
     whole = take(InfiniteDrawSampler(range(size), seed=seed), 200)
     for rank in range(world):
         sampler = InfiniteDrawSampler(range(size), seed=seed)
         sampler.rank, sampler.world_size = rank, world
         sampler.skip(skipped)
-        assert take(sampler, 8) == whole[rank::world][skipped:skipped + 8]
+        assert take(sampler, 8) == whole[rank::world][skipped : skipped + 8]
 
 
 def test_rank_comes_from_the_process_group(monkeypatch):

@@ -120,12 +120,24 @@ def test_lists_of_scans_are_read_line_by_line(tmp_path):
     '001 that a spreadsheet made 1, or 1.26E+08',
     'error with both spellings, in converters, training and tests',
 )
-@pytest.mark.parametrize(('spelt', 'name'), [
-    ('1', '001'), ('1.26E+08', '126000001'), ("'001", '001'), ('CT1', 'ct1'),
-    ('ct1.nii.gz', 'ct1'), ('scans/ct1', 'ct1'), ('Mu\u0308ller', 'M\xfcller')])
+@pytest.mark.parametrize(
+    ('spelt', 'name'),
+    [
+        ('1', '001'),
+        ('1.26E+08', '126000001'),
+        ("'001", '001'),
+        ('CT1', 'ct1'),
+        ('ct1.nii.gz', 'ct1'),
+        ('scans/ct1', 'ct1'),
+        ('Mu\u0308ller', 'M\xfcller'),
+    ],
+)
 def test_respelt_ids_are_refused_wherever_tables_meet_scans(tmp_path, spelt, name):
-    message = re.escape(f'{spelt} and {name}') + '|' + re.escape(
-        f'table.csv names {spelt}, the scans have {name}')
+    message = (
+        re.escape(f'{spelt} and {name}')
+        + '|'
+        + re.escape(f'table.csv names {spelt}, the scans have {name}')
+    )
     write_scans(tmp_path / 's', name, 'other')
     path = tmp_path / 'table.csv'
     path.write_text(f'{HEADER}\n{spelt},1,2,3,4\nother,1,2,3,4\n')

@@ -1,4 +1,5 @@
 """Splits: LUNA16's arithmetic, nesting, disjointness, regeneration."""
+
 import itertools
 
 import pytest
@@ -18,8 +19,11 @@ LABELED, UNLABELED = [25, 50, 100], [100, 200, 300, 400]
 
 
 def make_scans(sizes):
-    return [dict(scan_id=f'{subset}.{k}', subset=subset)
-            for subset, size in sizes.items() for k in range(size)]
+    return [
+        dict(scan_id=f'{subset}.{k}', subset=subset)
+        for subset, size in sizes.items()
+        for k in range(size)
+    ]
 
 
 def test_luna16_is_split_into_533_and_355_scans():
@@ -43,18 +47,28 @@ def test_labeled_and_unlabeled_are_nested_and_disjoint():
 
 
 @settings(max_examples=25, deadline=None)
-@given(sizes=st.lists(st.integers(1, 9), min_size=2, max_size=6), data=st.data(),
-       seed=st.integers(0, 99))
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=2, max_size=6),
+    data=st.data(),
+    seed=st.integers(0, 99),
+)
 def test_any_data_set_is_split_without_overlap(sizes, data, seed):
     scans = make_scans(dict(enumerate(sizes)))
     train = choose_train_subsets(dict(enumerate(sizes)))
     total = sum(sizes[k] for k in train)
     labeled = data.draw(st.integers(0, total))
     unlabeled = data.draw(st.integers(0, total - labeled))
-    lists = make_splits(scans, labeled=[labeled] if labeled else [],
-                        unlabeled=[unlabeled] if unlabeled else [], seed=seed)
-    chosen = [lists.get(f'labeled_{labeled}', []), lists.get(f'unlabeled_{unlabeled}', []),
-              lists['test']]
+    lists = make_splits(
+        scans,
+        labeled=[labeled] if labeled else [],
+        unlabeled=[unlabeled] if unlabeled else [],
+        seed=seed,
+    )
+    chosen = [
+        lists.get(f'labeled_{labeled}', []),
+        lists.get(f'unlabeled_{unlabeled}', []),
+        lists['test'],
+    ]
     assert [len(one) for one in chosen] == [labeled, unlabeled, len(scans) - total]
     assert len(set(itertools.chain(*chosen))) == sum(map(len, chosen))
     assert sorted(lists['train'] + lists['test']) == sorted(scan['scan_id'] for scan in scans)
@@ -66,14 +80,18 @@ def test_files_are_regenerated_identically(tmp_path):
         write_splits(tmp_path / folder, make_splits(order, labeled=LABELED, unlabeled=UNLABELED))
     files = sorted(path.name for path in (tmp_path / 'a').iterdir())
     assert len(files) == 10 + 2 + 3 + 4
-    assert all((tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
-               for name in files)
+    assert all(
+        (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+        for name in files
+    )
     assert (tmp_path / 'a/labeled_25.txt').read_text().count('\n') == 25
 
 
 def test_seed_changes_the_choice():
-    first, second = (make_splits(make_scans({0: 30, 1: 10}), labeled=[10], seed=seed)['labeled_10']
-                     for seed in (0, 1))
+    first, second = (
+        make_splits(make_scans({0: 30, 1: 10}), labeled=[10], seed=seed)['labeled_10']
+        for seed in (0, 1)
+    )
     assert set(first) != set(second)
 
 
@@ -99,19 +117,25 @@ def test_given_subsets_are_taken():
     assert lists['train'] == ['1.0', '1.1'] and lists['test'] == ['2.0', '2.1']
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(labeled=[8], unlabeled=[5]), '8 labeled and 5 unlabeled .* only 12 scans'),
-    (dict(labeled=[0]), 'at least one scan'),
-    (dict(train_subsets=[11]), r'no scans of the subsets \[11\]'),
-    (dict(train_subsets=[1], test_subsets=[1, 2]), r'subsets \[1\] are for training and for')])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(labeled=[8], unlabeled=[5]), '8 labeled and 5 unlabeled .* only 12 scans'),
+        (dict(labeled=[0]), 'at least one scan'),
+        (dict(train_subsets=[11]), r'no scans of the subsets \[11\]'),
+        (dict(train_subsets=[1], test_subsets=[1, 2]), r'subsets \[1\] are for training and for'),
+    ],
+)
 def test_impossible_splits_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_splits(make_scans({k: 2 for k in range(10)}), **arguments)
 
 
 def test_scans_without_annotations_are_the_first_unlabeled_ones():
-    scans = [dict(scan, annotated=int(scan['scan_id'][-1]) % 2 == 0)  # three of each five
-             for scan in make_scans({0: 5, 1: 5, 2: 5})]
+    scans = [
+        dict(scan, annotated=int(scan['scan_id'][-1]) % 2 == 0)  # three of each five
+        for scan in make_scans({0: 5, 1: 5, 2: 5})
+    ]
     lists = make_splits(scans, [0, 1], labeled=[2, 3], unlabeled=[2, 4, 7])
     annotated = {scan['scan_id'] for scan in scans if scan['annotated']}
     assert lists['train'] == ['0.0', '0.2', '0.4', '1.0', '1.2', '1.4']
@@ -119,7 +143,8 @@ def test_scans_without_annotations_are_the_first_unlabeled_ones():
     assert set(lists['unlabeled_4']) == {'0.1', '0.3', '1.1', '1.3'}
     assert lists['unlabeled_2'] == lists['unlabeled_7'][:2]
     assert set(lists['unlabeled_7']) | set(lists['labeled_3']) == {
-        f'{subset}.{k}' for subset in (0, 1) for k in range(5)}
+        f'{subset}.{k}' for subset in (0, 1) for k in range(5)
+    }
     assert len(lists['test']) == 5
     with pytest.raises(ValueError, match='7 labeled .* only 6 scans and 4 without annotations'):
         make_splits(scans, [0, 1], labeled=[7])
@@ -132,19 +157,28 @@ def test_partly_missing_subsets_are_refused():
 
 def make_patients(scans_each, subset=None):
     """Scans 'a0', 'a1' ... of the patient 'a'."""
-    return [dict(scan_id=f'{patient}{k}', subset=subset, patient=patient)
-            for patient, count in scans_each.items() for k in range(count)]
+    return [
+        dict(scan_id=f'{patient}{k}', subset=subset, patient=patient)
+        for patient, count in scans_each.items()
+        for k in range(count)
+    ]
 
 
 def patients_of(scan_ids):
     return {scan_id[0] for scan_id in scan_ids}
 
 
-@pytest.mark.tried('data set', 'a split of patients who have several scans',
-                   'all scans of a patient on one side: dealt, labeled, unlabeled, tested')
+@pytest.mark.tried(
+    'data set',
+    'a split of patients who have several scans',
+    'all scans of a patient on one side: dealt, labeled, unlabeled, tested',
+)
 @settings(max_examples=40, deadline=None)
-@given(counts=st.lists(st.integers(1, 5), min_size=2, max_size=20), seed=st.integers(0, 99),
-       data=st.data())
+@given(
+    counts=st.lists(st.integers(1, 5), min_size=2, max_size=20),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
 def test_a_patient_is_on_one_side_only(counts, seed, data):
     scans = make_patients(dict(zip('abcdefghijklmnopqrst', counts, strict=False)))
     for scan in scans:
@@ -157,8 +191,11 @@ def test_a_patient_is_on_one_side_only(counts, seed, data):
     labeled = data.draw(st.lists(st.sampled_from(sizes), max_size=3)) if sizes else []
     lists = make_splits(scans, labeled=labeled, seed=seed)
     first = lists[f'labeled_{max(labeled)}'] if labeled else []
-    spare = [scan for scan in scans if scan['scan_id'] not in lists['test']
-             and scan['scan_id'][0] not in patients_of(first)]
+    spare = [
+        scan
+        for scan in scans
+        if scan['scan_id'] not in lists['test'] and scan['scan_id'][0] not in patients_of(first)
+    ]
     unlabeled = [len(spare)] if spare else []
     lists = make_splits(scans, labeled=labeled, unlabeled=unlabeled, seed=seed)
     assert {*lists.get(f'unlabeled_{len(spare)}', [])} == {scan['scan_id'] for scan in spare}
@@ -192,13 +229,17 @@ def test_subsets_are_dealt_by_the_number_of_scans():
 
 
 def test_unannotated_scans_of_labeled_patients_are_not_unlabeled():
-    scans = [dict(scan, annotated=scan['scan_id'][1] == '0')
-             for scan in make_patients(dict(a=3, b=3), subset=0)]
+    scans = [
+        dict(scan, annotated=scan['scan_id'][1] == '0')
+        for scan in make_patients(dict(a=3, b=3), subset=0)
+    ]
     lists = make_splits(scans, [0], labeled=[1], unlabeled=[3])
-    other, = patients_of(['a0', 'b0']) - patients_of(lists['labeled_1'])
+    (other,) = patients_of(['a0', 'b0']) - patients_of(lists['labeled_1'])
     assert patients_of(lists['unlabeled_3']) == {other}
-    with pytest.raises(ValueError, match='2 scans and 4 without annotations are for training; 2 '
-                                         'more are of labeled patients'):
+    with pytest.raises(
+        ValueError,
+        match='2 scans and 4 without annotations are for training; 2 more are of labeled patients',
+    ):
         make_splits(scans, [0], labeled=[1], unlabeled=[4])
 
 

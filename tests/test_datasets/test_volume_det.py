@@ -1,4 +1,5 @@
 """The data set: selection, items, randomness by draw, the runner's data loader."""
+
 import itertools
 import warnings
 
@@ -14,9 +15,13 @@ from mmdet3d_medical.datasets.converters import ConvertSettings, convert_luna16
 from mmdet3d_medical.registry import DATASETS
 from mmdet3d_medical.structures import VolumeGeometry
 
-PIPELINE = [dict(type='LoadVolume'), dict(type='RandomCrop3D', size=(12, 16, 16)),
-            dict(type='RandomFlip3D'), dict(type='RandomGaussianNoise'),
-            dict(type='PackVolumeInputs')]
+PIPELINE = [
+    dict(type='LoadVolume'),
+    dict(type='RandomCrop3D', size=(12, 16, 16)),
+    dict(type='RandomFlip3D'),
+    dict(type='RandomGaussianNoise'),
+    dict(type='PackVolumeInputs'),
+]
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def ids(dataset):
 
 def test_item_without_a_pipeline(data_root):
     dataset = DATASETS.build(dict(type='VolumeDetDataset', data_root=data_root))
-    assert len(dataset) == 4 and dataset.metainfo['classes'] == ('nodule', )
+    assert len(dataset) == 4 and dataset.metainfo['classes'] == ('nodule',)
     item = dataset[0]
     assert item['scan_id'] == 'flipped' and item['subset'] == 1 and item['annotated']
     assert isinstance(item['geometry'], VolumeGeometry)
@@ -59,7 +64,7 @@ def test_wrong_selections_are_refused(data_root):
     with pytest.raises(ValueError, match=r'no scans of the subsets \[7\]'):
         LUNA16Dataset(data_root, subsets=[0, 7])
     with pytest.raises(ValueError, match="classes .*'nodule'.*'cyst'"):
-        VolumeDetDataset(data_root, metainfo=dict(classes=('cyst', )))
+        VolumeDetDataset(data_root, metainfo=dict(classes=('cyst',)))
 
 
 def test_augmentation_depends_on_seed_and_draw_only(data_root):
@@ -88,8 +93,10 @@ def test_training_without_draws_warns_once(data_root):
 
 def test_lesions_stay_in_place_through_the_pipeline(data_root):
     dataset = VolumeDetDataset(data_root, pipeline=PIPELINE)
-    centers = {info['scan_id']: info['instances'][0]['center']
-               for info in map(dataset.get_data_info, range(4))}
+    centers = {
+        info['scan_id']: info['instances'][0]['center']
+        for info in map(dataset.get_data_info, range(4))
+    }
     found = 0
     for number in range(24):
         sample = dataset[Draw(number % 4, number)]['data_samples']
@@ -103,8 +110,13 @@ def test_lesions_stay_in_place_through_the_pipeline(data_root):
 
 
 def resumed(dataset, skipped, workers):
-    loader = DataLoader(dataset, 2, sampler=InfiniteDrawSampler(dataset, seed=1),
-                        num_workers=workers, collate_fn=pseudo_collate)
+    loader = DataLoader(
+        dataset,
+        2,
+        sampler=InfiniteDrawSampler(dataset, seed=1),
+        num_workers=workers,
+        collate_fn=pseudo_collate,
+    )
     iterator = _InfiniteDataloaderIterator(loader)
     iterator.skip_iter(skipped)
     return [batch['inputs'] for batch in itertools.islice(iterator, 3)]

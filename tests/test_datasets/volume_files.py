@@ -14,8 +14,16 @@ SFORM = np.diag([0.7, 0.8, 2.5, 1.0])
 SFORM[:3, 3] = -10, -20, -30
 
 
-def nifti(path, voxels=VOLUME, sform=SFORM, qform=None, pixdim=(0.7, 0.8, 2.5), codes=(0, 1),
-          order='<', scale=(1, 0)):
+def nifti(
+    path,
+    voxels=VOLUME,
+    sform=SFORM,
+    qform=None,
+    pixdim=(0.7, 0.8, 2.5),
+    codes=(0, 1),
+    order='<',
+    scale=(1, 0),
+):
     """A NIfTI-1 file; qform is (b, c, d, x, y, z), codes are those of qform and sform."""
     header = bytearray(352)
     struct.pack_into(f'{order}i', header, 0, 348)
@@ -35,8 +43,15 @@ def nifti(path, voxels=VOLUME, sform=SFORM, qform=None, pixdim=(0.7, 0.8, 2.5), 
 
 def metaimage(path, voxels=VOLUME, data='LOCAL', body=None, **fields):
     """A MetaImage; ``data`` names the file of ``body``, by default the voxels as they are."""
-    known = dict(NDims=3, DimSize=' '.join(map(str, voxels.shape[::-1])), ElementType='MET_SHORT',
-                 ElementSpacing='0.7 0.8 2.5') | fields
+    known = (
+        dict(
+            NDims=3,
+            DimSize=' '.join(map(str, voxels.shape[::-1])),
+            ElementType='MET_SHORT',
+            ElementSpacing='0.7 0.8 2.5',
+        )
+        | fields
+    )
     header = ''.join(f'{key} = {value}\n' for key, value in known.items())
     body = voxels.tobytes() if body is None else body
     path.write_bytes(f'{header}ElementDataFile = {data}\n'.encode() + body * (data == 'LOCAL'))
@@ -46,8 +61,14 @@ def metaimage(path, voxels=VOLUME, data='LOCAL', body=None, **fields):
 
 
 def nrrd(path, voxels=VOLUME, encoding='raw', body=None, data=None, **fields):
-    known = {'type': 'short', 'dimension': 3, 'encoding': encoding, 'endian': 'little',
-             'sizes': ' '.join(map(str, voxels.shape[::-1])), **fields}
+    known = {
+        'type': 'short',
+        'dimension': 3,
+        'encoding': encoding,
+        'endian': 'little',
+        'sizes': ' '.join(map(str, voxels.shape[::-1])),
+        **fields,
+    }
     if data:
         known['data file'] = data
     header = 'NRRD0004\n' + ''.join(f'{key}: {value}\n' for key, value in known.items())

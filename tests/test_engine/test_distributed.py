@@ -49,9 +49,7 @@ def work(rank: int, port: int, cfg: dict, batches: list[dict], gradients: Path) 
     leave()
 
 
-def check_gradients(
-    cfg: dict, batches: list[dict], joined: dict, folder: Path
-) -> torch.nn.Module:
+def check_gradients(cfg: dict, batches: list[dict], joined: dict, folder: Path) -> torch.nn.Module:
     """Compare with one process, whose model is returned."""
     with socket.socket() as sock:
         sock.bind(('127.0.0.1', 0))
@@ -81,8 +79,12 @@ def test_focalmix_gradients_of_two_processes(small_detector, make_batch, tmp_pat
     # Guesses about 0.5, so that there are unlabeled positives, of which few are close to it.
     detector['bbox_head']['init_cfg'] = dict(type='Normal', layer='Conv3d', std=0.3)
     cfg = dict(
-        type='FocalMixDetector', detector=detector, unsup_weight=0.5, image_mixup=None,
-        object_mixup=None, views=dict(num=2, flip_axes=(2,), permute_axes=()),
+        type='FocalMixDetector',
+        detector=detector,
+        unsup_weight=0.5,
+        image_mixup=None,
+        object_mixup=None,
+        views=dict(num=2, flip_axes=(2,), permute_axes=()),
     )
     batches = [branches_of(make_batch, rank) for rank in range(2)]
     joined = {

@@ -31,8 +31,11 @@ def test_boxes_follow_the_transforms_of_a_pipeline(seed, axes, order):
     """Crops, resizing, mirroring and exchanging axes keep boxes of their own, another way."""
     boxes = np.array([[2.0, 3, 4, 6, 8, 10], [10, 0, 5, 11, 9, 9]], np.float32)
     results = dict(
-        volume=np.zeros((1, *GEOMETRY.shape), np.int16), geometry=GEOMETRY, gt_bboxes=boxes,
-        gt_bboxes_labels=np.zeros(2, np.int64), gt_ignore_flags=np.zeros(2, bool),
+        volume=np.zeros((1, *GEOMETRY.shape), np.int16),
+        geometry=GEOMETRY,
+        gt_bboxes=boxes,
+        gt_bboxes_labels=np.zeros(2, np.int64),
+        gt_ignore_flags=np.zeros(2, bool),
         rng=np.random.default_rng(seed),
     )
     size = (24, 40, 40)  # holds the whole volume: no lesion is lost
@@ -59,8 +62,9 @@ NOTHING = torch.zeros(0, 6)
 
 
 def counts(targets, lesions=NOTHING, neutral=NOTHING) -> Counts:
-    lesions, neutral = (torch.as_tensor(boxes).float().reshape(-1, 6)
-                        for boxes in (lesions, neutral))
+    lesions, neutral = (
+        torch.as_tensor(boxes).float().reshape(-1, 6) for boxes in (lesions, neutral)
+    )
     return count_guesses(torch.tensor(targets)[:, None], PRIORS, lesions, neutral)
 
 
@@ -77,11 +81,11 @@ def test_counts_by_hand():
 
 def test_what_is_on_a_lesion():
     only_first = [0.9, 0, 0, 0, 0]
-    # 1 x 1 x 4 of 4^3 in a lesion of 4^3: IoU 4 / 124, and no centre in it
+    # 1 x 1 x 4 of 4^3 in a lesion of 4^3: IoU 4 / 124, and no center in it
     assert counts(only_first, [3.0, 3, 0, 7, 7, 4]).found == 0
-    # IoU 64 / 1000 only, but the prior's centre is in it: cells in a large lesion
+    # IoU 64 / 1000 only, but the prior's center is in it: cells in a large lesion
     assert counts(only_first, [0.0, 0, 0, 10, 10, 10]).found == 1
-    # 2 x 4 x 4 in both: IoU 1 / 3, its centre on the border, which is half-open
+    # 2 x 4 x 4 in both: IoU 1 / 3, its center on the border, which is half-open
     assert counts(only_first, [2.0, 0, 0, 6, 4, 4]) == Counts(1, 1, 1, 1)
 
 
@@ -94,18 +98,28 @@ def test_neutral_findings_count_neither_way():
 @pytest.fixture
 def index(tmp_path):
     """One annotated scan with a lesion, an ignored twin of it and an ignored finding."""
-    centers = [GEOMETRY.index_to_world(np.array([place]))[0].tolist()
-               for place in ([4.5, 9.5, 9.5], [15.5, 20.5, 20.5])]
+    centers = [
+        GEOMETRY.index_to_world(np.array([place]))[0].tolist()
+        for place in ([4.5, 9.5, 9.5], [15.5, 20.5, 20.5])
+    ]
     instances = [
         dict(center=centers[0], size=[4.0, 2.8, 1.4], diameter=3.0),
         dict(center=centers[0], diameter=3.0, ignore=True),
         dict(center=centers[1], diameter=7.0, ignore=True),
     ]
     shared = dict(geometry=GEOMETRY.to_dict(), volume='volumes/x.npy')
-    write_index(tmp_path / 'index.json', dict(classes=['nodule'], spacing=None, settings={}, scans=[
-        dict(scan_id='a', annotated=True, instances=instances, **shared),
-        dict(scan_id='b', annotated=False, instances=[], **shared),
-    ]))
+    write_index(
+        tmp_path / 'index.json',
+        dict(
+            classes=['nodule'],
+            spacing=None,
+            settings={},
+            scans=[
+                dict(scan_id='a', annotated=True, instances=instances, **shared),
+                dict(scan_id='b', annotated=False, instances=[], **shared),
+            ],
+        ),
+    )
     return str(tmp_path / 'index.json')
 
 
@@ -116,7 +130,7 @@ def test_lesions_are_looked_up_by_scan_and_place(index):
     # In the scan 2 x 4 x 2 voxels around (5, 10, 10). Cut: (3, 7, 6). Mirrored: x is 10.
     torch.testing.assert_close(lesions, torch.tensor([[2.0, 9, 5, 4, 11, 9]]), atol=1e-4, rtol=0)
     assert neutral.shape == (1, 6)
-    outside = GEOMETRY.cropped((5, 0, 0), (8, 16, 16))  # the lesion's centre is on its border
+    outside = GEOMETRY.cropped((5, 0, 0), (8, 16, 16))  # the lesion's center is on its border
     assert len(known.in_patch(dict(scan_id='a', geometry=outside))[0]) == 1
     outside = GEOMETRY.cropped((6, 0, 0), (8, 16, 16))
     lesions, neutral = known.in_patch(dict(scan_id='a', geometry=outside))

@@ -9,10 +9,14 @@ from mmdet3d_medical.engine import NonFiniteLossHook
 
 
 def runner_with(optim_wrapper=None, **scalars):
-    hub = SimpleNamespace(log_scalars={f'train/{name}': HistoryBuffer([value], [1])
-                                       for name, value in scalars.items()})
-    return SimpleNamespace(iter=6, work_dir='work_dirs/mine', message_hub=hub,
-                           optim_wrapper=optim_wrapper)
+    hub = SimpleNamespace(
+        log_scalars={
+            f'train/{name}': HistoryBuffer([value], [1]) for name, value in scalars.items()
+        }
+    )
+    return SimpleNamespace(
+        iter=6, work_dir='work_dirs/mine', message_hub=hub, optim_wrapper=optim_wrapper
+    )
 
 
 def batch(*scan_ids):
@@ -20,17 +24,23 @@ def batch(*scan_ids):
 
 
 def check(samples, runner=None, **losses):
-    NonFiniteLossHook().after_train_iter(runner or runner_with(), 6, dict(data_samples=samples),
-                                         losses)
+    NonFiniteLossHook().after_train_iter(
+        runner or runner_with(), 6, dict(data_samples=samples), losses
+    )
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
 def test_names_loss_iteration_and_scans(value):
     with pytest.raises(FloatingPointError) as error:
-        check(batch('b', 'a', 'b'), loss=torch.tensor(value), loss_cls=torch.tensor(value),
-              loss_bbox=torch.tensor(1.0))
+        check(
+            batch('b', 'a', 'b'),
+            loss=torch.tensor(value),
+            loss_cls=torch.tensor(value),
+            loss_bbox=torch.tensor(1.0),
+        )
     assert str(error.value).startswith(
-        'loss, loss_cls is not finite in iteration 7, on scans a, b. ')
+        'loss, loss_cls is not finite in iteration 7, on scans a, b. '
+    )
 
 
 def test_names_scans_of_all_branches():
@@ -68,16 +78,23 @@ def test_a_training_run_stops(spoilt, tmp_path):
         def forward(self, inputs, data_samples=None, mode='tensor'):
             return dict(loss=(self.weight * inputs[0]).sqrt())
 
-    items = [dict(inputs=torch.tensor(value), data_samples=batch(f'scan{i}')[0])
-             for i, value in enumerate((1.0, spoilt, 1.0))]
-    loader = DataLoader(items, collate_fn=lambda rows: {
-        key: [row[key] for row in rows] for key in rows[0]})
+    items = [
+        dict(inputs=torch.tensor(value), data_samples=batch(f'scan{i}')[0])
+        for i, value in enumerate((1.0, spoilt, 1.0))
+    ]
+    loader = DataLoader(
+        items, collate_fn=lambda rows: {key: [row[key] for row in rows] for key in rows[0]}
+    )
     runner = Runner(
-        Diverging(), str(tmp_path), train_dataloader=loader, custom_hooks=[NonFiniteLossHook()],
+        Diverging(),
+        str(tmp_path),
+        train_dataloader=loader,
+        custom_hooks=[NonFiniteLossHook()],
         default_scope='mmdet3d_medical',
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1), clip_grad=dict(max_norm=10)),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=3),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)))
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)),
+    )
     with pytest.raises(FloatingPointError, match='iteration 2, on scans scan1'):
         runner.train()
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']

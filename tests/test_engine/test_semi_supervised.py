@@ -40,7 +40,10 @@ class Model(torch.nn.Module):
 def make_runner(model, iteration=0) -> SimpleNamespace:
     warnings = []
     return SimpleNamespace(
-        model=model, iter=iteration, message_hub=MessageHub('test'), warnings=warnings,
+        model=model,
+        iter=iteration,
+        message_hub=MessageHub('test'),
+        warnings=warnings,
         logger=SimpleNamespace(warning=warnings.append),
     )
 
@@ -102,10 +105,16 @@ def test_mass_and_histogram_by_hand():
 def index(tmp_path):
     """A scan whose only lesion is the second of the priors (4 i ... 4 i + 4)."""
     lesion = dict(center=[5.5, 5.5, 5.5], diameter=4.0)
-    scan = dict(scan_id='a', annotated=True, volume='volumes/a.npy', geometry=PATCH.to_dict(),
-                instances=[lesion])
-    write_index(tmp_path / 'index.json',
-                dict(classes=['nodule'], spacing=None, settings={}, scans=[scan]))
+    scan = dict(
+        scan_id='a',
+        annotated=True,
+        volume='volumes/a.npy',
+        geometry=PATCH.to_dict(),
+        instances=[lesion],
+    )
+    write_index(
+        tmp_path / 'index.json', dict(classes=['nodule'], spacing=None, settings={}, scans=[scan])
+    )
     return str(tmp_path / 'index.json')
 
 
@@ -144,10 +153,13 @@ def test_nothing_is_divided_by_zero(index):
     assert not {'train/guess_recall', 'train/guess_precision'} & set(scalars(runner))
 
 
-@pytest.mark.parametrize('targets, message', [
-    ([0.4, 0.0, 0.0, 0.0], 'In 6 iterations no prior'),
-    ([0.5, 0.0, 0.0, 0.0], 'In 6 iterations 25.0% of all priors'),
-])
+@pytest.mark.parametrize(
+    'targets, message',
+    [
+        ([0.4, 0.0, 0.0, 0.0], 'In 6 iterations no prior'),
+        ([0.5, 0.0, 0.0, 0.0], 'In 6 iterations 25.0% of all priors'),
+    ],
+)
 def test_warnings(targets, message):
     hook, model = SemiSupervisedHook(interval=2, window=3, max_share=0.24), Model()
     model.last_guess, runner = guess_of([targets]), make_runner(model)
@@ -186,8 +198,10 @@ def test_wrong_models_and_settings():
 def collate(rows) -> dict:
     """As pseudo_collate of batches whose samples belong to two branches."""
     return {
-        key: {name: [row[key] if name == row['branch'] else None for row in rows]
-              for name in ('sup', 'unsup')}
+        key: {
+            name: [row[key] if name == row['branch'] else None for row in rows]
+            for name in ('sup', 'unsup')
+        }
         for key in ('inputs', 'data_samples')
     }
 
@@ -196,10 +210,14 @@ def train(tmp_path, name, items, cfg, index, max_iters, resume=False, load_from=
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     runner = Runner(
-        model, str(tmp_path / name), experiment_name=f'{name}-{max_iters}-{resume}',
+        model,
+        str(tmp_path / name),
+        experiment_name=f'{name}-{max_iters}-{resume}',
         train_dataloader=DataLoader(items * max_iters, batch_size=4, collate_fn=collate),
         custom_hooks=[SemiSupervisedHook(rampup_iters=4, ann_file=index, interval=1)],
-        default_scope='mmdet3d_medical', resume=resume, randomness=dict(seed=0),
+        default_scope='mmdet3d_medical',
+        resume=resume,
+        randomness=dict(seed=0),
         load_from=load_from,
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters),
@@ -222,8 +240,14 @@ def items(make_sample, make_batch) -> list:
 
 
 def test_a_training_with_a_teacher_that_is_resumed(tmp_path, small_detector, items, index):
-    cfg = dict(type='FocalMixDetector', detector=small_detector(), views=dict(num=2),
-               teacher=dict(momentum=0.1), confidence=0.001, center=0.01)
+    cfg = dict(
+        type='FocalMixDetector',
+        detector=small_detector(),
+        views=dict(num=2),
+        teacher=dict(momentum=0.1),
+        score_thr=0.001,
+        center=0.01,
+    )
     whole = train(tmp_path, 'whole', items, cfg, index, 4)
     train(tmp_path, 'parts', items, cfg, index, 2)
     resumed = train(tmp_path, 'parts', items, cfg, index, 4, resume=True)
@@ -246,9 +270,11 @@ def test_a_training_that_starts_from_another_restarts_the_teacher(
     cfg = dict(type='FocalMixDetector', detector=small_detector(), teacher=dict(momentum=0.0))
     first = train(tmp_path, 'first', items, cfg, index, 2)
     trained = dict(first.model.detector.state_dict())
-    second = train(tmp_path, 'second', items, cfg, index, 2,
-                   load_from=str(tmp_path / 'first' / 'iter_2.pth'))
+    second = train(
+        tmp_path, 'second', items, cfg, index, 2, load_from=str(tmp_path / 'first' / 'iter_2.pth')
+    )
     assert second.model.step == 2
     torch.testing.assert_close(dict(second.model.teacher.state_dict()), trained)
-    assert not torch.equal(second.model.detector.bbox_head.classify.weight,
-                           trained['bbox_head.classify.weight'])
+    assert not torch.equal(
+        second.model.detector.bbox_head.classify.weight, trained['bbox_head.classify.weight']
+    )

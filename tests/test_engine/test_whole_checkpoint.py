@@ -1,4 +1,4 @@
-"""Trainings that are stopped while they save a checkpoint."""
+"""Runs that are stopped while they save a checkpoint."""
 
 import errno
 import shutil
@@ -93,7 +93,7 @@ def test_the_same_checkpoints_as_with_the_usual_hook(tmp_path):
 @pytest.mark.tried(
     'checkpoints',
     'the disk is full, or the training killed, while one is saved',
-    'the one before, and the best, are whole; a training goes on from there',
+    'the one before, and the best, are whole; a run goes on from there',
 )
 @pytest.mark.parametrize('spoilt', ['iter_3', 'best_score_iter_3'])
 def test_a_checkpoint_that_cannot_be_saved_leaves_the_one_before(spoilt, tmp_path, monkeypatch):
@@ -132,8 +132,11 @@ def poison(work, **info):
     torch.save(content, path)
 
 
-@pytest.mark.tried('checkpoints', 'one that names files elsewhere as its older or best checkpoints',
-                   'nothing outside of the work directory is removed')
+@pytest.mark.tried(
+    'checkpoints',
+    'one that names files elsewhere as its older or best checkpoints',
+    'nothing outside of the work directory is removed',
+)
 def test_nothing_outside_is_removed(tmp_path):
     options = dict(validate=True, max_keep_ckpts=1, save_best='score', rule='greater')
     work, victim = tmp_path / 'work', tmp_path / 'victim'
@@ -141,8 +144,9 @@ def test_nothing_outside_is_removed(tmp_path):
     victim.mkdir()
     (victim / 'finished.pth').touch()
     (work / 'iter_x').mkdir()
-    poison(work, keep_ckpt_ids=['x/../../victim/finished', 1, 2], best_score=0.5,
-           best_ckpt=str(victim))
+    poison(
+        work, keep_ckpt_ids=['x/../../victim/finished', 1, 2], best_score=0.5, best_ckpt=str(victim)
+    )
     train(work, 4, resume=True, **options)
     assert (victim / 'finished.pth').is_file()
     assert (work / 'iter_4.pth').is_file()

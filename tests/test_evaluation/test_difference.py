@@ -66,10 +66,17 @@ def test_draws_without_a_nodule_are_left_out():
     assert cpm_difference(hit, missed).ci95 == (1, 1)
 
 
-@pytest.mark.parametrize('ends, verdict', [
-    ((0.0, 0.2), 'not resolved'), ((-0.2, 0.0), 'not resolved'), ((-0.1, 0.1), 'not resolved'),
-    ((0.001, 0.2), 'better'), ((-0.2, -0.001), 'worse'), (None, ''),
-])
+@pytest.mark.parametrize(
+    'ends, verdict',
+    [
+        ((0.0, 0.2), 'not resolved'),
+        ((-0.2, 0.0), 'not resolved'),
+        ((-0.1, 0.1), 'not resolved'),
+        ((0.001, 0.2), 'better'),
+        ((-0.2, -0.001), 'worse'),
+        (None, ''),
+    ],
+)
 def test_verdicts(ends, verdict):
     assert Difference(0.0, ends).verdict == verdict
 
@@ -124,8 +131,9 @@ def test_seeds_on_other_scans_are_refused():
         mean_cpm_difference([found_in(3), fewer], [found_in(3), fewer])
 
 
-@pytest.mark.parametrize('listed, differ', [
-    ([*SCANS[:39], 'other'], r"\['39', 'other'\]"), (SCANS[::-1], 'their order')])
+@pytest.mark.parametrize(
+    'listed, differ', [([*SCANS[:39], 'other'], r"\['39', 'other'\]"), (SCANS[::-1], 'their order')]
+)
 def test_as_many_other_scans_are_refused(listed, differ):
     """Rows of samples are paired by the place of a scan in its list."""
     nodules = Findings.from_rows([(scan, (0, 0, 0), 10, '') for scan in listed])

@@ -61,7 +61,7 @@ def test_a_mark_in_an_excluded_finding_is_dropped():
 
 
 def test_nodules_come_before_excluded_findings():
-    # Every nodule centre lies in an excluded finding too: dropping first would find nothing.
+    # Every nodule center lies in an excluded finding too: dropping first would find nothing.
     rng = np.random.default_rng(0)
     rows = [(f'{i % 30:05}', x, 8.0) for i, x in enumerate(rng.uniform(0, 1e4, 60))]
     nodules = findings_of(*rows)
@@ -206,8 +206,9 @@ def test_equals_the_literal_program_on_a_data_set_of_many_scans():
     # the surface of a nodule or of an excluded finding, which lie in each other.
     rng = np.random.default_rng(0)
     scans = [f'{number:05}' for number in range(200)]
-    nodules = [(s, rng.uniform(-150, 150, 3), rng.uniform(3, 32), '') for s in
-               rng.choice(scans, 260)]
+    nodules = [
+        (s, rng.uniform(-150, 150, 3), rng.uniform(3, 32), '') for s in rng.choice(scans, 260)
+    ]
     excluded = [(s, c + rng.normal(0, 2, 3), d, '') for s, c, d, _ in nodules for d in (-1, 12.0)]
     excluded += [(s, rng.uniform(-150, 150, 3), -1, '') for s in rng.choice(scans, 4000)]
     findings = {s: [f for f in (*nodules, *excluded) if f[0] == s] for s in scans}

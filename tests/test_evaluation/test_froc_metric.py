@@ -10,14 +10,14 @@ from mmdet3d_medical.evaluation.metrics import FROCMetric
 from mmdet3d_medical.registry import METRICS
 from mmdet3d_medical.structures import VolumeGeometry
 
-# Voxels of 1 x 1 x 2 mm (x, y, z), first voxel's centre at (-10, 20, -30), x axis reversed.
+# Voxels of 1 x 1 x 2 mm (x, y, z), first voxel's center at (-10, 20, -30), x axis reversed.
 GEOMETRY = VolumeGeometry(
     origin=(-10, 20, -30),
     spacing=(1, 1, 2),
     direction=(-1, 0, 0, 0, 1, 0, 0, 0, 1),
     shape=(40, 64, 64),
 )
-LESION = [10.0, 20, 30, 14, 28, 38]  # 8 mm cube: centre voxel edge (12, 24, 34)
+LESION = [10.0, 20, 30, 14, 28, 38]  # 8 mm cube: center voxel edge (12, 24, 34)
 LESION_CENTER = (-10 - 33.5, 20 + 23.5, -30 + 2 * 11.5)
 FAR = [30.0, 2, 2, 34, 10, 10]
 

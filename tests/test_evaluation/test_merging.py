@@ -28,10 +28,13 @@ def test_nobody_found_anything():
     assert merge_marks([marks_of(), marks_of()], 'wbc', 0.1, 100).scan_ids == ()
 
 
-@pytest.mark.parametrize('row, message', [
-    (('b', 0, 0.5, math.nan), '2 of 2: a mark in scan b has no diameter'),
-    (('b', 0, 3.5, 4), r'2 of 2: expected probabilities in \[0, 1\], found 3.5'),
-])
+@pytest.mark.parametrize(
+    'row, message',
+    [
+        (('b', 0, 0.5, math.nan), '2 of 2: a mark in scan b has no diameter'),
+        (('b', 0, 3.5, 4), r'2 of 2: expected probabilities in \[0, 1\], found 3.5'),
+    ],
+)
 def test_what_cannot_be_merged(row, message):
     with pytest.raises(ValueError, match=message):
         merge_marks([marks_of(), marks_of(('a', 0, 0.5, 4), row)], 'wbc', 0.1, 100)

@@ -9,7 +9,7 @@ from mmdet3d_medical.models.task_modules import Anchor3DGenerator
 
 
 def test_cubes_and_blocks_on_anisotropic_cells():
-    # Level of 1 x 2 x 1 cells with strides (1, 2, 4): centres (.5, 1, 2) and (.5, 3, 2).
+    # Level of 1 x 2 x 1 cells with strides (1, 2, 4): centers (.5, 1, 2) and (.5, 3, 2).
     generator = Anchor3DGenerator(strides=[(1, 2, 4)], sizes=[[2, (1, 4, 6)]])
     expected = [
         [0.5 - 1, 1 - 1, 2 - 1, 0.5 + 1, 1 + 1, 2 + 1],  # cube of 2
@@ -46,7 +46,7 @@ def test_ratios_multiply_sizes():
 
 
 def test_deeplungs_anchors():
-    # DeepLung: stride 4, index centres 1.5 + 4 i, which is 2 + 4 i in box coordinates.
+    # DeepLung: stride 4, index centers 1.5 + 4 i, which is 2 + 4 i in box coordinates.
     priors = Anchor3DGenerator([4], [[5, 10, 20]]).grid_priors([(2, 2, 2)])[0]
     assert len(priors) == 8 * 3
     torch.testing.assert_close(

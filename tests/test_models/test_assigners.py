@@ -76,12 +76,20 @@ def test_atss_is_that_of_mmdet_in_a_slice(topk):
         start = torch.rand(2, generator=generator) * 40 + 2
         side = torch.rand(2, generator=generator) * 8 + 8
         box = torch.cat([torch.zeros(1), start, torch.ones(1), start + side])
-        ours = assign(ATSS3DAssigner(topk), priors, lesions(box.tolist()),
-                      num_level_priors=counts).gt_inds
-        theirs = ATSSAssigner(topk).assign(
-            InstanceData(priors=priors[:, [2, 1, 5, 4]]), counts,
-            InstanceData(bboxes=box[None, [2, 1, 5, 4]], labels=torch.zeros(1, dtype=torch.long))
+        ours = assign(
+            ATSS3DAssigner(topk), priors, lesions(box.tolist()), num_level_priors=counts
         ).gt_inds
+        theirs = (
+            ATSSAssigner(topk)
+            .assign(
+                InstanceData(priors=priors[:, [2, 1, 5, 4]]),
+                counts,
+                InstanceData(
+                    bboxes=box[None, [2, 1, 5, 4]], labels=torch.zeros(1, dtype=torch.long)
+                ),
+            )
+            .gt_inds
+        )
         if theirs.any():
             assert torch.equal(ours, theirs)
         else:  # the best candidate, or several that are as good, stays below the threshold
@@ -115,7 +123,7 @@ def test_a_lesion_smaller_than_a_cell_gets_an_anchor():
 
 def test_centers_outside_may_be_allowed():
     # IoU 1/3, 0.311 and four times 0: mean 0.107, deviation 0.168. Both overlap by less than half
-    # a side, so no centre lies inside; the best is positive all the same.
+    # a side, so no center lies inside; the best is positive all the same.
     priors = torch.tensor([[0.0, 0, x, 4, 4, x + 4] for x in (-2, 2.1, 8, 12, 16, 20)])
     lesion = lesions([0.0, 0, 0, 4, 4, 4])
     assert assign(ATSS3DAssigner(topk=6), priors, lesion).gt_inds.tolist() == [1, 0, 0, 0, 0, 0]

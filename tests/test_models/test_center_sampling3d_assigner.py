@@ -29,8 +29,8 @@ def assign(levels, found, ignored=None, **cfg):
 ROW = (1, 1, 8)  # eight cells along x
 
 
-def test_centre_sampling_by_hand():
-    # Cells of 2 voxels with centres at 1, 3, ..., 15. The lesion spans 2 to 12.5: centres 3 to 11
+def test_center_sampling_by_hand():
+    # Cells of 2 voxels with centers at 1, 3, ..., 15. The lesion spans 2 to 12.5: centers 3 to 11
     # lie in it; its own is 7.25, and 1.5 strides are 3 voxels, so those at 5, 7 and 9 are near.
     level = grid((2, 2, 2), ROW)
     result, (row,) = assign([level], lesions([0, 0, 2, 2, 2, 12.5]), radius=1.5)
@@ -59,16 +59,16 @@ def test_size_counts_in_strides():
     assert max(fine) == 0 and max(coarse) == 1
 
 
-def test_a_lesion_without_a_centre_gets_the_nearest_cells():
+def test_a_lesion_without_a_center_gets_the_nearest_cells():
     level = grid((4, 4, 4), ROW)
     assert assign([level], lesions([1, 1, 8.5, 2, 2, 9]))[1] == [[0, 0, 1] + [0] * 5]
     assert assign([level], lesions([1, 1, 7.5, 2, 2, 8.5]))[1] == [[0, 1, 1] + [0] * 5]
-    # Cut by the patch, its own centre outside: the cells in it are too far from that.
+    # Cut by the patch, its own center outside: the cells in it are too far from that.
     assert assign([level], lesions([0, 0, -40, 4, 4, 7]))[1] == [[1] + [0] * 7]
 
 
 def test_nearest_counts_in_strides():
-    level = grid((1, 4, 4), (4, 1, 2))  # centres at z = 0.5, 1.5, ... and x = 2, 6
+    level = grid((1, 4, 4), (4, 1, 2))  # centers at z = 0.5, 1.5, ... and x = 2, 6
     # A point at z = 1, x = 3.9: half a stride from z = 0.5 and 1.5, and less than half from x = 2.
     _, (row,) = assign([level], lesions([0.9, 1.9, 3.8, 1.1, 2.1, 4.0]))
     assert row == [1, 0, 1, 0, 0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""Normalisation of each voxel by its own channels."""
+"""Normalization of each voxel by its own channels."""
 
 import torch
 
@@ -17,8 +17,8 @@ def test_by_hand():
         torch.testing.assert_close(norm(x)[0, :, z, 0, 0], expected)
 
 
-def test_a_part_of_a_map_is_normalised_as_in_the_whole():
-    """What group normalisation does not do."""
+def test_a_part_of_a_map_is_normalized_as_in_the_whole():
+    """What group normalization does not do."""
     x = torch.randn(2, 8, 6, 7, 5) * torch.linspace(1, 9, 7)[:, None]
     norm = ChannelNorm3d(8)
     part = (..., slice(1, 4), slice(2, 7), slice(0, 3))

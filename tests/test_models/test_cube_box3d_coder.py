@@ -1,4 +1,4 @@
-"""Boxes as centre and diameter."""
+"""Boxes as center and diameter."""
 
 import math
 
@@ -11,14 +11,14 @@ ANCHOR = torch.tensor([[0.0, 0, 0, 10, 10, 10]])
 
 
 def test_deltas_by_hand():
-    # Centre (7, 5, 4) from (5, 5, 5), diameter 20 from 10.
+    # Center (7, 5, 4) from (5, 5, 5), diameter 20 from 10.
     box = torch.tensor([[-3.0, -5, -6, 17, 15, 14]])
     deltas = CubeBox3DCoder().encode(ANCHOR, box)
     torch.testing.assert_close(deltas, torch.tensor([[0.2, 0.0, -0.1, math.log(2)]]))
     torch.testing.assert_close(CubeBox3DCoder().decode(ANCHOR, deltas), box)
 
 
-def test_a_box_keeps_its_volume_and_centre():
+def test_a_box_keeps_its_volume_and_center():
     box = torch.tensor([[0.0, 0, 0, 2, 4, 8]])
     coder, slab = CubeBox3DCoder(), torch.tensor([[0.0, 0, 0, 1, 32, 32]])
     for anchor in (ANCHOR, slab):

@@ -85,11 +85,11 @@ def test_a_batch_is_learnt_in_float16(small_detector, make_batch):
 
 
 @pytest.mark.parametrize('wrapper', [dict(type='OptimWrapper'), FLOAT16], ids=['32', '16'])
-def test_rebuilt_activations(small_detector, make_batch, wrapper):
+def test_recomputed_activations(small_detector, make_batch, wrapper):
     losses, norm = [], dict(type='GN', num_groups=2)
     for on in (False, True):
         torch.manual_seed(0)
-        cfg = small_detector(rebuild_activations=on)
+        cfg = small_detector(recompute_activations=on)
         cfg['bbox_head'].update(norm_cfg=norm)
         cfg['backbone'].update(norm_cfg=dict(type='BN3d'))
         losses.append(train(MODELS.build(cfg), make_batch(2, (16, 16, 16)), 3, **wrapper))

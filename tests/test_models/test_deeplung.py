@@ -21,7 +21,7 @@ def count(module: torch.nn.Module) -> int:
 
 def test_parameters_of_residual_blocks_by_hand():
     # Two convolutions 3^3 and a shortcut 1^3, each with a bias and two numbers per channel of
-    # normalisation; the gate 64 -> 4 -> 64 with biases.
+    # normalization; the gate 64 -> 4 -> 64 with biases.
     body = 27 * 32 * 64 + 27 * 64 * 64 + 6 * 64
     norm = dict(type='BN3d')
     assert count(ResidualBlock(32, 64, None, norm)) == body + 32 * 64 + 3 * 64

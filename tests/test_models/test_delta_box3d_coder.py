@@ -24,7 +24,7 @@ def test_decoding_inverts_encoding(seed):
 
 
 def test_hand_worked_deltas():
-    # Anchor of side 4 at 2, 2, 2; box of size 8 x 4 x 2 whose centre lies 1 voxel further in x.
+    # Anchor of side 4 at 2, 2, 2; box of size 8 x 4 x 2 whose center lies 1 voxel further in x.
     anchor = torch.tensor([[0.0, 0, 0, 4, 4, 4]])
     box = torch.tensor([[-2.0, 0, 2, 6, 4, 4]])
     expected = [[0, 0, 0.25, 0.693147, 0, -0.693147]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from mmdet3d_medical.models.detectors.tiling import cut_tiles
-from mmdet3d_medical.models.layers import RebuiltConvModule, WinogradConv3d, winograd_conv3d
+from mmdet3d_medical.models.layers import RecomputedConvModule, WinogradConv3d, winograd_conv3d
 from mmdet3d_medical.registry import MODELS
 
 
@@ -100,8 +100,13 @@ def one_level(**changes) -> dict:
 
 def boxes_and_scores(model, volume, tile_size):
     model.test_cfg.update(
-        tile_size=tile_size, tile_overlap=32, score_thr=0, nms_pre=10**6, nms_iou=1.0,
-        max_per_scan=10**6, tile_batch=3,
+        tile_size=tile_size,
+        tile_overlap=32,
+        score_thr=0,
+        nms_pre=10**6,
+        nms_iou=1.0,
+        max_per_scan=10**6,
+        tile_batch=3,
     )
     found = model.detect(volume)
     return torch.cat([found.bboxes, 10 * found.scores[:, None]], dim=1)
@@ -159,7 +164,7 @@ def test_views_change_nothing_for_a_network_that_commutes(
     volume = torch.randn(1, 24, 40, 16, generator=torch.Generator().manual_seed(0))
     tiles = dict(tile_size=16, tile_overlap=8)
     alone = commuting(small_detector, block_detector, **tiles).detect(volume)
-    viewed = commuting(small_detector, block_detector, views=views, merge=merge, **tiles)
+    viewed = commuting(small_detector, block_detector, tta=views, merge=merge, **tiles)
     found = viewed.detect(volume)
     assert len(alone) == 100
     torch.testing.assert_close(found.bboxes, alone.bboxes, atol=1e-4, rtol=0)
@@ -168,7 +173,7 @@ def test_views_change_nothing_for_a_network_that_commutes(
 
 @torch.no_grad()
 def test_what_half_of_the_views_show_has_half_its_score(small_detector, block_detector):
-    settings = dict(views=dict(permute_axes=()), score_thr=0.4)
+    settings = dict(tta=dict(permute_axes=()), score_thr=0.4)
     scores = {}
     for merge in ('nms', 'wbc'):
         model = commuting(small_detector, block_detector, merge=merge, **settings)
@@ -192,7 +197,7 @@ def test_what_half_of_the_views_show_has_half_its_score(small_detector, block_de
 
 @torch.no_grad()
 def test_axes_of_unlike_spacing_are_not_exchanged(small_detector, block_detector):
-    model = commuting(small_detector, block_detector, views=dict(flip_axes=()))
+    model = commuting(small_detector, block_detector, tta=dict(flip_axes=()))
     shape = (16, 16, 16)
     assert len(model._views(shape, None)) == len(model._views(shape, (1.0, 1.0, 1.0))) == 6
     assert len(model._views(shape, (2.5, 1.0, 1.0))) == 2
@@ -249,7 +254,7 @@ def test_unknown_test_settings_are_refused(small_detector):
     with pytest.raises(ValueError, match="merge must be one of .*, found 'mean'"):
         MODELS.build(small_detector(test_cfg=dict(merge='mean')))
     with pytest.raises(ValueError, match="flip_axes and permute_axes, found {'num'}"):
-        MODELS.build(small_detector(test_cfg=dict(views=dict(num=4))))
+        MODELS.build(small_detector(test_cfg=dict(tta=dict(num=4))))
 
 
 def test_the_order_in_memory_changes_no_result(small_detector):
@@ -279,15 +284,15 @@ def test_winograd_changes_no_result_and_no_checkpoint(small_detector, monkeypatc
 
 
 @pytest.mark.parametrize('with_cp', [False, True])
-def test_rebuilding_activations_changes_no_gradient(small_detector, make_batch, watch, with_cp):
+def test_recomputing_activations_changes_no_gradient(small_detector, make_batch, watch, with_cp):
     results = []
     for on in (False, True):
         torch.manual_seed(0)
-        cfg = small_detector(rebuild_activations=on)
+        cfg = small_detector(recompute_activations=on)
         cfg['backbone'].update(norm_cfg=dict(type='BN3d'), with_cp=with_cp)
         cfg['bbox_head'].update(norm_cfg=dict(type='GN', num_groups=2))
         model = MODELS.build(cfg)
-        assert any(isinstance(part, RebuiltConvModule) for part in model.modules()) == on
+        assert any(isinstance(part, RecomputedConvModule) for part in model.modules()) == on
         batch = model.data_preprocessor(make_batch(2, (16, 24, 16)), True)
         alive = watch(*model.bbox_head.cls_branch)
         losses = model(**batch, mode='loss')

@@ -38,8 +38,9 @@ def test_every_level_sees_every_map():
     torch.manual_seed(0)
     neck = DenseFPN3D([2, 3, 4], out_channels=2)
     sizes = (8, 4, 2)
-    maps = [torch.rand(1, c, *(s,) * 3).requires_grad_() for c, s in zip((2, 3, 4), sizes,
-                                                                        strict=True)]
+    maps = [
+        torch.rand(1, c, *(s,) * 3).requires_grad_() for c, s in zip((2, 3, 4), sizes, strict=True)
+    ]
     outs = neck(maps)
     assert [tuple(out.shape) for out in outs] == [(1, 2, s, s, s) for s in sizes]
     for out in outs:

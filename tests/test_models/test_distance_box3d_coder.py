@@ -11,7 +11,7 @@ from mmdet3d_medical.models.task_modules import DistanceBox3DCoder
 
 
 def cells_and_boxes(seed: int, number: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cells of different strides, and boxes that hold their centres."""
+    """Cells of different strides, and boxes that hold their centers."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low, high):
@@ -32,7 +32,7 @@ def test_decoding_inverts_encoding(seed):
 
 
 def test_hand_worked_deltas():
-    # A cell of strides (2, 4, 4) with its centre at (1, 2, 2): one, two, a quarter stride to the
+    # A cell of strides (2, 4, 4) with its center at (1, 2, 2): one, two, a quarter stride to the
     # low faces, two, a half, one to the high ones.
     cell = torch.tensor([[0.0, 0, 0, 2, 4, 4]])
     box = torch.tensor([[-1.0, -6, 1, 5, 4, 6]])
@@ -48,7 +48,7 @@ def test_mirroring_exchanges_the_distances():
     torch.testing.assert_close(mirrored, coder.encode(cells, boxes)[:, mirror])
 
 
-def test_any_prediction_is_a_finite_box_around_the_centre():
+def test_any_prediction_is_a_finite_box_around_the_center():
     cell = torch.tensor([[2.0, 2, 2, 4, 4, 4]])
     for value, side in ((1000.0, 40.0), (-1000.0, 0.4)):
         box = DistanceBox3DCoder(max_ratio=10).decode(cell, torch.full((1, 6), value))
@@ -56,7 +56,7 @@ def test_any_prediction_is_a_finite_box_around_the_centre():
         torch.testing.assert_close(box[0, 3:] + box[0, :3], torch.full((3,), 6.0))
 
 
-def test_a_box_beside_the_centre_is_stretched_to_it():
+def test_a_box_beside_the_center_is_stretched_to_it():
     cell = torch.tensor([[0.0, 0, 0, 4, 4, 4]])
     coder = DistanceBox3DCoder(max_ratio=64)
     box = coder.decode(cell, coder.encode(cell, torch.tensor([[2.5, 1, 1, 4, 3, 3]])))

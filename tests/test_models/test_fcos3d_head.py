@@ -58,7 +58,7 @@ def test_it_meets_the_protocol_with_cells_as_priors():
 
 @pytest.mark.parametrize('loss_bbox', [L1, dict(type='BoxIoU3DLoss')])
 def test_a_lesion_by_hand_and_back(loss_bbox):
-    # Centres of the fine level lie at odd coordinates: (3, 5, 7) is the only one near the middle
+    # Centers of the fine level lie at odd coordinates: (3, 5, 7) is the only one near the middle
     # of a lesion of 2 to 4, 4 to 6 and 6 to 8, a stride of 2 wide: half a stride to each face.
     head = make_head(loss_bbox=loss_bbox)
     box = torch.tensor([2.0, 4, 6, 4, 6, 8])
@@ -117,13 +117,15 @@ VIEWS = [
 def test_targets_follow_views(view):
     """Mirroring a patch mirrors its targets, also of lesions between cells or over the border."""
     head = make_head(THICK)
-    boxes = torch.tensor([
-        [1.0, 2, 4, 4, 7, 8],
-        [1.5, 3.5, 9.5, 2.5, 4.5, 10.5],  # centre on the border of cells along z, y and x
-        [5.75, 13.75, 5.75, 6.25, 14.25, 6.25],  # equally far from eight centres
-        [5.0, 0, 11, 9, 5, 17],
-        [0.0, 0, 0, 8, 16, 16],
-    ])
+    boxes = torch.tensor(
+        [
+            [1.0, 2, 4, 4, 7, 8],
+            [1.5, 3.5, 9.5, 2.5, 4.5, 10.5],  # center on the border of cells along z, y and x
+            [5.75, 13.75, 5.75, 6.25, 14.25, 6.25],  # equally far from eight centers
+            [5.0, 0, 11, 9, 5, 17],
+            [0.0, 0, 0, 8, 16, 16],
+        ]
+    )
     flags = torch.tensor([False, False, False, False, True])
     priors = head.priors(SHAPE)
     index = PriorPermutations().of(view, priors, SHAPE)

@@ -46,7 +46,8 @@ def recorded(model, name) -> list:
 def test_what_the_detector_is_unsure_of_costs_nothing(focalmix, make_branches):
     """Everything lies between 0 and 1, nothing between 0 and 0."""
     losses = [
-        step(focalmix(unsure=unsure, **OFF), make_branches()) for unsure in ((0, 1), (0, 0))
+        step(focalmix(ignore_range=ignore_range, **OFF), make_branches())
+        for ignore_range in ((0, 1), (0, 0))
     ]
     none, all_ = (loss['unsup_loss_cls'].item() for loss in losses)
     assert none == 0 < all_
@@ -69,7 +70,8 @@ def test_without_unlabeled_patches_and_mixup_it_is_supervised_to_the_last_bit(
 
 def test_with_weight_0_and_lambda_1_only_the_labeled_patches_count(focalmix, make_branches):
     model = focalmix(
-        unsup_weight=0.0, image_mixup=dict(type='ImageMixUp', eta=0),
+        unsup_weight=0.0,
+        image_mixup=dict(type='ImageMixUp', eta=0),
         object_mixup=dict(type='ObjectMixUp', eta=0),
     )
     batch = make_branches()
@@ -108,7 +110,7 @@ def test_it_is_the_wrapped_detector_in_testing(focalmix, make_batch):
 # -------------------------------------------------------------------- the step
 
 
-def test_labeled_and_unlabeled_rows_are_normalised_apart(focalmix, make_branches):
+def test_labeled_and_unlabeled_rows_are_normalized_apart(focalmix, make_branches):
     """By hand: each sum of losses is divided by the positives of its own rows."""
     model = focalmix(unsup_weight=0.25, temperature=0, center=0.0101, **OFF)
     calls, losses = recorded(model, 'loss_by_targets'), step(model, make_branches())
@@ -116,7 +118,8 @@ def test_labeled_and_unlabeled_rows_are_normalised_apart(focalmix, make_branches
     assert losses['loss_bbox'] > 0 and losses['unsup_loss_bbox'] == 0
     (outs, labeled), (unsup_outs, unlabeled) = calls
     for name, weight, part, targets, rows in (
-        ('loss_cls', 1.0, outs, labeled, 2), ('unsup_loss_cls', 0.25, unsup_outs, unlabeled, 3)
+        ('loss_cls', 1.0, outs, labeled, 2),
+        ('unsup_loss_cls', 0.25, unsup_outs, unlabeled, 3),
     ):
         logits, _ = model.detector.bbox_head.flatten(part)
         positives = (targets.cls >= 0.5).sum()
@@ -138,17 +141,22 @@ class Recorder:
 
 def test_what_is_mixed(block_detector, make_sample):
     """Image-level first, then object-level, on the joint batch, with one forward pass."""
-    model = MODELS.build(dict(type='FocalMixDetector', detector=dict(type='BlockDetector'), **OFF,
-                              views=dict(num=2), confidence=0.9))
+    model = MODELS.build(
+        dict(
+            type='FocalMixDetector',
+            detector=dict(type='BlockDetector'),
+            **OFF,
+            views=dict(num=2),
+            score_thr=0.9,
+        )
+    )
     model.image_mixup, model.object_mixup = Recorder(), Recorder()
     calls = recorded(model, 'forward')
     labeled, unlabeled = torch.zeros(2, 1, 4, 4, 4), torch.full((1, 1, 4, 4, 4), -9.0)
     unlabeled[0, 0, 2:, :2, 2:] = 9.0
     sample = make_sample([[0.0, 0, 0, 2, 2, 2]], ignored=[[2, 2, 2, 4, 4, 4]])
     empty = make_sample([])
-    model.loss(
-        dict(sup=labeled, unsup=unlabeled), dict(sup=[sample, empty], unsup=[empty])
-    )
+    model.loss(dict(sup=labeled, unsup=unlabeled), dict(sup=[sample, empty], unsup=[empty]))
     assert torch.equal(model.image_mixup.inputs, torch.cat([labeled, unlabeled]))
     assert model.image_mixup.targets.cls.shape == (3, 8, 1)
     assert torch.equal(model.object_mixup.inputs, torch.cat([labeled, unlabeled]) + 1)
@@ -159,7 +167,7 @@ def test_what_is_mixed(block_detector, make_sample):
 
 
 def test_a_mixed_step_has_gradients_everywhere(focalmix, make_branches):
-    model = focalmix(confidence=0.001, views=dict(num=2))
+    model = focalmix(score_thr=0.001, views=dict(num=2))
     losses = step(model, make_branches())
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert sum(len(boxes) for boxes in model.last_guess.boxes) > 0
@@ -174,9 +182,10 @@ def test_supervised_with_mixup(focalmix, make_batch):
     assert losses['loss_cls'] != step(plain, batch)['loss_cls']
 
 
-@pytest.mark.parametrize('sup, unsup, names', [
-    (0, 2, {'unsup_loss_cls', 'unsup_loss_bbox'}), (2, 0, {'loss_cls', 'loss_bbox'})
-])
+@pytest.mark.parametrize(
+    'sup, unsup, names',
+    [(0, 2, {'unsup_loss_cls', 'unsup_loss_bbox'}), (2, 0, {'loss_cls', 'loss_bbox'})],
+)
 def test_branches_without_a_sample(focalmix, make_branches, sup, unsup, names):
     batch = make_branches(sup, unsup)
     for part in batch.values():  # as MultiBranch leaves places of the other branch
@@ -197,8 +206,10 @@ def test_empty_branches(focalmix, make_batch):
 
 def test_patches_of_two_shapes_are_refused(focalmix, make_batch):
     parts = make_batch(1, SHAPE), make_batch(1, (16, 16, 24))
-    batch = {key: dict(zip(('sup', 'unsup'), (part[key] for part in parts), strict=True))
-             for key in parts[0]}
+    batch = {
+        key: dict(zip(('sup', 'unsup'), (part[key] for part in parts), strict=True))
+        for key in parts[0]
+    }
     with pytest.raises(ValueError, match='of one shape'):
         step(focalmix(), batch)
 
@@ -274,8 +285,10 @@ def test_the_teacher_guesses_and_is_not_trained(focalmix, make_branches):
     batch = make_branches()
     step(model, batch)
     guess = model.last_guess.cls
-    assert all(torch.equal(a, b) for a, b in zip(
-        model.teacher.parameters(), model.detector.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.teacher.parameters(), model.detector.parameters(), strict=True)
+    )
     assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
     with torch.no_grad():
         model.detector.bbox_head.classify.bias += 1
@@ -348,8 +361,13 @@ def test_the_documented_detector_trains(make_sample):
     assert set(losses) == {'loss_cls', 'unsup_loss_cls'}
     assert np.mean(history[-20:]) < 0.2 * np.mean(history[:20])
     right = model.last_guess.cls[..., 0] >= 0.5
-    assert torch.equal(right, model.detector.bbox_head.get_targets(
-        model.last_guess.priors, [s.gt_instances for s in samples[2:]], None).cls[..., 0] == 1)
+    assert torch.equal(
+        right,
+        model.detector.bbox_head.get_targets(
+            model.last_guess.priors, [s.gt_instances for s in samples[2:]], None
+        ).cls[..., 0]
+        == 1,
+    )
 
 
 def test_what_is_missing_is_named():

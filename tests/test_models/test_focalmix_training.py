@@ -62,10 +62,10 @@ def test_two_accumulated_steps_are_one_with_the_mean_gradient(focalmix, make_bra
     assert not torch.allclose(gradients[0], gradients[1], rtol=0.1)
 
 
-def test_rebuilding_activations_changes_no_step(focalmix, small_detector, make_branches, watch):
+def test_recomputing_activations_changes_no_step(focalmix, small_detector, make_branches, watch):
     batch, results = make_branches(), []
     for on in (False, True):
-        cfg = small_detector(rebuild_activations=on)
+        cfg = small_detector(recompute_activations=on)
         cfg['bbox_head'].update(norm_cfg=dict(type='GN', num_groups=2))
         model = focalmix(cfg)
         wrapper, alive = wrapper_of(model), watch(*model.detector.bbox_head.cls_branch)

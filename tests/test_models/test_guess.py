@@ -106,8 +106,9 @@ def test_mean_of_two_views_by_hand(block_detector):
     p = torch.linspace(-2, 2, 8).unflatten(0, (4, 2)).mean(1).sigmoid()
     mean = guess(detector, patches((2, 2, 8)), 2, views=only_x).cls[0, :, 0]
     torch.testing.assert_close(mean, (p + p.flip(0)) / 2)  # 0.5 everywhere
-    sharp = guess(detector, patches((2, 2, 8)), 1, views=dict(flip_axes=(), permute_axes=()),
-                  temperature=0.5).cls[0, :, 0]
+    sharp = guess(
+        detector, patches((2, 2, 8)), 1, views=dict(flip_axes=(), permute_axes=()), temperature=0.5
+    ).cls[0, :, 0]
     torch.testing.assert_close(sharp, p**2 / (p**2 + (1 - p) ** 2))
 
 
@@ -138,7 +139,7 @@ def test_guessing_leaves_no_trace(block_detector):
     detector.extract_feat = lambda x: frozen(detector.dropout(detector.norm(x)))
     before = copy.deepcopy(detector.state_dict())
     inputs = 3 * patches((4, 4, 4)) + 5
-    results = {name: guess(detector, inputs, statistics=name).cls for name in ('batch', 'running')}
+    results = {name: guess(detector, inputs, bn_stats=name).cls for name in ('batch', 'running')}
     assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
     assert detector.norm.training and detector.norm.track_running_stats
     assert detector.dropout.training and not frozen.training
@@ -176,7 +177,7 @@ def test_objects_are_carried_back_as_boxes(block_detector):
     volume[0, 0, 5:9, 3:7, 1:5] = 5.0  # not at an anchor's place, a part of it
     expected = [[0.0, 2, 6, 2, 4, 8]]
     for seed in range(5):
-        found = guess(detector, volume, num=1, seed=seed, confidence=0.99).boxes
+        found = guess(detector, volume, num=1, seed=seed, score_thr=0.99).boxes
         assert found[0][:1].tolist() == expected
         inside = [[6.0, 4, 2, 8, 6, 4]]
         assert sorted(found[0].tolist()) == sorted(expected + inside)
@@ -219,10 +220,10 @@ def test_of_several_views_the_first_one_boxes_the_mean(block_detector):
 
 def test_no_objects_without_decode_or_confidence(block_detector, monkeypatch):
     detector, inputs = block_detector(), patches((4, 4, 4))
-    assert len(guess(detector, inputs, confidence=0.0).boxes[0]) == 8
-    assert len(guess(detector, inputs, confidence=1.0).boxes[0]) == 0
+    assert len(guess(detector, inputs, score_thr=0.0).boxes[0]) == 8
+    assert len(guess(detector, inputs, score_thr=1.0).boxes[0]) == 0
     monkeypatch.delattr(type(detector.bbox_head), 'decode')
-    result = guess(detector, inputs, confidence=0.0)
+    result = guess(detector, inputs, score_thr=0.0)
     assert [len(boxes) for boxes in result.boxes] == [0, 0]
 
 
@@ -230,27 +231,39 @@ def test_what_it_is_unsure_of_counts_neither_way(block_detector):
     """Probabilities .14, .32, .59, .82, by their mean before sharpening."""
     detector, once = lopsided(block_detector), dict(flip_axes=(), permute_axes=())
     weights = [
-        guess(detector, patches((2, 2, 8)), 1, views=once, unsure=unsure, **cfg).weight[0].tolist()
-        for unsure, cfg in [((0.2, 0.7), {}), ((0.2, 0.7), dict(temperature=0.1)), ((0, 0), {})]
+        guess(detector, patches((2, 2, 8)), 1, views=once, ignore_range=ignore_range, **cfg)
+        .weight[0]
+        .tolist()
+        for ignore_range, cfg in [
+            ((0.2, 0.7), {}),
+            ((0.2, 0.7), dict(temperature=0.1)),
+            ((0, 0), {}),
+        ]
     ]
     assert weights == [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
 
 
 def test_the_likeliest_class_decides_whether_it_is_unsure():
-    guesser = TargetGuesser(dict(num=1), unsure=(0.2, 0.7))
+    guesser = TargetGuesser(dict(num=1), ignore_range=(0.2, 0.7))
     mean = torch.tensor([[[0.1, 0.9], [0.3, 0.1], [0.1, 0.15], [0.5, 0.8]]])
     assert guesser._weight(mean).tolist() == [[1, 0, 1, 1]]
 
 
-@pytest.mark.parametrize('unsure', [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.1)])
-def test_impossible_limits(unsure):
-    with pytest.raises(ValueError, match='unsure'):
-        TargetGuesser(dict(num=1), unsure=unsure)
+@pytest.mark.parametrize('ignore_range', [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.1)])
+def test_impossible_limits(ignore_range):
+    with pytest.raises(ValueError, match='ignore_range'):
+        TargetGuesser(dict(num=1), ignore_range=ignore_range)
 
 
 @pytest.mark.parametrize(
-    'settings', [dict(temperature=-0.1), dict(center=0.0), dict(center=1.0), dict(statistics='ema'),
-                 dict(temperature=math.nan)]
+    'settings',
+    [
+        dict(temperature=-0.1),
+        dict(center=0.0),
+        dict(center=1.0),
+        dict(bn_stats='ema'),
+        dict(temperature=math.nan),
+    ],
 )
 def test_impossible_settings(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):

@@ -158,8 +158,10 @@ def test_samples_are_as_large_as_those_of_monai():
         assert found.sum(1).tolist() == [int(mask.sum()) for mask in masks]
 
 
-@pytest.mark.parametrize('wrong', [
-    dict(positive_fraction=1.0), dict(num_samples=3), dict(pool_size=0.5), dict(min_negatives=0)])
+@pytest.mark.parametrize(
+    'wrong',
+    [dict(positive_fraction=1.0), dict(num_samples=3), dict(pool_size=0.5), dict(min_negatives=0)],
+)
 def test_samples_of_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match='positive_fraction'):
         HardNegativeSampler(**wrong)

@@ -68,8 +68,9 @@ def test_padding_in_the_batch_and_of_tiles_agree():
     settings = dict(window=(0, 1), value_range=(0, 1), pad_value=0.25)
     padded = location_of(SCAN, SCAN.shape, pad_size_divisor=8, **settings)
     preprocessor = LocationDataPreprocessor(**settings)
-    volume = torch.from_numpy(np.concatenate([np.ones((1, *SCAN.shape), np.float32),
-                                              location_of(SCAN, SCAN.shape)]))
+    volume = torch.from_numpy(
+        np.concatenate([np.ones((1, *SCAN.shape), np.float32), location_of(SCAN, SCAN.shape)])
+    )
     by_tiles = preprocessor.pad(volume, (16, 8, 8))
     np.testing.assert_allclose(by_tiles[1:], padded, atol=1e-6)
     assert by_tiles[0, :10, :8, :6].min() == 1 and by_tiles[0, 10:].unique().tolist() == [0.25]

@@ -13,11 +13,23 @@ from mmdet3d_medical.registry import MODELS
 nets = pytest.importorskip('monai.networks.nets', reason='pip install monai')
 pytest.importorskip('einops', reason='pip install einops')  # of MONAI's Swin and UNETR
 
-DENSENET = dict(spatial_dims=3, in_channels=1, out_channels=1, init_features=8, growth_rate=4,
-                block_config=(1, 2, 3, 1))
+DENSENET = dict(
+    spatial_dims=3,
+    in_channels=1,
+    out_channels=1,
+    init_features=8,
+    growth_rate=4,
+    block_config=(1, 2, 3, 1),
+)
 SENET = dict(spatial_dims=3, in_channels=1, num_classes=1, layers=(1, 1, 1, 1))
-SWIN = dict(in_chans=1, embed_dim=12, window_size=(4, 4, 4), patch_size=(2, 2, 2),
-            depths=(2, 2, 2, 2), num_heads=(1, 2, 2, 2))
+SWIN = dict(
+    in_chans=1,
+    embed_dim=12,
+    window_size=(4, 4, 4),
+    patch_size=(2, 2, 2),
+    depths=(2, 2, 2, 2),
+    num_heads=(1, 2, 2, 2),
+)
 UNET = dict(spatial_dims=3, in_channels=1, out_channels=1, features=(4, 4, 8, 8, 8, 4))
 BLOCKS = [f'features.denseblock{number}' for number in (1, 2, 3)]
 
@@ -47,7 +59,11 @@ ENCODERS = {
     'DenseNet121': (DENSENET, BLOCKS, densenet_maps, [12, 14, 19]),
     'SEResNet50': (SENET, ['layer1', 'layer2', 'layer3'], senet_maps, [256, 512, 1024]),
     'swin_unetr.SwinTransformer': (
-        SWIN, ['layers1.0', 'layers2.0', 'layers3.0'], swin_maps, [24, 48, 96]),
+        SWIN,
+        ['layers1.0', 'layers2.0', 'layers3.0'],
+        swin_maps,
+        [24, 48, 96],
+    ),
 }
 each_encoder = pytest.mark.parametrize('name', ENCODERS)
 
@@ -97,16 +113,39 @@ def test_weights_used_for_no_map_are_frozen():
     assert all((w.grad is not None) == w.requires_grad for w in net.parameters())
 
 
-@pytest.mark.parametrize(('name', 'args', 'more', 'strides'), [
-    ('BasicUNet', UNET, dict(out_modules=['down_2', 'down_1']), [4, 2]),
-    ('ResNetFeatures', dict(model_name='resnet10', pretrained=False, in_channels=1), {},
-     [2, 4, 8, 16, 32]),
-    ('UNETR', dict(in_channels=1, out_channels=1, img_size=32, feature_size=4, hidden_size=8,
-                   mlp_dim=8, num_heads=2),
-     dict(out_modules=['encoder2', 'encoder3'], probe_size=32), [2, 4]),
-    ('SwinUNETR', dict(in_channels=1, out_channels=1, feature_size=12),
-     dict(out_modules=['swinViT'], out_indices=[1, 2, 3]), [4, 8, 16]),
-], ids=lambda value: value if isinstance(value, str) else '')
+@pytest.mark.parametrize(
+    ('name', 'args', 'more', 'strides'),
+    [
+        ('BasicUNet', UNET, dict(out_modules=['down_2', 'down_1']), [4, 2]),
+        (
+            'ResNetFeatures',
+            dict(model_name='resnet10', pretrained=False, in_channels=1),
+            {},
+            [2, 4, 8, 16, 32],
+        ),
+        (
+            'UNETR',
+            dict(
+                in_channels=1,
+                out_channels=1,
+                img_size=32,
+                feature_size=4,
+                hidden_size=8,
+                mlp_dim=8,
+                num_heads=2,
+            ),
+            dict(out_modules=['encoder2', 'encoder3'], probe_size=32),
+            [2, 4],
+        ),
+        (
+            'SwinUNETR',
+            dict(in_channels=1, out_channels=1, feature_size=12),
+            dict(out_modules=['swinViT'], out_indices=[1, 2, 3]),
+            [4, 8, 16],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else '',
+)
 def test_others(name, args, more, strides):
     encoder = MONAIEncoder(name, args, **more)
     assert encoder.out_strides == [(stride,) * 3 for stride in strides]
@@ -114,14 +153,21 @@ def test_others(name, args, more, strides):
         found = encoder.eval()(torch.zeros(1, 1, 32, 32, 32))
     assert [tuple(x.shape[1:]) for x in found] == [
         (width, *[32 // stride] * 3)
-        for width, stride in zip(encoder.out_channels, strides, strict=True)]
+        for width, stride in zip(encoder.out_channels, strides, strict=True)
+    ]
 
 
 @torch.no_grad()
 def test_reversed_axes_are_those_of_monai():
     """A network with its own stride along its last axis, which is our first."""
-    args = dict(block='basic', layers=[1] * 4, block_inplanes=[4, 8, 8, 8], n_input_channels=1,
-                conv1_t_stride=[2, 2, 1], spatial_dims=3)
+    args = dict(
+        block='basic',
+        layers=[1] * 4,
+        block_inplanes=[4, 8, 8, 8],
+        n_input_channels=1,
+        conv1_t_stride=[2, 2, 1],
+        spatial_dims=3,
+    )
     encoder = MONAIEncoder('ResNet', args, ['layer1', 'layer2'], reverse_axes=True).eval()
     assert encoder.out_strides == [(2, 4, 4), (4, 8, 8)]
     plain = MONAIEncoder('ResNet', args, ['layer1', 'layer2']).eval()
@@ -148,30 +194,51 @@ def test_mixed_precision_recomputing_and_copies():
     assert all(w.grad is None for w in encoder.parameters())
 
 
-@pytest.mark.parametrize(('name', 'args', 'more', 'message'), [
-    ('DenseNet12', DENSENET, {}, "no network 'DenseNet12'; it has .*'DenseNet121'"),
-    ('swin.SwinTransformer', SWIN, {}, 'no module monai.networks.nets.swin'),
-    ('DenseNet121', DENSENET, dict(out_modules=['features.dense1']),
-     "no part 'features.dense1'. Close to it: .'features.denseblock1'.*class_layers"),
-    ('DenseNet121', DENSENET, dict(out_modules=['features.norm0', BLOCKS[0]]), 'in place'),
-    ('DenseNet121', DENSENET, dict(out_modules=['class_layers.flatten']), r'found tensors of'),
-    ('DenseNet121', dict(DENSENET, spatial_dims=2), {}, r'of a volume \(2, 1, 64, 64, 64\)'),
-    ('DenseNet121', dict(in_channels=1), {}, 'spatial_dims'),
-    ('BasicUNet', UNET, dict(out_indices=[1]), 'there are 1 maps'),
-    ('BasicUNet', UNET, dict(out_modules=['down_1'], probe_size=(63, 64, 64)), 'whole strides'),
-    ('DynUNet', dict(spatial_dims=3, in_channels=1, out_channels=1, kernel_size=[3] * 3,
-                     strides=[1, 2, 2], upsample_kernel_size=[2] * 2, filters=[2] * 3),
-     dict(out_modules=['downsamples']), 'not called'),
-])
+@pytest.mark.parametrize(
+    ('name', 'args', 'more', 'message'),
+    [
+        ('DenseNet12', DENSENET, {}, "no network 'DenseNet12'; it has .*'DenseNet121'"),
+        ('swin.SwinTransformer', SWIN, {}, 'no module monai.networks.nets.swin'),
+        (
+            'DenseNet121',
+            DENSENET,
+            dict(out_modules=['features.dense1']),
+            "no part 'features.dense1'. Close to it: .'features.denseblock1'.*class_layers",
+        ),
+        ('DenseNet121', DENSENET, dict(out_modules=['features.norm0', BLOCKS[0]]), 'in place'),
+        ('DenseNet121', DENSENET, dict(out_modules=['class_layers.flatten']), r'found tensors of'),
+        ('DenseNet121', dict(DENSENET, spatial_dims=2), {}, r'of a volume \(2, 1, 64, 64, 64\)'),
+        ('DenseNet121', dict(in_channels=1), {}, 'spatial_dims'),
+        ('BasicUNet', UNET, dict(out_indices=[1]), 'there are 1 maps'),
+        ('BasicUNet', UNET, dict(out_modules=['down_1'], probe_size=(63, 64, 64)), 'whole strides'),
+        (
+            'DynUNet',
+            dict(
+                spatial_dims=3,
+                in_channels=1,
+                out_channels=1,
+                kernel_size=[3] * 3,
+                strides=[1, 2, 2],
+                upsample_kernel_size=[2] * 2,
+                filters=[2] * 3,
+            ),
+            dict(out_modules=['downsamples']),
+            'not called',
+        ),
+    ],
+)
 def test_what_gives_no_maps_is_refused(name, args, more, message):
     with pytest.raises(ValueError, match=message):
         MONAIEncoder(name, args, **more)
 
 
-@pytest.mark.parametrize(('package', 'name', 'args', 'message'), [
-    ('monai', 'DenseNet121', DENSENET, 'pip install monai'),
-    ('einops', 'swin_unetr.SwinTransformer', SWIN, 'needs another package: .*einops'),
-])
+@pytest.mark.parametrize(
+    ('package', 'name', 'args', 'message'),
+    [
+        ('monai', 'DenseNet121', DENSENET, 'pip install monai'),
+        ('einops', 'swin_unetr.SwinTransformer', SWIN, 'needs another package: .*einops'),
+    ],
+)
 def test_what_is_not_installed_is_named(package, name, args, message, monkeypatch):
     """As in a process in which a package cannot be imported; MONAI asks for einops when loaded."""
     for loaded in [key for key in sys.modules if key.split('.')[0] in ('monai', package)]:
@@ -184,10 +251,18 @@ def test_what_is_not_installed_is_named(package, name, args, message, monkeypatc
 @pytest.fixture
 def detector(small_detector):
     def build(in_channels):
-        return MODELS.build(small_detector(
-            backbone=dict(type='MONAIEncoder', name='BasicUNet', args=UNET,
-                          out_modules=['down_1', 'down_2', 'down_3']),
-            neck=dict(type='FPN3D', in_channels=in_channels, out_channels=8)))
+        return MODELS.build(
+            small_detector(
+                backbone=dict(
+                    type='MONAIEncoder',
+                    name='BasicUNet',
+                    args=UNET,
+                    out_modules=['down_1', 'down_2', 'down_3'],
+                ),
+                neck=dict(type='FPN3D', in_channels=in_channels, out_channels=8),
+            )
+        )
+
     return build
 
 

@@ -55,7 +55,7 @@ def test_shapes_of_every_depth(depth):
 
 def test_parameters_of_resnet18_by_hand():
     # Stem 7^3 * 64; stages of 4 convolutions 3^3; shortcuts 1^3; two numbers per channel of
-    # batch normalisation: 64 + 4 (64 + 128 + 256 + 512) + shortcuts 128 + 256 + 512.
+    # batch normalization: 64 + 4 (64 + 128 + 256 + 512) + shortcuts 128 + 256 + 512.
     convolutions = 7**3 * 64 + 27 * (
         4 * 64**2 + (64 * 128 + 3 * 128**2) + (128 * 256 + 3 * 256**2) + (256 * 512 + 3 * 512**2)
     )
@@ -159,7 +159,7 @@ def test_plain_encoder_by_hand():
         num_blocks=(1, 3, 2),
         out_indices=(2, 0),
     ).eval()
-    # Widths 4, 8 and 10, the cap in the place of 16; two numbers per channel of normalisation.
+    # Widths 4, 8 and 10, the cap in the place of 16; two numbers per channel of normalization.
     convolutions = 27 * (2 * 4 + (4 * 8 + 2 * 8 * 8) + (8 * 10 + 10 * 10))
     assert count(net) == convolutions + 2 * (4 + 3 * 8 + 2 * 10)
     maps = net(torch.zeros(1, 2, 5, 9, 8))
@@ -167,7 +167,7 @@ def test_plain_encoder_by_hand():
     assert net.out_channels == [10, 4]
 
 
-def test_a_plain_stage_is_convolution_normalisation_and_leaky_relu():
+def test_a_plain_stage_is_convolution_normalization_and_leaky_relu():
     torch.manual_seed(0)
     net = PlainConvEncoder3D(base_channels=3, strides=(2,), num_blocks=1, out_indices=(0,))
     x = 5 + torch.randn(2, 1, 6, 6, 6)

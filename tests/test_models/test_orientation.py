@@ -1,4 +1,4 @@
-"""Marks in millimetres do not move when a file stores the same scan in another orientation."""
+"""Marks in millimeters do not move when a file stores the same scan in another orientation."""
 
 import math
 
@@ -38,8 +38,7 @@ def convert(images, root):
     """As a user does."""
     for name, image in images.items():
         sitk.WriteImage(image, str(root / f'{name}.mhd'))
-    convert_volumes([root / f'{name}.mhd' for name in images], [], root / 'data',
-                    ConvertSettings())
+    convert_volumes([root / f'{name}.mhd' for name in images], [], root / 'data', ConvertSettings())
 
 
 def write_as_they_are(images, root):
@@ -49,10 +48,15 @@ def write_as_they_are(images, root):
     for name, image in images.items():
         np.save(root / 'data' / f'{name}.npy', sitk.GetArrayFromImage(image))
         geometry = VolumeGeometry.from_sitk(image).to_dict()
-        scans.append(dict(scan_id=name, annotated=False, instances=[], volume=f'{name}.npy',
-                          geometry=geometry))
-    write_index(root / 'data' / 'index.json',
-                dict(classes=['lesion'], spacing=None, settings={}, scans=scans))
+        scans.append(
+            dict(
+                scan_id=name, annotated=False, instances=[], volume=f'{name}.npy', geometry=geometry
+            )
+        )
+    write_index(
+        root / 'data' / 'index.json',
+        dict(classes=['lesion'], spacing=None, settings={}, scans=scans),
+    )
 
 
 @pytest.fixture
@@ -75,8 +79,10 @@ def detect(small_detector, block_detector, tmp_path):
         metric.evaluate(len(scans))
         marks = read_marks(tmp_path / 'marks.csv')
         ids = np.array(marks.scan_ids)
-        return {name: np.column_stack([marks.centers, 100 * marks.scores])[ids == name]
-                for name in images}
+        return {
+            name: np.column_stack([marks.centers, 100 * marks.scores])[ids == name]
+            for name in images
+        }
 
     return run
 
@@ -87,9 +93,15 @@ def in_space(marks):
 
 
 @pytest.mark.parametrize('write', [convert, write_as_they_are])
-@pytest.mark.parametrize('test_cfg', [
-    dict(), dict(tile_size=16, tile_overlap=8), dict(views=dict(), merge='wbc'),
-], ids=['whole', 'tiles', 'views'])
+@pytest.mark.parametrize(
+    'test_cfg',
+    [
+        dict(),
+        dict(tile_size=16, tile_overlap=8),
+        dict(views=dict(), merge='wbc'),
+    ],
+    ids=['whole', 'tiles', 'views'],
+)
 def test_marks_stay_where_they_are(detect, write, test_cfg):
     image, position = make_scan()
     found = detect({code: sitk.DICOMOrient(image, code) for code in CODES}, write, **test_cfg)
@@ -106,7 +118,8 @@ def test_marks_turn_with_the_scan(detect):
     found = detect(images, write_as_they_are)
     np.testing.assert_allclose(found['oblique'][0, :3], oblique[1], atol=1e-3)
     for name, image in images.items():
-        index = [image.TransformPhysicalPointToContinuousIndex(mark[:3].tolist())
-                 for mark in found[name]]
+        index = [
+            image.TransformPhysicalPointToContinuousIndex(mark[:3].tolist()) for mark in found[name]
+        ]
         found[name] = np.column_stack([index, found[name][:, 3]])
     np.testing.assert_allclose(*map(in_space, found.values()), atol=2e-3)

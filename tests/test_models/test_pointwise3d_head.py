@@ -86,8 +86,9 @@ def test_the_sampler_chooses_what_losses_see():
     targets = head.get_targets(head.priors(SHAPE), [LESION], META)
     background = (targets.cls_weight[0] > 0) & (targets.cls[0, :, 0] == 0)
     hardest = logits[0, background, 0].max()
-    expected = (torch.nn.functional.softplus(-logits[0, 0, 0]) +
-                torch.nn.functional.softplus(hardest)) / 2
+    expected = (
+        torch.nn.functional.softplus(-logits[0, 0, 0]) + torch.nn.functional.softplus(hardest)
+    ) / 2
     torch.testing.assert_close(head.loss_by_targets(outs, targets)['loss_cls'], expected)
 
 

@@ -43,7 +43,10 @@ def instances(boxes, labels=None, **fields) -> InstanceData:
 def test_it_meets_the_protocol():
     assert missing_of_protocol(make_head()) == []
     assert missing_of_protocol(torch.nn.Identity()) == [
-        'priors', 'flatten', 'get_targets', 'loss_by_targets'
+        'priors',
+        'flatten',
+        'get_targets',
+        'loss_by_targets',
     ]
 
 
@@ -161,7 +164,7 @@ def test_annotations_keep_ignored_boxes_apart(make_sample):
     assert 'ignored' not in annotations_of(make_sample([[0, 0, 0, 1, 1, 1]]))
 
 
-def test_shared_batch_normalisation_is_refused():
+def test_shared_batch_normalization_is_refused():
     with pytest.raises(ValueError, match='GN'):
         make_head(norm_cfg=dict(type='BN3d'))
     assert make_head(norm_cfg=dict(type='BN3d'), strides=(4,)).num_classes == 2
@@ -172,9 +175,7 @@ def test_levels_with_different_numbers_of_anchors_are_refused():
         Retina3DHead(
             1,
             3,
-            anchor_generator=dict(
-                type='Anchor3DGenerator', strides=[2, 4], sizes=[[1], [2, 3]]
-            ),
+            anchor_generator=dict(type='Anchor3DGenerator', strides=[2, 4], sizes=[[1], [2, 3]]),
             loss_cls=dict(type='SoftFocalLoss'),
             loss_bbox=dict(type='mmdet.L1Loss'),
             assigner=dict(type='ATSS3DAssigner'),

@@ -1,7 +1,7 @@
 """RetinaNet's parts at one voxel of depth against mmdet's in 2D.
 
 In the settings of mmdet's ``retinanet_r50_fpn.py``: anchors of three scales and three ratios on
-P3 to P7, centred on the corners of cells (``center_offset=0``) and, in depth, one voxel about 0.
+P3 to P7, centered on the corners of cells (``center_offset=0``) and, in depth, one voxel about 0.
 A convolution of 3 x 3 x 3 sees only padding on both sides of one voxel, so its middle plane is one
 of 3 x 3.
 """
@@ -42,16 +42,23 @@ def generator_3d() -> dict:
 
 
 def generator_2d() -> dict:
-    return dict(type='mmdet.AnchorGenerator', strides=STRIDES, ratios=RATIOS, octave_base_scale=4,
-                scales_per_octave=3)
+    return dict(
+        type='mmdet.AnchorGenerator',
+        strides=STRIDES,
+        ratios=RATIOS,
+        octave_base_scale=4,
+        scales_per_octave=3,
+    )
 
 
 def maps(channels=(CHANNELS,) * 5) -> list[torch.Tensor]:
     """Feature maps (2, C, h, w) of two images, finest first."""
     torch.manual_seed(0)
     height, width = SHAPE
-    return [torch.randn(2, number, -(-height // s), -(-width // s))
-            for s, number in zip(STRIDES, channels, strict=False)]
+    return [
+        torch.randn(2, number, -(-height // s), -(-width // s))
+        for s, number in zip(STRIDES, channels, strict=False)
+    ]
 
 
 def with_depth(boxes: torch.Tensor) -> torch.Tensor:
@@ -84,29 +91,52 @@ def regression_rows(number: int) -> list[int]:
 def heads():
     """mmdet's head and ours with the same weights."""
     torch.manual_seed(1)
-    assigner = dict(type='mmdet.MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0,
-                    ignore_iof_thr=-1)
+    assigner = dict(
+        type='mmdet.MaxIoUAssigner',
+        pos_iou_thr=0.5,
+        neg_iou_thr=0.4,
+        min_pos_iou=0,
+        ignore_iof_thr=-1,
+    )
     flat = RetinaHead(
-        CLASSES, CHANNELS, stacked_convs=2, feat_channels=CHANNELS,
+        CLASSES,
+        CHANNELS,
+        stacked_convs=2,
+        feat_channels=CHANNELS,
         anchor_generator=generator_2d(),
         bbox_coder=dict(type='mmdet.DeltaXYWHBBoxCoder'),
         loss_cls=dict(type='mmdet.FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25),
         loss_bbox=dict(type='mmdet.L1Loss'),
-        train_cfg=ConfigDict(assigner=assigner, sampler=dict(type='mmdet.PseudoSampler'),
-                             allowed_border=-1, pos_weight=-1))
+        train_cfg=ConfigDict(
+            assigner=assigner,
+            sampler=dict(type='mmdet.PseudoSampler'),
+            allowed_border=-1,
+            pos_weight=-1,
+        ),
+    )
     volumes = dict(type='mmdet3d_medical.BboxOverlaps3D')
     deep = Retina3DHead(
-        CLASSES, CHANNELS, stacked_convs=2, feat_channels=CHANNELS, anchor_generator=generator_3d(),
+        CLASSES,
+        CHANNELS,
+        stacked_convs=2,
+        feat_channels=CHANNELS,
+        anchor_generator=generator_3d(),
         bbox_coder=dict(type='DeltaBox3DCoder', max_ratio=MAX_RATIO),
         loss_cls=dict(type='SoftFocalLoss', alpha=(0.75, 0.25), gamma=2.0),
-        loss_bbox=dict(type='mmdet.L1Loss'), assigner=dict(assigner, iou_calculator=volumes))
+        loss_bbox=dict(type='mmdet.L1Loss'),
+        assigner=dict(assigner, iou_calculator=volumes),
+    )
     for weight in flat.parameters():
         nn.init.normal_(weight, std=0.15)
-    pairs = [(flat.cls_convs, deep.cls_branch), (flat.reg_convs, deep.box_branch),
-             (flat.retina_cls, deep.classify)]
+    pairs = [
+        (flat.cls_convs, deep.cls_branch),
+        (flat.reg_convs, deep.box_branch),
+        (flat.retina_cls, deep.classify),
+    ]
     for two, three in pairs:
-        for layers in zip(convolutions(two, nn.Conv2d), convolutions(three, nn.Conv3d),
-                          strict=True):
+        for layers in zip(
+            convolutions(two, nn.Conv2d), convolutions(three, nn.Conv3d), strict=True
+        ):
             copy_weights(*layers)
     copy_weights(flat.retina_reg, deep.regress, regression_rows(deep.num_anchors))
     return flat, deep
@@ -125,8 +155,9 @@ def test_anchors():
 def test_coder():
     torch.manual_seed(0)
     anchors, boxes = (torch.rand(50, 2) * 100 for _ in range(2))
-    anchors, boxes = (torch.cat([low, low + 1 + 50 * torch.rand(50, 2)], dim=1)
-                      for low in (anchors, boxes))
+    anchors, boxes = (
+        torch.cat([low, low + 1 + 50 * torch.rand(50, 2)], dim=1) for low in (anchors, boxes)
+    )
     stds = 0.1, 0.1, 0.2, 0.2
     flat = DeltaXYWHBBoxCoder(target_stds=stds)
     deep = DeltaBox3DCoder(stds=(0.1,) * 3 + (0.2,) * 3, max_ratio=MAX_RATIO)
@@ -154,16 +185,26 @@ def test_focal_loss(gamma, alpha):
 
 def test_untrained_outputs():
     """Both give every anchor a probability of 0.01."""
-    flat = RetinaHead(CLASSES, CHANNELS, anchor_generator=generator_2d(),
-                      bbox_coder=dict(type='mmdet.DeltaXYWHBBoxCoder'))
+    flat = RetinaHead(
+        CLASSES,
+        CHANNELS,
+        anchor_generator=generator_2d(),
+        bbox_coder=dict(type='mmdet.DeltaXYWHBBoxCoder'),
+    )
     deep = Retina3DHead(
-        CLASSES, CHANNELS, anchor_generator=generator_3d(), loss_cls=dict(type='SoftFocalLoss'),
-        loss_bbox=dict(type='mmdet.L1Loss'), assigner=dict(type='ATSS3DAssigner'))
+        CLASSES,
+        CHANNELS,
+        anchor_generator=generator_3d(),
+        loss_cls=dict(type='SoftFocalLoss'),
+        loss_bbox=dict(type='mmdet.L1Loss'),
+        assigner=dict(type='ATSS3DAssigner'),
+    )
     for head in (flat, deep):
         head.init_weights()
     torch.testing.assert_close(deep.classify.bias, flat.retina_cls.bias)
-    torch.testing.assert_close(deep.classify.weight.std(), flat.retina_cls.weight.std(),
-                               rtol=0.05, atol=0)
+    torch.testing.assert_close(
+        deep.classify.weight.std(), flat.retina_cls.weight.std(), rtol=0.05, atol=0
+    )
 
 
 def test_outputs_and_boxes_of_the_head(heads):
@@ -173,7 +214,8 @@ def test_outputs_and_boxes_of_the_head(heads):
         outs = flat(feats)
         expected_logits, expected_deltas = (
             torch.cat([x.permute(0, 2, 3, 1).reshape(2, -1, width) for x in part], dim=1)
-            for part, width in zip(outs, (CLASSES, 4), strict=True))
+            for part, width in zip(outs, (CLASSES, 4), strict=True)
+        )
         logits, deltas = deep.flatten(deep([x[:, :, None] for x in feats]))
         torch.testing.assert_close(logits, expected_logits, rtol=1e-4, atol=1e-5)
         sizes = [tuple(x.shape[2:]) for x in feats]
@@ -188,15 +230,17 @@ def test_outputs_and_boxes_of_the_head(heads):
 def test_targets_and_losses_of_the_head(heads):
     flat, deep = heads
     feats = [x.requires_grad_() for x in maps()]
-    instances = [InstanceData(bboxes=torch.tensor(boxes, dtype=torch.float32),
-                              labels=torch.tensor(labels))
-                 for boxes, labels in zip(BOXES, LABELS, strict=True)]
+    instances = [
+        InstanceData(bboxes=torch.tensor(boxes, dtype=torch.float32), labels=torch.tensor(labels))
+        for boxes, labels in zip(BOXES, LABELS, strict=True)
+    ]
     metas = [dict(img_shape=SHAPE, pad_shape=SHAPE)] * 2
     expected = flat.loss_by_feat(*flat(feats), instances, metas)
     expected = {name: sum(values) for name, values in expected.items()}  # over the levels
     shape = (1, *SHAPE)
-    volumes = [InstanceData(bboxes=with_depth(part.bboxes), labels=part.labels)
-               for part in instances]
+    volumes = [
+        InstanceData(bboxes=with_depth(part.bboxes), labels=part.labels) for part in instances
+    ]
     targets = deep.get_targets(deep.priors(shape), volumes, [dict(batch_input_shape=shape)] * 2)
     positive, ignored = targets.box_weight.sum(1), (targets.cls_weight == 0).sum(1)
     assert (positive > 0).all() and (ignored > 0).all()
@@ -214,8 +258,9 @@ def test_pyramid():
     """P3 to P7 from three maps, P6 and P7 by convolutions on P5."""
     channels = 4, 6, 10
     torch.manual_seed(0)
-    flat = FPN(list(channels), CHANNELS, 5, add_extra_convs='on_output',
-               relu_before_extra_convs=True)
+    flat = FPN(
+        list(channels), CHANNELS, 5, add_extra_convs='on_output', relu_before_extra_convs=True
+    )
     deep = FPN3D(channels, CHANNELS, num_outs=5)
     flat.init_weights()
     for layers in zip(convolutions(flat, nn.Conv2d), convolutions(deep, nn.Conv3d), strict=True):

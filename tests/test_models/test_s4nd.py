@@ -31,7 +31,7 @@ def where(found: torch.Tensor, number: int = 1) -> list[list[int]]:
 
 def test_parameters_by_hand():
     # Two blocks of two convolutions 3^3: 1 -> 2 -> 2, 5 channels; 1^3 to 8; 8 -> 3 -> 3, 14
-    # channels; two numbers for each output of normalisation.
+    # channels; two numbers for each output of normalization.
     net = S4NDNet(growth_channels=(2, 3), num_convs=2, pools=(4,))
     convolutions = 27 * ((1 + 3) * 2 + (8 + 11) * 3) + 5 * 8
     norms = 2 * (2 + 2 + 8 + 3 + 3)
@@ -102,7 +102,7 @@ def small_s4nd(**changes) -> dict:
 def test_it_is_trained_by_focalmix_and_detects(changes, make_branches, make_batch):
     torch.manual_seed(0)
     model = MODELS.build(dict(type='FocalMixDetector', detector=small_s4nd(**changes),
-                              confidence=0.0, views=dict(num=16)))  # fmt: skip
+                              score_thr=0.0, views=dict(num=16)))  # fmt: skip
     model.init_weights()
     batch = model.data_preprocessor(make_branches(2, 2, (6, 16, 16)))
     losses = model.loss(batch['inputs'], batch['data_samples'])

@@ -57,7 +57,7 @@ def test_world_to_index_inverts(geometry):
     )
 
 
-def test_one_voxel_lesion_has_its_centre_at_the_voxel_centre():
+def test_one_voxel_lesion_has_its_center_at_the_voxel_center():
     # Voxel (z, y, x) = (2, 1, 3) of spacing 2.5 x 1 x 0.5 mm; its box is [2, 3) x [1, 2) x [3, 4).
     geometry = VolumeGeometry((10, 20, 30), (0.5, 1.0, 2.5), IDENTITY, (4, 4, 4))
     centers, sizes = geometry.box_to_world(np.array([[2, 1, 3, 3, 2, 4]]))

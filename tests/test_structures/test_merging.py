@@ -66,8 +66,9 @@ def test_of_one_source_clustering_is_nms():
     expected = merge_boxes3d(boxes, scores, labels, sources, 1, 'nms', 0.1, 20)
     keep = batched_nms3d(boxes, scores, labels, 0.1)[:20]
     assert torch.equal(expected[0], boxes[keep]) and len(keep) == 20
-    for found, wanted in zip(merge_boxes3d(boxes, scores, labels, sources, 1, 'wbc', 0.1, 20),
-                             expected, strict=True):
+    for found, wanted in zip(
+        merge_boxes3d(boxes, scores, labels, sources, 1, 'wbc', 0.1, 20), expected, strict=True
+    ):
         torch.testing.assert_close(found, wanted)
 
 
@@ -78,8 +79,9 @@ def test_sources_that_agree_say_what_each_says(method):
     boxes, scores = boxes[keep], scores[keep]
     labels = torch.zeros(3 * len(keep), dtype=torch.long)
     sources = torch.arange(3).repeat_interleave(len(keep))
-    merged = merge_boxes3d(boxes.repeat(3, 1), scores.repeat(3), labels, sources, 3, method, 0.1,
-                           1000)
+    merged = merge_boxes3d(
+        boxes.repeat(3, 1), scores.repeat(3), labels, sources, 3, method, 0.1, 1000
+    )
     torch.testing.assert_close(merged[0], boxes)
     torch.testing.assert_close(merged[1], scores)
     assert merged[2].tolist() == [0] * len(keep)
@@ -89,7 +91,8 @@ def test_classes_are_merged_by_themselves():
     boxes, scores = torch.tensor([cube(0), cube(0)]), torch.tensor([0.4, 0.8])
     labels, sources = torch.tensor([0, 1]), torch.tensor([0, 1])
     merged, merged_scores, merged_labels = merge_boxes3d(
-        boxes, scores, labels, sources, 2, 'wbc', 0.1, 100)
+        boxes, scores, labels, sources, 2, 'wbc', 0.1, 100
+    )
     assert merged_labels.tolist() == [1, 0]
     assert merged_scores.tolist() == pytest.approx([0.4, 0.2])
     assert box_iou3d(merged, boxes).min() == pytest.approx(1)

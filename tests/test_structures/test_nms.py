@@ -43,7 +43,7 @@ def test_equals_the_definition(seed, n, centers, threshold):
 
 @pytest.mark.parametrize('centers', [0, 20])
 def test_spatial_pruning_changes_nothing(centers):
-    # Enough boxes for several blocks and for the comparison by neighbourhoods.
+    # Enough boxes for several blocks and for the comparison by neighborhoods.
     boxes, scores = make_boxes(np.random.default_rng(0), 2500, centers, extent=150)
     keep = nms3d(boxes, scores, 0.2)
     assert keep.tolist() == greedy(boxes, scores, 0.2)

@@ -30,13 +30,23 @@ def make_data(root: Path, annotated: bool = True) -> Path:
         np.save(root / 'volumes' / f'scan{number}.npy', voxels)
         center = geometry.index_to_world(np.array([[11.5, 9.5, 17.5]]))[0].tolist()
         lesions = [dict(center=center, diameter=8.0)] if annotated and number < 9 else []
-        scans.append(dict(scan_id=f'scan{number}', subset=number, annotated=annotated,
-                          volume=f'volumes/scan{number}.npy', geometry=geometry.to_dict(),
-                          instances=lesions))
-    write_index(root / 'index.json', dict(classes=['nodule'], spacing=[2.0] * 3, settings={},
-                                          scans=scans))
-    (root / 'marks.csv').write_text('seriesuid,coordX,coordY,coordZ,probability,diameter_mm\n'
-                                    f'scan1,{",".join(map(str, center))},0.9,8.0\n')
+        scans.append(
+            dict(
+                scan_id=f'scan{number}',
+                subset=number,
+                annotated=annotated,
+                volume=f'volumes/scan{number}.npy',
+                geometry=geometry.to_dict(),
+                instances=lesions,
+            )
+        )
+    write_index(
+        root / 'index.json', dict(classes=['nodule'], spacing=[2.0] * 3, settings={}, scans=scans)
+    )
+    (root / 'marks.csv').write_text(
+        'seriesuid,coordX,coordY,coordZ,probability,diameter_mm\n'
+        f'scan1,{",".join(map(str, center))},0.9,8.0\n'
+    )
     return root
 
 
@@ -94,7 +104,18 @@ def train_a_step(run_tool, config):
     """Function that trains the config for a step in a work directory, with more options."""
 
     def train(work_dir: object, *options: str) -> None:
-        assert run_tool('train', config, '--shrink', '--work-dir', work_dir, '--cfg-options',
-                        'train_cfg.max_iters=1', *options) == 0
+        assert (
+            run_tool(
+                'train',
+                config,
+                '--shrink',
+                '--work-dir',
+                work_dir,
+                '--cfg-options',
+                'train_cfg.max_iters=1',
+                *options,
+            )
+            == 0
+        )
 
     return train

@@ -64,9 +64,16 @@ def scans_of(cfg) -> list[tuple]:
 @pytest.mark.parametrize('path', list(filter(puts_parts_together, CONFIGS)), ids=name_of)
 def test_it_trains_two_steps_and_is_tested_from_its_checkpoint(path, data_root, tmp_path):
     register_all_modules()
-    cfg = load_config(str(path), small=True, work_dir=str(tmp_path), options={
-        'train_cfg.max_iters': 2, 'train_cfg.val_interval': 1000,
-        'default_hooks.checkpoint.interval': 2})
+    cfg = load_config(
+        str(path),
+        small=True,
+        work_dir=str(tmp_path),
+        options={
+            'train_cfg.max_iters': 2,
+            'train_cfg.val_interval': 1000,
+            'default_hooks.checkpoint.interval': 2,
+        },
+    )
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         use_data(cfg[name], data_root)
     cfg.experiment_name = f'{path.stem}_{tmp_path.name}'
@@ -93,8 +100,10 @@ def test_the_model_is_built_and_the_header_trains_it(path):
     assert f'# Train: python tools/{tool}.py configs/{name_of(path)}' in path.read_text()
 
 
-@pytest.mark.parametrize(('name', 'number'), [
-    ('deeplung/deeplung_res18_luna16', 5_383_623), ('deeplung/deeplung_dpn26_luna16', 1_360_431)])
+@pytest.mark.parametrize(
+    ('name', 'number'),
+    [('deeplung/deeplung_res18_luna16', 5_383_623), ('deeplung/deeplung_dpn26_luna16', 1_360_431)],
+)
 def test_networks_are_as_large_as_the_originals(name, number):
     register_all_modules()
     model = MODELS.build(whole(ROOT / f'configs/{name}.py').model)
@@ -130,15 +139,21 @@ def settings(name: str) -> dict:
 def test_ablations_change_one_thing_each():
     focalmix = settings('retina3d_fpn_luna16_100l-400u')
     changes = {
-        'k1': {'views'}, 'k2': {'views'}, 'k8': {'views'}, 'image-mixup': {'object_mixup'},
+        'k1': {'views'},
+        'k2': {'views'},
+        'k8': {'views'},
+        'image-mixup': {'object_mixup'},
         'no-mixup': {'object_mixup', 'image_mixup'},
     }
     for name, keys in changes.items():
         other = settings(f'retina3d_fpn_luna16_100l-400u_{name}')
         assert {key for key in focalmix if focalmix[key] != other[key]} == keys, name
     without_mixup = settings('retina3d_fpn_luna16_100l-400u_no-mixup')
-    for name, switches in {'no-soft': {'soft_alpha', 'soft_beta'}, 'no-soft-alpha': {'soft_alpha'},
-                           'no-soft-beta': {'soft_beta'}}.items():
+    for name, switches in {
+        'no-soft': {'soft_alpha', 'soft_beta'},
+        'no-soft-alpha': {'soft_alpha'},
+        'no-soft-beta': {'soft_beta'},
+    }.items():
         other = settings(f'retina3d_fpn_luna16_100l-400u_{name}')
         assert {key for key in other if other[key] != without_mixup[key]} == {'detector'}
         loss = other['detector']['bbox_head']['loss_cls']
@@ -157,8 +172,10 @@ def test_labeled_patches_are_cut_and_changed_as_in_supervised_training(name):
 @pytest.mark.parametrize('pair', ['luna16_100l-400u', 'phantom_10l-100u'])
 def test_baselines_share_the_detector(pair):
     focalmix = settings(f'retina3d_fpn_{pair}')
-    teacher, mixmatch, pseudo = (settings(f'retina3d_fpn_{pair}_{name}') for name in (
-        'mean-teacher', 'mixmatch', 'pseudo-labels'))
+    teacher, mixmatch, pseudo = (
+        settings(f'retina3d_fpn_{pair}_{name}')
+        for name in ('mean-teacher', 'mixmatch', 'pseudo-labels')
+    )
     assert pseudo['temperature'] == 0 and pseudo['image_mixup'] is None
     assert pseudo['detector'] == teacher['detector'] == focalmix['detector']
     assert teacher['rampup'] == 'sigmoid' and 0 < teacher['teacher']['momentum'] < 0.1

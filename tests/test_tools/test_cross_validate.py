@@ -18,9 +18,18 @@ def test_two_folds_on_their_own_and_pooled(config, data_root, run_tool, tmp_path
     write_index(root / 'index.json', index)
     for scan in index['scans']:
         np.save(root / scan['volume'], np.load(data_root / scan['volume']))
-    args = (config, '--shrink', '--work-dir', tmp_path / 'cv', '--bootstrap', 10, '--cfg-options',
-            *(f'{part}_dataloader.dataset.data_root={root}' for part in ('train', 'test')),
-            'train_cfg.max_iters=2', 'model.test_cfg.score_thr=0')
+    args = (
+        config,
+        '--shrink',
+        '--work-dir',
+        tmp_path / 'cv',
+        '--bootstrap',
+        10,
+        '--cfg-options',
+        *(f'{part}_dataloader.dataset.data_root={root}' for part in ('train', 'test')),
+        'train_cfg.max_iters=2',
+        'model.test_cfg.score_thr=0',
+    )
 
     assert run_tool(TOOL, *args, '--folds') == 2  # no number
     assert run_tool(TOOL, args[0], '--folds', 0, *args[1:]) == 0

@@ -1,4 +1,5 @@
 """The command lines of the data tools, from the arguments to the exit code."""
+
 import json
 import runpy
 import sys
@@ -30,8 +31,15 @@ def run(monkeypatch, capsys):
 @pytest.fixture
 def convert(run, luna16_dir, tmp_path):
     """Convert ``luna16_dir`` to ``tmp_path / 'data'``."""
-    return lambda *arguments: run('dataset_converters/luna16.py', luna16_dir, '--out',
-                                  tmp_path / 'data', '--workers', 1, *arguments)
+    return lambda *arguments: run(
+        'dataset_converters/luna16.py',
+        luna16_dir,
+        '--out',
+        tmp_path / 'data',
+        '--workers',
+        1,
+        *arguments,
+    )
 
 
 def test_from_luna16_to_pictures(run, convert, tmp_path):
@@ -45,11 +53,14 @@ def test_from_luna16_to_pictures(run, convert, tmp_path):
     assert code == 0 and '4 scans (4 annotated), 4 lesions: 0 errors, 4 warnings' in printed
     assert printed.count('one value only') == 4  # around the ball of each scan
 
-    code, printed, _ = run('dataset_converters/make_splits.py', out / 'index.json',
-                           '--labeled', 1, '--unlabeled', 1)
+    code, printed, _ = run(
+        'dataset_converters/make_splits.py', out / 'index.json', '--labeled', 1, '--unlabeled', 1
+    )
     assert code == 0 and 'labeled_1.txt: 1 scans' in printed
-    labeled, unlabeled, train = ((out / 'splits' / f'{name}.txt').read_text().split()
-                                 for name in ('labeled_1', 'unlabeled_1', 'train'))
+    labeled, unlabeled, train = (
+        (out / 'splits' / f'{name}.txt').read_text().split()
+        for name in ('labeled_1', 'unlabeled_1', 'train')
+    )
     assert sorted(labeled + unlabeled) == train == ['straight', 'turned']
 
     config = tmp_path / 'config.py'
@@ -57,11 +68,20 @@ def test_from_luna16_to_pictures(run, convert, tmp_path):
         type='LUNA16Dataset', data_root={str(out)!r}, split='splits/train.txt',
         pipeline=[dict(type='LoadVolume'), dict(type='RandomCrop3D', size=(16, 16, 16)),
                   dict(type='PackVolumeInputs')]))""")
-    code, _, errors = run('analysis_tools/browse_dataset.py', config, '--output-dir',
-                          tmp_path / 'pictures', '--number', 3)
+    code, _, errors = run(
+        'analysis_tools/browse_dataset.py',
+        config,
+        '--output-dir',
+        tmp_path / 'pictures',
+        '--number',
+        3,
+    )
     assert code == 0, errors
     assert sorted(path.name for path in (tmp_path / 'pictures').iterdir()) == [
-        '0000_straight.png', '0001_turned.png', '0002_straight.png']
+        '0000_straight.png',
+        '0001_turned.png',
+        '0002_straight.png',
+    ]
 
 
 def test_broken_scan_gives_exit_code_1_and_is_listed(luna16_dir, convert):
@@ -71,17 +91,29 @@ def test_broken_scan_gives_exit_code_1_and_is_listed(luna16_dir, convert):
     assert '3 scans, 3 lesions' in printed
 
 
-@pytest.mark.parametrize('options, message', [
-    (['--spacing', '1', '1'], 'spacing must be three positive mm'),
-    (['--spacing', '1', '1', 'thin'], "three numbers Z Y X in mm or 'native', found 1 1 thin")])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--spacing', '1', '1'], 'spacing must be three positive mm'),
+        (['--spacing', '1', '1', 'thin'], "three numbers Z Y X in mm or 'native', found 1 1 thin"),
+    ],
+)
 def test_wrong_options_give_exit_code_2(convert, options, message):
     code, _, errors = convert(*options)
     assert code == 2 and message in errors
 
 
 def test_volumes_without_annotations(run, luna16_dir, tmp_path):
-    code, printed, _ = run('dataset_converters/volumes.py', luna16_dir / 'subset0',
-                           '--annotations', 'none', '--out', tmp_path / 'data', '--workers', 1)
+    code, printed, _ = run(
+        'dataset_converters/volumes.py',
+        luna16_dir / 'subset0',
+        '--annotations',
+        'none',
+        '--out',
+        tmp_path / 'data',
+        '--workers',
+        1,
+    )
     assert code == 0 and '2 scans, 0 lesions' in printed
     index = json.loads((tmp_path / 'data/index.json').read_text())
     assert [scan['annotated'] for scan in index['scans']] == [False, False]
@@ -105,8 +137,9 @@ def test_browsing_what_is_missing(run, tmp_path):
     assert code == 2 and f'There is no config {config}' in errors
     config.write_text("""train_dataloader = dict(dataset=dict(
         type='LUNA16Dataset', data_root='nowhere', pipeline=[dict(type='LoadVolume')]))""")
-    code, _, errors = run('analysis_tools/browse_dataset.py', config, '--output-dir',
-                          tmp_path / 'pictures')
+    code, _, errors = run(
+        'analysis_tools/browse_dataset.py', config, '--output-dir', tmp_path / 'pictures'
+    )
     assert code == 2 and 'no index at nowhere' in errors
 
 
@@ -123,8 +156,9 @@ def test_check_shows_ten_warnings_of_a_kind_and_all_errors(run, convert, tmp_pat
     assert printed.count('outside the volume') == 12 and '12 errors' in printed
 
 
-@pytest.mark.tried('data set', 'a config for the data: check_dataset.py --config',
-                   'told what does not fit')
+@pytest.mark.tried(
+    'data set', 'a config for the data: check_dataset.py --config', 'told what does not fit'
+)
 def test_check_against_a_config(run, convert, tmp_path):
     convert()
     config = tmp_path / 'config.py'

@@ -21,9 +21,11 @@ CONFIG = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom.py'
 def semi(tmp_path, data_root) -> Path:
     path = tmp_path / 'semi.py'
     source = f'dict(data_root={str(data_root)!r}, split=None)'
-    path.write_text(f'_base_ = {CONFIG!r}\n'
-                    'train_dataloader = dict(dataset=dict(datasets=dict('
-                    f'labeled={source}, unlabeled={source})))\n')
+    path.write_text(
+        f'_base_ = {CONFIG!r}\n'
+        'train_dataloader = dict(dataset=dict(datasets=dict('
+        f'labeled={source}, unlabeled={source})))\n'
+    )
     return path
 
 
@@ -41,6 +43,7 @@ def parts(semi):
 
 def look(model, batch, change, settings):
     """Tables for a model that guesses the true targets, changed."""
+
     def guesser(detector, inputs, rng, metas):
         targets = TOOL['targets_of'](detector.bbox_head, batch[1], tuple(inputs.shape[2:]))
         priors = detector.bbox_head.priors(tuple(inputs.shape[2:]))
@@ -91,17 +94,41 @@ def test_from_the_command_line(parts, semi, run_tool, tmp_path, capsys):
     cfg = load_config(str(semi), small=True)
     cfg.dump(str(tmp_path / 'small.py'))
     out = tmp_path / 'numbers.json'
-    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'small.py',
-                    tmp_path / 'plain.pth', '--batches', 2, '--patches', 2, '--json', out) == 0
+    assert (
+        run_tool(
+            'analysis_tools/diagnose_guesses',
+            tmp_path / 'small.py',
+            tmp_path / 'plain.pth',
+            '--batches',
+            2,
+            '--patches',
+            2,
+            '--json',
+            out,
+        )
+        == 0
+    )
     tables = json.loads(out.read_text())
     assert len(tables['pull']) == 4 + 1 and len(tables['thresholds']) == 7
     assert '| temperature | center | cosine | length |' in capsys.readouterr().out
     wide = ('--cfg-options', 'model.detector.bbox_head.feat_channels=6')
-    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'small.py',
-                    tmp_path / 'plain.pth', *wide) == 2
+    assert (
+        run_tool(
+            'analysis_tools/diagnose_guesses', tmp_path / 'small.py', tmp_path / 'plain.pth', *wide
+        )
+        == 2
+    )
     assert 'do not fit the model' in capsys.readouterr().err
-    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'small.py',
-                    tmp_path / 'plain.pth', '--centers', 1) == 2
+    assert (
+        run_tool(
+            'analysis_tools/diagnose_guesses',
+            tmp_path / 'small.py',
+            tmp_path / 'plain.pth',
+            '--centers',
+            1,
+        )
+        == 2
+    )
     assert '0 < center < 1' in capsys.readouterr().err
     plain = semi.with_name('plain.py')
     plain.write_text("_base_ = 'mmdet3d_medical::retina3d/retina3d_fpn_phantom.py'\n")
@@ -128,11 +155,21 @@ def test_what_cannot_be_looked_at(parts, semi, run_tool, tmp_path, capsys, data_
     (data_root / 'unknown.json').write_text(json.dumps(index))
     cfg.train_dataloader.dataset.datasets.unlabeled.ann_file = 'unknown.json'
     cfg.dump(str(tmp_path / 'unknown.py'))
-    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'unknown.py',
-                    tmp_path / 'plain.pth', '--batches', 1) == 2
+    assert (
+        run_tool(
+            'analysis_tools/diagnose_guesses',
+            tmp_path / 'unknown.py',
+            tmp_path / 'plain.pth',
+            '--batches',
+            1,
+        )
+        == 2
+    )
     assert 'to compare guesses with: choose a split of annotated' in capsys.readouterr().err
     cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.datasets.labeled
     cfg.dump(str(tmp_path / 'labeled.py'))
-    assert run_tool('analysis_tools/diagnose_guesses', tmp_path / 'labeled.py',
-                    tmp_path / 'plain.pth') == 2
+    assert (
+        run_tool('analysis_tools/diagnose_guesses', tmp_path / 'labeled.py', tmp_path / 'plain.pth')
+        == 2
+    )
     assert 'trains on no unlabeled scans' in capsys.readouterr().err

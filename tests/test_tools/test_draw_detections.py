@@ -32,10 +32,14 @@ def geometry(scan):
 def test_boxes_are_in_voxels_of_the_scan(scan, geometry):
     # The cube of voxels [10:14, 8:12, 16:20] is 8 mm wide at 2 mm voxels.
     assert np.allclose(TOOL['lesion_boxes'](scan, geometry), [[10, 8, 16, 14, 12, 20]])
-    marks = Marks.from_rows([mark('scan0', (3, 3, 3), 0.3, geometry, 4.0),
-                             mark('scan0', (11.5, 9.5, 17.5), 0.9, geometry),
-                             mark('scan0', (5, 5, 5), 0.1, geometry),
-                             mark('scan1', (6, 6, 6), 0.8, geometry)])
+    marks = Marks.from_rows(
+        [
+            mark('scan0', (3, 3, 3), 0.3, geometry, 4.0),
+            mark('scan0', (11.5, 9.5, 17.5), 0.9, geometry),
+            mark('scan0', (5, 5, 5), 0.1, geometry),
+            mark('scan1', (6, 6, 6), 0.8, geometry),
+        ]
+    )
     boxes, scores = TOOL['mark_boxes'](marks, 'scan0', 0.2, geometry)
     assert np.allclose(boxes, [[10, 8, 16, 14, 12, 20], [2.5, 2.5, 2.5, 4.5, 4.5, 4.5]], atol=1e-4)
     assert scores.tolist() == [0.9, 0.3]
@@ -55,13 +59,17 @@ def test_shows_lesions_then_detections_that_hit_none():
 def test_draws_a_picture(options, data_root, geometry, tmp_path, monkeypatch, capsys):
     marks, out = tmp_path / 'marks.csv', tmp_path / 'pictures' / 'out.png'
     x, y, z = geometry.index_to_world(np.array([[11.5, 9.5, 17.5]]))[0]
-    marks.write_text('seriesuid,coordX,coordY,coordZ,probability,diameter_mm\n'
-                     f'scan3,{x},{y},{z},0.9,12.0\n')
-    monkeypatch.setattr(sys, 'argv', [str(PATH), str(marks), str(data_root / 'index.json'),
-                                      str(out), *options])
+    marks.write_text(
+        f'seriesuid,coordX,coordY,coordZ,probability,diameter_mm\nscan3,{x},{y},{z},0.9,12.0\n'
+    )
+    monkeypatch.setattr(
+        sys, 'argv', [str(PATH), str(marks), str(data_root / 'index.json'), str(out), *options]
+    )
     run_path(str(PATH), run_name='__main__')
-    red, green = (matplotlib.image.imread(out)[..., :3] @ direction > 1.5 for direction in
-                  (np.array([2, -1, -1]), np.array([-1, 2, -1])))
+    red, green = (
+        matplotlib.image.imread(out)[..., :3] @ direction > 1.5
+        for direction in (np.array([2, -1, -1]), np.array([-1, 2, -1]))
+    )
     assert (red.any(), green.any()) == ((False, False) if options else (True, True))
     assert ('scan9' if options else 'scan3') in capsys.readouterr().out
 
@@ -77,8 +85,11 @@ def test_wrong_options_are_refused(arguments, monkeypatch, capsys):
 def test_an_index_of_other_scans_is_refused(data_root, geometry, tmp_path, monkeypatch, capsys):
     marks = tmp_path / 'marks.csv'
     marks.write_text('seriesuid,coordX,coordY,coordZ,probability\nother,0,0,0,0.9\n')
-    monkeypatch.setattr(sys, 'argv', [str(PATH), str(marks), str(data_root / 'index.json'),
-                                      str(tmp_path / 'out.png')])
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        [str(PATH), str(marks), str(data_root / 'index.json'), str(tmp_path / 'out.png')],
+    )
     with pytest.raises(SystemExit) as exit:
         run_path(str(PATH), run_name='__main__')
     assert exit.value.code == 2
@@ -90,8 +101,11 @@ def test_ids_that_a_spreadsheet_changed_are_refused(data_root, tmp_path, monkeyp
     marks.write_text('seriesuid,coordX,coordY,coordZ,probability\n7,0,0,0,0.9\n')
     content = (data_root / 'index.json').read_text().replace('"scan0"', '"007"')
     (tmp_path / 'index.json').write_text(content)
-    monkeypatch.setattr(sys, 'argv', [str(PATH), str(marks), str(tmp_path / 'index.json'),
-                                      str(tmp_path / 'out.png')])
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        [str(PATH), str(marks), str(tmp_path / 'index.json'), str(tmp_path / 'out.png')],
+    )
     with pytest.raises(SystemExit, match='2'):
         run_path(str(PATH), run_name='__main__')
     assert 'write the same number as 7 and 007' in capsys.readouterr().err

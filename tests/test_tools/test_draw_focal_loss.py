@@ -14,8 +14,11 @@ TOOL = run_path(str(Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'dr
 
 def curves(axes) -> dict:
     """Points of the lines in the legend, by their names."""
-    return {line.get_label(): np.stack(line.get_data())
-            for line in axes.get_lines() if not line.get_label().startswith('_')}
+    return {
+        line.get_label(): np.stack(line.get_data())
+        for line in axes.get_lines()
+        if not line.get_label().startswith('_')
+    }
 
 
 @pytest.mark.parametrize('gamma', [0.0, 1.0, 2.0, 5.0])

@@ -26,8 +26,11 @@ def samples(data_root):
 
 def test_takes_samples_with_lesions_first_and_the_branch_in_use(samples, data_root):
     assert [len(sample['data_samples'].gt_instances) for sample in samples] == [1, 1, 1]
-    branch = dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'],
-                  unsup=dict(type='mmdet3d_medical.PackVolumeInputs'))
+    branch = dict(
+        type='mmdet.MultiBranch',
+        branch_field=['sup', 'unsup'],
+        unsup=dict(type='mmdet3d_medical.PackVolumeInputs'),
+    )
     dataset = dataset_of(data_root, branch, split=['scan9'])  # the scan without a lesion
     samples = TOOL['draw_samples'](dataset, 2, np.random.default_rng(0))
     assert [sample['data_samples'].scan_id for sample in samples] == ['scan9'] * 2
@@ -36,8 +39,10 @@ def test_takes_samples_with_lesions_first_and_the_branch_in_use(samples, data_ro
 
 def pictures(figure):
     """The image drawn in each cell (rows, columns)."""
-    return [[ax.images[0].get_array() for ax in figure.axes[k:k + 3]]
-            for k in range(0, len(figure.axes), 3)]
+    return [
+        [ax.images[0].get_array() for ax in figure.axes[k : k + 3]]
+        for k in range(0, len(figure.axes), 3)
+    ]
 
 
 def test_figure_shows_what_is_mixed(samples):

@@ -88,15 +88,19 @@ def test_location_adds_channels(estimate, capsys):
 
 def test_detectors_with_their_own_preprocessor(estimate, tmp_path, detector):
     path = tmp_path / 'own.py'
-    path.write_text(f"_base_ = {str(SUPERVISED)!r}\nmodel = dict(data_preprocessor=dict("
-                    "_delete_=True, type='mmengine.BaseDataPreprocessor'))\n")
+    path.write_text(
+        f'_base_ = {str(SUPERVISED)!r}\nmodel = dict(data_preprocessor=dict('
+        "_delete_=True, type='mmengine.BaseDataPreprocessor'))\n"
+    )
     assert estimate(path)['patch_flops'] == forward_cost(detector, (1, 1, 32, 32, 32)).flops
 
 
 def test_patches_without_a_size(run_tool, tmp_path, capsys):
     path = tmp_path / 'whole.py'
-    path.write_text(f"_base_ = {str(SUPERVISED)!r}\ntrain_dataloader = dict(dataset=dict(pipeline=["
-                    "dict(type='LoadVolume'), dict(type='PackVolumeInputs')]))\n")
+    path.write_text(
+        f'_base_ = {str(SUPERVISED)!r}\ntrain_dataloader = dict(dataset=dict(pipeline=['
+        "dict(type='LoadVolume'), dict(type='PackVolumeInputs')]))\n"
+    )
     assert run_tool('analysis_tools/estimate_cost', path) == 2
     assert 'no crop with a size' in capsys.readouterr().err
     assert run_tool('analysis_tools/estimate_cost', SUPERVISED, '--batch', 0, 0) == 2

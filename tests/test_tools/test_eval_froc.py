@@ -45,7 +45,11 @@ def test_everything_at_once(evaluate, capsys):
     # Both nodules have 6 mm, the upper end of their group.
     assert list(scores['by_size']) == ['3-6']
     assert scores['by_size']['3-6'] == {
-        'cpm': 0.5, 'tp': 1, 'nodules': 2, 'sensitivity': scores['sensitivity']}
+        'cpm': 0.5,
+        'tp': 1,
+        'nodules': 2,
+        'sensitivity': scores['sensitivity'],
+    }
     printed = capsys.readouterr().out
     assert '0.500' in printed and 'CPM' in printed
     assert Path('new/curve.png').stat().st_size > 0
@@ -75,26 +79,58 @@ def test_scans_without_marks_are_reported(evaluate, capsys):
 
 
 def test_mistakes_are_written(evaluate):
-    common = ('--annotations', 'annotations.csv', '--excluded', 'excluded.csv',
-              '--seriesuids', 'scans.csv', '--errors', 'new/errors.csv')
+    common = (
+        '--annotations',
+        'annotations.csv',
+        '--excluded',
+        'excluded.csv',
+        '--seriesuids',
+        'scans.csv',
+        '--errors',
+        'new/errors.csv',
+    )
     assert evaluate('marks.csv', *common) == 0
     missed, false = csv.DictReader(Path('new/errors.csv').open())
     assert list(missed.values()) == ['marks', 'missed', 'b', '0', '0', '0', '6', '', '']
     # One false positive in four scans.
     assert list(false.values()) == [
-        'marks', 'false positive', '00783', '50', '0', '0', '5', '0.8', '0.25']
+        'marks',
+        'false positive',
+        '00783',
+        '50',
+        '0',
+        '0',
+        '5',
+        '0.8',
+        '0.25',
+    ]
 
 
 def test_what_marks_of_a_score_are_worth(evaluate, capsys):
-    args = ('--annotations', 'annotations.csv', '--excluded', 'excluded.csv', '--seriesuids',
-            'scans.csv', '--json', 's.json', '--thresholds', 0.95, 0.9, 0.8)
+    args = (
+        '--annotations',
+        'annotations.csv',
+        '--excluded',
+        'excluded.csv',
+        '--seriesuids',
+        'scans.csv',
+        '--json',
+        's.json',
+        '--thresholds',
+        0.95,
+        0.9,
+        0.8,
+    )
     assert evaluate('marks.csv', *args) == 0
     printed = capsys.readouterr().out
     assert 'precision' in printed and '0.250' in printed
     points = json.loads(Path('s.json').read_text())['by_score']
     # b's mark of .95 lies in an excluded finding, .9 hits one of two nodules, .8 is false.
     assert [tuple(point.values()) for point in points] == [
-        (0.95, 0, 0, 0.0, None, 0.0), (0.9, 1, 0, 0.5, 1.0, 0.0), (0.8, 1, 1, 0.5, 0.5, 0.25)]
+        (0.95, 0, 0, 0.0, None, 0.0),
+        (0.9, 1, 0, 0.5, 1.0, 0.0),
+        (0.8, 1, 1, 0.5, 0.5, 0.25),
+    ]
     evaluate('marks.csv', 'marks.csv', *args, '--names', 'a', 'b')
     assert 'b 0.95' in capsys.readouterr().out
 
@@ -104,8 +140,18 @@ def test_other_separators_score_alike(evaluate, separator):
     Path('other.csv').write_text(MARKS.replace(',', separator))
     Path('listed.csv').write_text(separator.join(['seriesuid', 'n']) + f'\n00783{separator}5\nb\n')
     for name in ('marks', 'other'):
-        assert evaluate(f'{name}.csv', '--annotations', 'annotations.csv', '--seriesuids',
-                        'listed.csv', '--json', f'{name}.json') == 0
+        assert (
+            evaluate(
+                f'{name}.csv',
+                '--annotations',
+                'annotations.csv',
+                '--seriesuids',
+                'listed.csv',
+                '--json',
+                f'{name}.json',
+            )
+            == 0
+        )
     assert Path('marks.json').read_text() == Path('other.json').read_text()
 
 
@@ -121,10 +167,13 @@ def test_ids_that_a_spreadsheet_took_for_numbers(evaluate, capsys, written, list
 
 def test_marks_of_other_scans_only_are_refused(evaluate, capsys):
     Path('foreign.csv').write_text(MARKS.replace('00783', 'x').replace('b,', 'y,'))
-    assert evaluate('foreign.csv', '--annotations', 'annotations.csv', '--seriesuids',
-                    'scans.csv') == 2
+    assert (
+        evaluate('foreign.csv', '--annotations', 'annotations.csv', '--seriesuids', 'scans.csv')
+        == 2
+    )
     assert "none of its 3 marks lies in a listed scan. It has ids like 'x'" in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
 
 
 def test_several_files_side_by_side(evaluate, capsys):
@@ -133,8 +182,18 @@ def test_several_files_side_by_side(evaluate, capsys):
     for name, text in (('plain', MARKS), ('mixed', found)):
         Path(name).mkdir()
         Path(f'{name}/marks.csv').write_text(text)
-    common = ('--annotations', 'annotations.csv', '--excluded', 'excluded.csv',
-              '--seriesuids', 'scans.csv', '--bootstrap', '50', '--json', 's.json')
+    common = (
+        '--annotations',
+        'annotations.csv',
+        '--excluded',
+        'excluded.csv',
+        '--seriesuids',
+        'scans.csv',
+        '--bootstrap',
+        '50',
+        '--json',
+        's.json',
+    )
     assert evaluate('plain/marks.csv', 'mixed/marks.csv', *common, '--plot', 'curves.png') == 0
     printed = capsys.readouterr().out
     assert 'minus the first' in printed and '+0.500' in printed and 'mixed' in printed
@@ -150,7 +209,9 @@ def test_several_files_side_by_side(evaluate, capsys):
     evaluate('plain/marks.csv', 'plain/marks.csv', *common, '--names', 'a', 'b')
     assert 'not resolved' in capsys.readouterr().out
     assert json.loads(Path('s.json').read_text())[1]['difference'] == {
-        'cpm': 0, 'ci95': [0, 0], 'verdict': 'not resolved'
+        'cpm': 0,
+        'ci95': [0, 0],
+        'verdict': 'not resolved',
     }
 
 
@@ -161,10 +222,14 @@ def test_scans_of_all_files_count_for_each(evaluate, capsys):
     assert [row['scans'] for row in json.loads(Path('s.json').read_text())] == [3, 3]
 
 
-@pytest.mark.parametrize('names, message', [
-    ([], "found ['marks.csv', 'marks.csv']"), (['--names', 'a'], "found ['a']"),
-    (['--names', 'a', 'a'], "found ['a', 'a']"),
-])
+@pytest.mark.parametrize(
+    'names, message',
+    [
+        ([], "found ['marks.csv', 'marks.csv']"),
+        (['--names', 'a'], "found ['a']"),
+        (['--names', 'a', 'a'], "found ['a', 'a']"),
+    ],
+)
 def test_files_need_different_names(evaluate, capsys, names, message):
     assert evaluate('marks.csv', 'marks.csv', '--annotations', 'annotations.csv', *names) == 2
     assert message in capsys.readouterr().err

@@ -41,8 +41,15 @@ def flat(depth: int, **changes) -> ResNet:
 
 def config(tmp_path, **backbone) -> str:
     """A detector whose backbone has the strides of a ResNet in 2D."""
-    settings = dict(type='ResNet3D', depth=18, base_channels=WIDTH, stem_kernel=7, stem_pool=True,
-                    strides=(1, 2, 2, 2), out_indices=(0, 1, 2, 3))
+    settings = dict(
+        type='ResNet3D',
+        depth=18,
+        base_channels=WIDTH,
+        stem_kernel=7,
+        stem_pool=True,
+        strides=(1, 2, 2, 2),
+        out_indices=(0, 1, 2, 3),
+    )
     path = tmp_path / 'detector.py'
     path.write_text(f'model = dict(backbone={settings | backbone})\n')
     return str(path)
@@ -60,11 +67,13 @@ def built(checkpoint, prefix: str = 'backbone.', **backbone) -> ResNet3D:
 @pytest.fixture
 def inflated(run_tool, tmp_path):
     """Function from the weights of a network in 2D to the inflated one."""
+
     def run(weights: dict, **backbone) -> ResNet3D:
         torch.save(weights, tmp_path / 'flat.pth')
         out = tmp_path / 'new' / 'inflated.pth'
         assert run_tool(TOOL, config(tmp_path, **backbone), tmp_path / 'flat.pth', out) == 0
         return built(out, **backbone)
+
     return run
 
 
@@ -83,17 +92,25 @@ def test_a_volume_constant_along_depth_gives_the_responses_of_its_slice(depth, i
 
 
 @torch.no_grad()
-def test_groups_colours_flat_stems_and_fewer_stages(inflated):
+def test_groups_colors_flat_stems_and_fewer_stages(inflated):
     """ResNeXt of which the first stage is wanted, on three channels, within a slice at first."""
     network = ResNeXt(depth=50, groups=2, base_width=32, base_channels=WIDTH, stem_channels=WIDTH)
     randomise(network)
     weights = {f'backbone.{name}': value for name, value in network.state_dict().items()}
     weights['bbox_head.conv.weight'] = torch.zeros(4, 4, 3, 3)  # a whole detector, as of mmdet
-    deep = inflated(dict(state_dict=weights, meta=dict(epoch=1)), depth=50, in_channels=3,
-                    stem_kernel=(1, 7, 7), stem_stride=(1, 2, 2), strides=(1,), out_indices=(0,),
-                    num_groups=2, group_channels=network.layer1[0].conv2.out_channels // 2)
+    deep = inflated(
+        dict(state_dict=weights, meta=dict(epoch=1)),
+        depth=50,
+        in_channels=3,
+        stem_kernel=(1, 7, 7),
+        stem_stride=(1, 2, 2),
+        strides=(1,),
+        out_indices=(0,),
+        num_groups=2,
+        group_channels=network.layer1[0].conv2.out_channels // 2,
+    )
     slice_ = torch.randn(1, 3, 32, 32)
-    found, = deep(slice_[:, :, None].expand(-1, -1, 32, -1, -1))
+    (found,) = deep(slice_[:, :, None].expand(-1, -1, 32, -1, -1))
     torch.testing.assert_close(found[:, :, 8], network(slice_)[0], **CLOSE)
 
 
@@ -101,20 +118,29 @@ def test_the_config_of_inflated_weights_takes_a_whole_resnet50(run_tool, tmp_pat
     register_all_modules()
     torch.save(ResNet(50).state_dict(), tmp_path / 'flat.pth')
     assert run_tool(TOOL, CONFIG, tmp_path / 'flat.pth', tmp_path / 'out.pth', '--prefix', '') == 0
-    network = built(tmp_path / 'out.pth', '', depth=50, base_channels=64, strides=(1, 2, 2),
-                    out_indices=(0, 1, 2))
+    network = built(
+        tmp_path / 'out.pth',
+        '',
+        depth=50,
+        base_channels=64,
+        strides=(1, 2, 2),
+        out_indices=(0, 1, 2),
+    )
     assert network.out_channels == [256, 512, 1024]
 
 
-@pytest.mark.parametrize(('backbone', 'message'), [
-    (dict(stem_kernel=3), 'set base_channels=4, stem_kernel=7'),
-    (dict(in_channels=4), 'in_channels=1 or 3'),
-    (dict(base_channels=8), 'set base_channels=4'),
-    (dict(depth=50), 'Missing: stages.0.0.body.2.bn.bias'),
-    (dict(strides=(2, 2, 2, 2)), 'Missing: stages.0.0.shortcut.bn.bias'),
-    (dict(norm_cfg=None), 'Left over: stages.0.0.body.0.bn.bias'),
-    (dict(type='PlainConvEncoder3D'), None),
-])
+@pytest.mark.parametrize(
+    ('backbone', 'message'),
+    [
+        (dict(stem_kernel=3), 'set base_channels=4, stem_kernel=7'),
+        (dict(in_channels=4), 'in_channels=1 or 3'),
+        (dict(base_channels=8), 'set base_channels=4'),
+        (dict(depth=50), 'Missing: stages.0.0.body.2.bn.bias'),
+        (dict(strides=(2, 2, 2, 2)), 'Missing: stages.0.0.shortcut.bn.bias'),
+        (dict(norm_cfg=None), 'Left over: stages.0.0.body.0.bn.bias'),
+        (dict(type='PlainConvEncoder3D'), None),
+    ],
+)
 def test_what_does_not_fit_is_refused(backbone, message, run_tool, tmp_path, capfd):
     torch.save(flat(18).state_dict(), tmp_path / 'flat.pth')
     if message is None:

@@ -1,4 +1,5 @@
 """The command line of the splits: defaults by data set, what is said of empty lists."""
+
 import re
 import runpy
 import sys
@@ -14,8 +15,17 @@ GEOMETRY = VolumeGeometry((0, 0, 0), (1, 1, 1), (1, 0, 0, 0, 1, 0, 0, 0, 1), (4,
 
 
 def make_index(path, subsets, annotated=True, patients=None):
-    scans = [dict(scan_id=f'scan{number:03d}', subset=subset, volume='a.npy', geometry=GEOMETRY,
-                  annotated=annotated, instances=[]) for number, subset in enumerate(subsets)]
+    scans = [
+        dict(
+            scan_id=f'scan{number:03d}',
+            subset=subset,
+            volume='a.npy',
+            geometry=GEOMETRY,
+            annotated=annotated,
+            instances=[],
+        )
+        for number, subset in enumerate(subsets)
+    ]
     for scan, patient in zip(scans, patients or [], strict=False):
         scan['patient'] = patient
     write_index(path, dict(classes=['nodule'], spacing=None, settings={}, scans=scans))
@@ -30,8 +40,9 @@ def make_splits(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, 'argv', [str(TOOL), str(tmp_path / 'index.json'), *arguments])
         with pytest.raises(SystemExit) as stopped:
             runpy.run_path(str(TOOL), run_name='__main__')
-        lists = {path.stem: path.read_text().split()
-                 for path in (tmp_path / 'splits').glob('*.txt')}
+        lists = {
+            path.stem: path.read_text().split() for path in (tmp_path / 'splits').glob('*.txt')
+        }
         return stopped.value.code, lists, capsys.readouterr()
 
     return run
@@ -56,8 +67,14 @@ def test_luna16_has_lists_of_its_own(make_splits):
     _, lists, _ = make_splits(subsets)
     assert len(lists['train']) == 533 and len(lists['test']) == 355
     assert {name for name in lists if name.startswith(('labeled', 'unlabeled'))} == {
-        'labeled_25', 'labeled_50', 'labeled_100', 'unlabeled_100', 'unlabeled_200',
-        'unlabeled_300', 'unlabeled_400'}
+        'labeled_25',
+        'labeled_50',
+        'labeled_100',
+        'unlabeled_100',
+        'unlabeled_200',
+        'unlabeled_300',
+        'unlabeled_400',
+    }
     _, lists, _ = make_splits(subsets, '--test-subsets', '8', '9')
     assert len(lists['train']) == 712 and len(lists['unlabeled_400']) == 400
 
@@ -77,15 +94,26 @@ def test_too_few_scans_for_the_lists(make_splits):
     assert '100 labeled and 400 unlabeled scans were asked for' in printed.err
 
 
-@pytest.mark.tried('data set', 'a split without knowing the patients',
-                   'said in a line, with how to make them known')
+@pytest.mark.tried(
+    'data set',
+    'a split without knowing the patients',
+    'said in a line, with how to make them known',
+)
 @pytest.mark.tried('data set', 'subsets that divide a patient', 'said in a line, naming a scan')
-@pytest.mark.parametrize('subsets, patients, said', [
-    ([None] * 4, None, 'the index knows no patients: scans of one patient may lie on both sides'),
-    ([None] * 4, ['a', None, 'b', 'b'], 'the index knows no patient of 1 scans'),
-    ([0, 1, 1, 1], ['a', 'a', 'b', 'b'], "1 patients have .* the first is scan scan000's"),
-    ([None] * 4, ['a'] * 4, 'all scans are of one patient'),
-    ([0, 0, 1, 1], ['a', 'a', 'b', 'b'], None)])
+@pytest.mark.parametrize(
+    'subsets, patients, said',
+    [
+        (
+            [None] * 4,
+            None,
+            'the index knows no patients: scans of one patient may lie on both sides',
+        ),
+        ([None] * 4, ['a', None, 'b', 'b'], 'the index knows no patient of 1 scans'),
+        ([0, 1, 1, 1], ['a', 'a', 'b', 'b'], "1 patients have .* the first is scan scan000's"),
+        ([None] * 4, ['a'] * 4, 'all scans are of one patient'),
+        ([0, 0, 1, 1], ['a', 'a', 'b', 'b'], None),
+    ],
+)
 def test_what_is_said_of_patients(make_splits, subsets, patients, said):
     code, _, printed = make_splits(subsets, patients=patients)
     assert code == 0

@@ -36,8 +36,9 @@ class ResNetWithPyramid(nn.Module):
 
     def __init__(self):
         super().__init__()
-        whole = resnet50(spatial_dims=3, n_input_channels=1, conv1_t_stride=[2, 2, 1],
-                         conv1_t_size=[7, 7, 7])
+        whole = resnet50(
+            spatial_dims=3, n_input_channels=1, conv1_t_stride=[2, 2, 1], conv1_t_size=[7, 7, 7]
+        )
         parts = ('conv1', 'bn1', 'act', 'maxpool', 'layer1', 'layer2')
         self.body = nn.ModuleDict({name: getattr(whole, name) for name in parts})
         self.fpn = FeaturePyramidNetwork(3, [256, 512], 256, LastLevelMaxPool(3))
@@ -68,15 +69,17 @@ def randomise(network: nn.Module) -> None:
 
 def in_our_order(levels, width: int) -> torch.Tensor:
     """Maps [(1, A * width, x, y, z)] as (N, width) by level, z, y, x and anchor."""
-    rows = [level[0].unflatten(0, (-1, width)).permute(4, 3, 2, 0, 1).reshape(-1, width)
-            for level in levels]
+    rows = [
+        level[0].unflatten(0, (-1, width)).permute(4, 3, 2, 0, 1).reshape(-1, width)
+        for level in levels
+    ]
     return torch.cat(rows)
 
 
 def anchors_of_monai(volume, levels) -> torch.Tensor:
     """(N, 6) in our order and axes, as before MONAI 1.6.
 
-    From 1.6 on it adds half a stride to the centres (Project-MONAI/MONAI#8475), which the published
+    From 1.6 on it adds half a stride to the centers (Project-MONAI/MONAI#8475), which the published
     weights, made with 0.9, know nothing of.
     """
     generator = AnchorGeneratorWithAnchorShape((1, 2, 4), SHAPES)
@@ -85,7 +88,7 @@ def anchors_of_monai(volume, levels) -> torch.Tensor:
     for level in levels:
         grid = tuple(level.shape[2:])
         number = 3 * level.numel()
-        part = anchors[start: start + number].reshape(*grid, 3, 6)
+        part = anchors[start : start + number].reshape(*grid, 3, 6)
         first = (part[0, 0, 0, 0, :3] + part[0, 0, 0, 0, 3:]) / 2
         strides = torch.tensor([a // b for a, b in zip(volume.shape[2:], grid, strict=True)])
         assert first.tolist() in ([0, 0, 0], (strides // 2).tolist())

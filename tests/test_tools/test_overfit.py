@@ -13,10 +13,31 @@ optim_wrapper = dict(optimizer=dict(lr=5e-3))
 """)
     only = [f'{name}_dataloader.dataset.subsets=[0]' for name in ('train', 'val', 'test')]
     options = ('--shrink', '--cfg-options', *only)
-    assert run_tool('train', constant, '--work-dir', work_dir, *options,
-                    'train_cfg.max_iters=60', 'train_cfg.val_interval=60') == 0
-    assert run_tool('test', constant, work_dir / 'iter_60.pth', '--work-dir', work_dir,
-                    '--out', marks, *options) == 0
+    assert (
+        run_tool(
+            'train',
+            constant,
+            '--work-dir',
+            work_dir,
+            *options,
+            'train_cfg.max_iters=60',
+            'train_cfg.val_interval=60',
+        )
+        == 0
+    )
+    assert (
+        run_tool(
+            'test',
+            constant,
+            work_dir / 'iter_60.pth',
+            '--work-dir',
+            work_dir,
+            '--out',
+            marks,
+            *options,
+        )
+        == 0
+    )
     (results,) = work_dir.glob('*/*.json')
     scores = json.loads(results.read_text())
     assert scores['froc/cpm'] == 1

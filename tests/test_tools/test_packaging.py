@@ -9,8 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ('mmdet3d_medical', 'configs', 'tools', 'requirements', 'setup.py', 'pyproject.toml',
-           'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md', 'model-index.yml')
+SOURCES = (
+    'mmdet3d_medical',
+    'configs',
+    'tools',
+    'requirements',
+    'setup.py',
+    'pyproject.toml',
+    'MANIFEST.in',
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'model-index.yml',
+)
 
 
 @pytest.fixture
@@ -20,8 +31,9 @@ def checkout(tmp_path):
     copy.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name,
-                            ignore=shutil.ignore_patterns('__pycache__', '.mim'))
+            shutil.copytree(
+                ROOT / name, copy / name, ignore=shutil.ignore_patterns('__pycache__', '.mim')
+            )
         else:
             shutil.copy(ROOT / name, copy)
     return copy
@@ -30,15 +42,23 @@ def checkout(tmp_path):
 def build(what: str, source: Path, out: Path) -> Path:
     """Build as pip does, but with the tools of this environment."""
     code = f'from setuptools import build_meta; build_meta.build_{what}({str(out)!r})'
-    process = subprocess.run([sys.executable, '-c', code], cwd=source, capture_output=True,
-                             text=True, env={**os.environ, 'PYTHONPATH': ''})
+    process = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': ''},
+    )
     assert process.returncode == 0, process.stderr
     return next(out.glob('*.tar.gz' if what == 'sdist' else '*.whl'))
 
 
 def files_below(folder: Path) -> set[str]:
-    return {str(path.relative_to(ROOT)) for path in folder.rglob('*')
-            if path.is_file() and path.suffix in ('.py', '.yml', '.txt', '.sh')}
+    return {
+        str(path.relative_to(ROOT))
+        for path in folder.rglob('*')
+        if path.is_file() and path.suffix in ('.py', '.yml', '.txt', '.sh')
+    }
 
 
 def test_wheel_from_source_distribution_has_configs_and_tools(checkout, tmp_path):

@@ -11,7 +11,7 @@ from mmdet3d_medical.utils.processes import lock_folder
 
 @pytest.fixture
 def refused(run_tool, config, capfd):
-    """The one line with which a training is refused."""
+    """The one line with which a run is refused."""
 
     def refuse(*options, tool='train', path=config) -> str:
         capfd.readouterr()
@@ -60,7 +60,7 @@ def test_numbers_that_nothing_can_work_with(option, message, refused):
         ('load_form=weights.pth', "Did you mean 'load_from'?"),
         ('no_such_thing=1', "has no 'no_such_thing'"),
         ('train_cfg.max_iter=2', "Did you mean 'max_iters'?"),
-        ('optim_wrapper.optimiser.lr=0.1', "Did you mean 'optimizer'?"),
+        ('optim_wrapper.optimizer.lr=0.1', "Did you mean 'optimizer'?"),
         ('train_cfg.max_iters', "expected KEY=VALUE, found 'train_cfg.max_iters'"),
         ('train_cfg.max_iters=[1,(2]', 'Imbalanced brackets'),
     ],
@@ -76,8 +76,9 @@ def test_a_misspelled_key_of_the_config(refused, config):
 
 def test_variables_of_a_config_are_its_own(config, run_tool):
     free = ('train_loader', 'optim_wrapper_cfg', 'train_dataloader_2', 'val_dataloader1')
-    config.write_text(config.read_text() + 'my_own_patch = 3\n'
-                      + ''.join(f'{name} = 1\n' for name in free))
+    config.write_text(
+        config.read_text() + 'my_own_patch = 3\n' + ''.join(f'{name} = 1\n' for name in free)
+    )
     assert (
         run_tool(
             'train', config, '--shrink', '--cfg-options', 'train_cfg.max_iters=1', 'my_own_patch=4'

@@ -11,7 +11,7 @@ def sure(tmp_path, data_root):
     source = f'data_root={str(data_root)!r}, split=None'
     path.write_text(f"""
 _base_ = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom_5l-100u_sure.py'
-model = dict(unsure=(0, 0), center=0.001, detector=dict(test_cfg=dict(score_thr=0)))
+model = dict(ignore_range=(0, 0), center=0.001, detector=dict(test_cfg=dict(score_thr=0)))
 candidates = dict(type='LoadCandidates', marks='none.csv')
 train_dataloader = dict(dataset=dict(datasets=dict(
     labeled=dict({source}, subsets=[0]),
@@ -27,9 +27,22 @@ default_hooks = dict(checkpoint=dict(interval=1))
 @pytest.fixture
 def start(config, run_tool, tmp_path):
     work = tmp_path / 'start'
-    assert run_tool('train', config, '--shrink', '--work-dir', work, '--cfg-options',
-                    'train_cfg.max_iters=1', 'val_cfg=None', 'val_dataloader=None',
-                    'val_evaluator=None', 'default_hooks.checkpoint.interval=1') == 0
+    assert (
+        run_tool(
+            'train',
+            config,
+            '--shrink',
+            '--work-dir',
+            work,
+            '--cfg-options',
+            'train_cfg.max_iters=1',
+            'val_cfg=None',
+            'val_dataloader=None',
+            'val_evaluator=None',
+            'default_hooks.checkpoint.interval=1',
+        )
+        == 0
+    )
     return work / 'iter_1.pth'
 
 
@@ -82,17 +95,43 @@ def test_another_start_is_refused_once_its_marks_are_used(sure, start, run_tool,
 
 
 def test_a_training_that_leaves_no_checkpoint(sure, start, run_tool, tmp_path, capfd):
-    assert run_tool(TOOL, sure, start, '--shrink', '--work-dir', tmp_path / 'work',
-                    '--cfg-options', 'default_hooks.checkpoint.interval=5',
-                    'default_hooks.checkpoint.save_last=False') == 2
+    assert (
+        run_tool(
+            TOOL,
+            sure,
+            start,
+            '--shrink',
+            '--work-dir',
+            tmp_path / 'work',
+            '--cfg-options',
+            'default_hooks.checkpoint.interval=5',
+            'default_hooks.checkpoint.save_last=False',
+        )
+        == 2
+    )
     assert 'left no last checkpoint' in capfd.readouterr().err
 
 
 def test_two_processes_on_scans_that_nobody_annotated(sure, start, unannotated, run_tool, tmp_path):
     first = tmp_path / 'work/round1'
     option = f'train_dataloader.dataset.datasets.unlabeled.data_root={unannotated}'
-    assert run_tool(TOOL, sure, start, '--shrink', '--work-dir', first.parent, '--rounds', 1,
-                    '--processes', 2, '--cfg-options', option) == 0
+    assert (
+        run_tool(
+            TOOL,
+            sure,
+            start,
+            '--shrink',
+            '--work-dir',
+            first.parent,
+            '--rounds',
+            1,
+            '--processes',
+            2,
+            '--cfg-options',
+            option,
+        )
+        == 0
+    )
     for name in ('test', 'train'):
         command = (first / f'{name}.log').read_text().splitlines()[0]
         assert str(unannotated) in command and 'nproc' in command

@@ -38,8 +38,19 @@ def test_train_resume_and_test(config, run_tool, tmp_path, capfd):
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in resumed)
 
     marks = tmp_path / 'results' / 'marks.csv'
-    assert run_tool('test', config, moved / 'iter_4.pth', '--shrink', '--out', marks,
-                    '--cfg-options', 'model.test_cfg.score_thr=0') == 0
+    assert (
+        run_tool(
+            'test',
+            config,
+            moved / 'iter_4.pth',
+            '--shrink',
+            '--out',
+            marks,
+            '--cfg-options',
+            'model.test_cfg.score_thr=0',
+        )
+        == 0
+    )
     rows = list(csv.DictReader(marks.open()))
     assert list(rows[0]) == COLUMNS
     assert {row['seriesuid'] for row in rows} == {'scan7', 'scan8', 'scan9'}
@@ -49,8 +60,10 @@ def test_weights_of_another_width_are_refused(config, run_tool, tmp_path, capfd)
     options = ('--cfg-options', 'train_cfg.max_iters=1')
     work_dir = tmp_path / 'run'
     assert run_tool('train', config, '--work-dir', work_dir, '--shrink', *options) == 0
-    for command in (('test', config, work_dir / 'iter_1.pth'),
-                    ('train', config, '--work-dir', work_dir, '--resume')):
+    for command in (
+        ('test', config, work_dir / 'iter_1.pth'),
+        ('train', config, '--work-dir', work_dir, '--resume'),
+    ):
         capfd.readouterr()
         assert run_tool(*command) == 2
         error = capfd.readouterr().err
@@ -95,8 +108,9 @@ def test_work_dir_that_is_a_file_is_refused(config, run_tool, capfd):
 def test_amp_and_seed(config, run_tool, tmp_path):
     options = ('--shrink', '--amp', '--cfg-options', 'train_cfg.max_iters=2')
     for seed, name in ((1, 'a'), (1, 'b'), (2, 'c')):
-        assert run_tool('train', config, '--work-dir', tmp_path / name, '--seed', seed,
-                        *options) == 0
+        assert (
+            run_tool('train', config, '--work-dir', tmp_path / name, '--seed', seed, *options) == 0
+        )
     first, same, other = (weights(tmp_path / name / 'iter_2.pth') for name in 'abc')
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
@@ -104,12 +118,29 @@ def test_amp_and_seed(config, run_tool, tmp_path):
 
 
 def test_two_processes_from_another_folder(config, tmp_path):
-    env = {**os.environ, 'PORT': str(free_port()), 'OMP_NUM_THREADS': '1',
-           'CUDA_VISIBLE_DEVICES': '',
-           'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'}
+    env = {
+        **os.environ,
+        'PORT': str(free_port()),
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '',
+        'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+    }
     process = subprocess.run(
-        [TOOLS / 'dist_train.sh', config, '2', '--shrink', '--work-dir', 'here', '--cfg-options',
-         'train_cfg.max_iters=2'], cwd=tmp_path, env=env, capture_output=True, text=True)
+        [
+            TOOLS / 'dist_train.sh',
+            config,
+            '2',
+            '--shrink',
+            '--work-dir',
+            'here',
+            '--cfg-options',
+            'train_cfg.max_iters=2',
+        ],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
     assert process.returncode == 0, process.stderr[-3000:]
     assert all(value.isfinite().all() for value in weights(tmp_path / 'here/iter_2.pth').values())
 
@@ -134,26 +165,55 @@ def test_missing_checkpoint(config, run_tool, capfd):
 
 
 def test_missing_data(config, run_tool, capfd):
-    assert run_tool('train', config, '--shrink', '--cfg-options',
-                    'train_dataloader.dataset.data_root=nowhere') == 2
+    assert (
+        run_tool(
+            'train',
+            config,
+            '--shrink',
+            '--cfg-options',
+            'train_dataloader.dataset.data_root=nowhere',
+        )
+        == 2
+    )
     error = capfd.readouterr().err
     assert 'error: no index at nowhere/index.json' in error
     assert 'Traceback' not in error
 
 
-def test_scans_nobody_annotated_get_marks_but_no_score(config, run_tool, unannotated, tmp_path,
-                                                       capfd):
+def test_scans_nobody_annotated_get_marks_but_no_score(
+    config, run_tool, unannotated, tmp_path, capfd
+):
     # One iteration is enough for weights; what they find does not matter here.
-    assert run_tool('train', config, '--work-dir', tmp_path / 'run', '--shrink', '--cfg-options',
-                    'train_cfg.max_iters=1') == 0
+    assert (
+        run_tool(
+            'train',
+            config,
+            '--work-dir',
+            tmp_path / 'run',
+            '--shrink',
+            '--cfg-options',
+            'train_cfg.max_iters=1',
+        )
+        == 0
+    )
     marks = tmp_path / 'marks.csv'
-    assert run_tool('test', config, tmp_path / 'run' / 'iter_1.pth', '--shrink', '--out', marks,
-                    '--cfg-options', f'test_dataloader.dataset.data_root={unannotated}',
-                    'model.test_cfg.score_thr=0') == 0
+    assert (
+        run_tool(
+            'test',
+            config,
+            tmp_path / 'run' / 'iter_1.pth',
+            '--shrink',
+            '--out',
+            marks,
+            '--cfg-options',
+            f'test_dataloader.dataset.data_root={unannotated}',
+            'model.test_cfg.score_thr=0',
+        )
+        == 0
+    )
     output = ''.join(capfd.readouterr())
     assert 'FROC skipped' in output
-    assert {row['seriesuid'] for row in csv.DictReader(marks.open())} == {
-        'scan7', 'scan8', 'scan9'}
+    assert {row['seriesuid'] for row in csv.DictReader(marks.open())} == {'scan7', 'scan8', 'scan9'}
 
 
 def test_averaged_weights_are_tested(config, run_tool, train_a_step, capfd):

@@ -176,15 +176,21 @@ ODD = {
 }
 
 
-@pytest.mark.tried('checkpoints', 'a state_dict that is empty, a list, numbers, or has no names',
-                   'refused by every tool that reads it')
+@pytest.mark.tried(
+    'checkpoints',
+    'a state_dict that is empty, a list, numbers, or has no names',
+    'refused by every tool that reads it',
+)
 @pytest.mark.parametrize('content', ODD.values(), ids=ODD)
-@pytest.mark.parametrize('command', [
-    'test {config} {path} --shrink',
-    'train {config} --shrink --work-dir new --cfg-options load_from={path}',
-    'model_converters/focalmix_to_plain {path} out.pth --reverse',
-    'model_converters/monai_to_mmdet3d {path} out.pth',
-])
+@pytest.mark.parametrize(
+    'command',
+    [
+        'test {config} {path} --shrink',
+        'train {config} --shrink --work-dir new --cfg-options load_from={path}',
+        'model_converters/focalmix_to_plain {path} out.pth --reverse',
+        'model_converters/monai_to_mmdet3d {path} out.pth',
+    ],
+)
 def test_what_holds_no_weights_is_refused(command, content, config, run_tool, tmp_path, capfd):
     path = tmp_path / 'odd.pth'
     torch.save(content, path)
@@ -195,8 +201,11 @@ def test_what_holds_no_weights_is_refused(command, content, config, run_tool, tm
     assert 'Traceback' not in error and not Path('out.pth').exists()
 
 
-@pytest.mark.tried('checkpoints', 'weights that say to be of a part that the model does not have',
-                   'refused as weights that do not fit')
+@pytest.mark.tried(
+    'checkpoints',
+    'weights that say to be of a part that the model does not have',
+    'refused as weights that do not fit',
+)
 def test_a_part_that_is_not_there_excuses_nothing(config, run_tool, tmp_path, capfd):
     for part in ('zzz', 5):
         path = tmp_path / 'part.pth'
@@ -213,12 +222,13 @@ def test_what_no_training_left_is_not_resumed(meta, config, run_tool, train_a_st
     torch.save(content, 'first/iter_1.pth')
     capfd.readouterr()
     assert run_tool('train', config, '--shrink', '--work-dir', 'first', '--resume') == 2
-    assert 'not how far a training was' in capfd.readouterr().err
+    assert 'not how far a run was' in capfd.readouterr().err
 
 
 @pytest.mark.parametrize('own', [5, dict(model=5), dict(model=['x']), 'x'])
-@pytest.mark.parametrize('cfg', [
-    'model = x', "model = {'type': 1}", 'model = dict(a=1)', '(' * 5000, 'x = ='])
+@pytest.mark.parametrize(
+    'cfg', ['model = x', "model = {'type': 1}", 'model = dict(a=1)', '(' * 5000, 'x = =']
+)
 def test_odd_meta_data_in_a_work_directory_is_no_error(own, cfg, tmp_path):
     for meta in (dict(cfg=cfg), dict(mmdet3d_medical=own)):
         torch.save(dict(meta=meta, state_dict={}), tmp_path / 'iter_1.pth')

@@ -15,8 +15,9 @@ WITHOUT_OPS = "import sys; sys.modules['mmcv._ext'] = None\n"
 
 def run_python(code: str, path: Path | str = '') -> subprocess.CompletedProcess:
     env = {**os.environ, 'PYTHONPATH': str(path), 'OMP_NUM_THREADS': '1'}
-    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], env=env,
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], env=env, capture_output=True, text=True
+    )
 
 
 def install_fake(path: Path, distribution: str) -> None:
@@ -26,25 +27,31 @@ def install_fake(path: Path, distribution: str) -> None:
 
 
 def test_mmdet_imports_where_the_operators_are_missing():
-    process = run_python(WITHOUT_OPS + """
+    process = run_python(
+        WITHOUT_OPS
+        + """
 import mmdet3d_medical
 import mmdet.models
 import mmcv._ext
 from mmcv.ops import nms
 from mmcv.utils.ext_loader import check_ops_exist
 print(type(mmcv._ext).__name__, check_ops_exist(), hasattr(mmcv._ext, '__path__'))
-""")
+"""
+    )
     assert process.returncode == 0, process.stderr
     assert process.stdout.split() == ['MissingOps', 'False', 'False']
 
 
 def test_calling_a_missing_operator_says_which_and_why():
-    process = run_python(WITHOUT_OPS + """
+    process = run_python(
+        WITHOUT_OPS
+        + """
 import mmdet3d_medical
 import torch
 from mmcv.ops import nms
 nms(torch.rand(3, 4), torch.rand(3), 0.5)
-""")
+"""
+    )
     assert process.returncode == 1
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith('ImportError: mmcv was installed without compiled operators')

@@ -76,12 +76,12 @@ def test_recomputed_stages_keep_less(small_detector):
     assert training_cost(saving, shape).flops > training_cost(plain, shape).flops
 
 
-def test_rebuilt_activations_keep_less(small_detector):
-    """Half of the maps where convolution, normalisation and ReLU follow each other."""
+def test_recomputed_activations_keep_less(small_detector):
+    """Half of the maps where convolution, normalization and ReLU follow each other."""
     parts = small_detector()
     parts['bbox_head'].update(norm_cfg=dict(type='GN', num_groups=2), stacked_convs=4)
     parts['backbone'].update(norm_cfg=dict(type='BN3d'))
-    plain, saving = (MODELS.build(dict(parts, rebuild_activations=on)) for on in (False, True))
+    plain, saving = (MODELS.build(dict(parts, recompute_activations=on)) for on in (False, True))
     shape = (1, 1, 32, 32, 32)
     for amp in (False, True):
         whole, less = (training_cost(model, shape, amp) for model in (plain, saving))

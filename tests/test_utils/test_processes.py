@@ -18,7 +18,7 @@ def test_a_folder_is_held_once(tmp_path):
         with pytest.raises(BusyError, match=f'another process works in {folder}'):
             with lock_folder(folder):
                 pass
-        with lock_folder(folder, STEPS_LOCK):  # what starts a training, and the training itself
+        with lock_folder(folder, STEPS_LOCK):  # what starts a run, and the training itself
             pass
     with lock_folder(folder):
         pass
@@ -46,7 +46,7 @@ def test_a_killed_process_holds_no_folder(tmp_path):
 
 @posix
 def test_forked_workers_do_not_hold_a_folder(tmp_path):
-    """As those of a data loader, which live on for a while when a training is killed."""
+    """As those of a data loader, which live on for a while when a run is killed."""
     (ready, begun), (end, ended) = os.pipe(), os.pipe()
     with lock_folder(tmp_path):
         worker = os.fork()

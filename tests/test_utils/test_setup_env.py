@@ -41,4 +41,5 @@ def test_another_default_scope_is_replaced_with_a_warning(scopes):
 
 def test_mmengine_looks_our_names_up_by_scope(scopes):
     from mmengine.registry import MODELS
+
     assert MODELS.get('mmdet3d_medical.ResNet3D') is registry.MODELS.get('ResNet3D')

@@ -19,5 +19,5 @@ def test_plot_draws_the_curve_where_it_belongs(tmp_path):
 
 
 def is_line_blue(image):
-    """Pixels of matplotlib's first colour, #1f77b4."""
+    """Pixels of matplotlib's first color, #1f77b4."""
     return (np.abs(image - np.array([0x1F, 0x77, 0xB4]) / 255) < 0.02).all(-1)

@@ -1,4 +1,5 @@
 """Slices show the right voxels, boxes only where they are cut."""
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -15,11 +16,17 @@ def draw(axis, position, **kwargs):
     return ax
 
 
-@pytest.mark.parametrize('axis, position, expected', [
-    (0, 2.0, VOLUME[2]), (1, 4.99, VOLUME[:, 4]), (2, -3.0, VOLUME[:, :, 0]),
-    (2, 6.0, VOLUME[:, :, 5])])
+@pytest.mark.parametrize(
+    'axis, position, expected',
+    [
+        (0, 2.0, VOLUME[2]),
+        (1, 4.99, VOLUME[:, 4]),
+        (2, -3.0, VOLUME[:, :, 0]),
+        (2, 6.0, VOLUME[:, :, 5]),
+    ],
+)
 def test_slice_of_a_position(axis, position, expected):
-    image, = draw(axis, position).images
+    (image,) = draw(axis, position).images
     np.testing.assert_array_equal(image.get_array(), expected)
 
 
@@ -28,9 +35,18 @@ def test_head_and_front_are_above():
     assert not draw(1, 1.0).yaxis_inverted() and not draw(2, 1.0).yaxis_inverted()
 
 
-@pytest.mark.parametrize('axis, position, rectangle', [
-    (0, 1.0, (3.0, 2.0, 2.5, 2.0)), (0, 0.9, None), (0, 2.9, (3.0, 2.0, 2.5, 2.0)), (0, 3.1, None),
-    (1, 3.5, (3.0, 1.0, 2.5, 2.0)), (2, 4.0, (2.0, 1.0, 2.0, 2.0)), (2, 1.0, None)])
+@pytest.mark.parametrize(
+    'axis, position, rectangle',
+    [
+        (0, 1.0, (3.0, 2.0, 2.5, 2.0)),
+        (0, 0.9, None),
+        (0, 2.9, (3.0, 2.0, 2.5, 2.0)),
+        (0, 3.1, None),
+        (1, 3.5, (3.0, 1.0, 2.5, 2.0)),
+        (2, 4.0, (2.0, 1.0, 2.0, 2.0)),
+        (2, 1.0, None),
+    ],
+)
 def test_boxes_are_drawn_where_the_slice_cuts_them(axis, position, rectangle):
     ax = draw(axis, position, layers=[BoxLayer(BOX, 'red', ['0.93'])])
     found = [(*patch.get_xy(), patch.get_width(), patch.get_height()) for patch in ax.patches]

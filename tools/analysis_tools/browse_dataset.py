@@ -7,6 +7,7 @@ Example:
     python tools/analysis_tools/browse_dataset.py configs/retina3d/retina3d_fpn_phantom.py \
         --output-dir browse --number 8
 """
+
 import argparse
 from pathlib import Path
 
@@ -21,14 +22,21 @@ from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--output-dir', default='browse', metavar='D', help='default: browse')
-    parser.add_argument('--number', type=at_least(1), default=8, metavar='N',
-                        help='patches (default: 8)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='overrides settings of the config')
+    parser.add_argument(
+        '--number', type=at_least(1), default=8, metavar='N', help='patches (default: 8)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='overrides settings of the config',
+    )
     return parser.parse_args()
 
 
@@ -37,10 +45,13 @@ def draw_item(item: dict, path: Path) -> None:
     sample, volume = item['data_samples'], item['inputs'][0].numpy()
     lesions = sample.gt_instances.bboxes.numpy()
     ignored = sample.ignored_instances.bboxes.numpy()
-    figure = slice_figure(volume, lesion_points(lesions, volume.shape),
-                          [BoxLayer(ignored, 'orange'), BoxLayer(lesions, 'lime')],
-                          spacing=sample.geometry.spacing_zyx,
-                          title=f'{sample.scan_id}, patch {volume.shape}')
+    figure = slice_figure(
+        volume,
+        lesion_points(lesions, volume.shape),
+        [BoxLayer(ignored, 'orange'), BoxLayer(lesions, 'lime')],
+        spacing=sample.geometry.spacing_zyx,
+        title=f'{sample.scan_id}, patch {volume.shape}',
+    )
     with replacing(path) as file:
         figure.savefig(file, dpi=110)
 

@@ -6,6 +6,7 @@ Example:
     python tools/analysis_tools/check_dataset.py data/mine/index.json \\
         --config configs/retina3d/retina3d_fpn_luna16.py
 """
+
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,21 +31,29 @@ MAX_LISTED = 10
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('index', type=Path, metavar='INDEX', help='index.json of the data')
-    parser.add_argument('--config', metavar='CONFIG',
-                        help='also check anchors, patch, window and classes of this config')
-    parser.add_argument('--allow-outside', action='store_true',
-                        help='also read volumes outside the folder of the index')
+    parser.add_argument(
+        '--config',
+        metavar='CONFIG',
+        help='also check anchors, patch, window and classes of this config',
+    )
+    parser.add_argument(
+        '--allow-outside',
+        action='store_true',
+        help='also read volumes outside the folder of the index',
+    )
     return parser.parse_args()
 
 
 def find_problems(args: argparse.Namespace, index: dict) -> list[Problem]:
     """Problems of the scans, of the lists beside the index, and of the config if there is one."""
     scans, root = index['scans'], args.index.parent
-    problems = check_scans(scans, root, index.get('settings', {}).get('outside'),
-                           args.allow_outside)
+    problems = check_scans(
+        scans, root, index.get('settings', {}).get('outside'), args.allow_outside
+    )
     problems += check_splits(scans, root / 'splits')
     if args.config:
         register_all_modules()
@@ -69,8 +78,9 @@ def shorten(problems: Sequence[Problem]) -> Iterator[Problem]:
 def print_problems(console: Console, problems: Sequence[Problem]) -> None:
     table = Table('level', 'scan', 'problem', title=f'{len(problems)} problems')
     for level, scan_id, message, _ in shorten(problems):
-        table.add_row(level, escape(scan_id), escape(message),
-                      style='red' if level == ERROR else 'yellow')
+        table.add_row(
+            level, escape(scan_id), escape(message), style='red' if level == ERROR else 'yellow'
+        )
     console.print(table)
 
 
@@ -85,8 +95,10 @@ def main() -> None:
     annotated = sum(scan['annotated'] for scan in scans)
     lesions = sum(not i['ignore'] for scan in scans for i in scan['instances'])
     errors = sum(problem.level == ERROR for problem in problems)
-    console.print(f'{len(scans)} scans ({annotated} annotated), {lesions} lesions: '
-                  f'{errors} errors, {len(problems) - errors} warnings')
+    console.print(
+        f'{len(scans)} scans ({annotated} annotated), {lesions} lesions: '
+        f'{errors} errors, {len(problems) - errors} warnings'
+    )
     if errors:
         raise SystemExit(1)
 

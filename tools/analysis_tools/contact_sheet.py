@@ -29,8 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('data', type=Path, metavar='LUNA16_DIR')
     parser.add_argument('out', type=out_file, metavar='SHEET.png')
-    parser.add_argument('--scans', type=at_least(1), default=4,
-                        help='scans to show whole (default 4)')
+    parser.add_argument(
+        '--scans', type=at_least(1), default=4, help='scans to show whole (default 4)'
+    )
     parser.add_argument('--lesions', type=int, default=24, help='close-ups of nodules (default 24)')
     parser.add_argument(
         '--findings', type=int, default=12, help='and of excluded findings (default 12)'
@@ -39,12 +40,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_lesions(path: Path) -> dict[str, list[tuple[np.ndarray, float]]]:
-    """World centre (x, y, z) and diameter in mm of the lesions of every scan."""
+    """World center (x, y, z) and diameter in mm of the lesions of every scan."""
     lesions, found = defaultdict(list), read_findings(path)
-    for scan_id, centre, diameter in zip(
+    for scan_id, center, diameter in zip(
         found.scan_ids, found.centers, found.diameters, strict=True
     ):
-        lesions[scan_id].append((centre, diameter))
+        lesions[scan_id].append((center, diameter))
     return lesions
 
 
@@ -60,24 +61,24 @@ def show(ax, plane: np.ndarray, window: tuple[int, int], aspect: float = 1.0) ->
 def show_scan(axes, path: Path, lesions: list) -> None:
     """The axial slice of the largest nodule in two windows, a coronal and a sagittal one."""
     volume, geometry = read_scan(path)
-    centre = np.array(volume.shape) // 2
+    center = np.array(volume.shape) // 2
     marked = sorted(lesions, key=lambda lesion: -lesion[1])[:1]
     for point, diameter in marked:
         z, y, x = geometry.world_to_index(point[None])[0]
-        centre[0] = round(z)
+        center[0] = round(z)
         radius = diameter / 2 / geometry.spacing[0] + 2
         axes[0].add_patch(plt.Circle((x, y), radius, fill=False, color='red', linewidth=0.8))
     thick = geometry.spacing[2] / geometry.spacing[0]
-    show(axes[0], volume[centre[0]], LUNG)
-    show(axes[1], volume[centre[0]], SOFT_TISSUE)
-    show(axes[2], volume[::-1, centre[1]], LUNG, thick)
-    show(axes[3], volume[::-1, :, centre[2] // 2], LUNG, thick)
+    show(axes[0], volume[center[0]], LUNG)
+    show(axes[1], volume[center[0]], SOFT_TISSUE)
+    show(axes[2], volume[::-1, center[1]], LUNG, thick)
+    show(axes[3], volume[::-1, :, center[2] // 2], LUNG, thick)
 
 
-def show_lesion(ax, path: Path, centre: np.ndarray, diameter: float) -> None:
+def show_lesion(ax, path: Path, center: np.ndarray, diameter: float) -> None:
     """The axial slice through a lesion, `REACH` mm to each side."""
     volume, geometry = read_scan(path)
-    z, y, x = np.rint(geometry.world_to_index(centre[None])[0]).astype(int)
+    z, y, x = np.rint(geometry.world_to_index(center[None])[0]).astype(int)
     reach = round(REACH / geometry.spacing[0])
     padded = np.pad(volume[np.clip(z, 0, len(volume) - 1)], reach, mode='edge')
     show(ax, padded[y : y + 2 * reach + 1, x : x + 2 * reach + 1], LUNG)
@@ -85,10 +86,10 @@ def show_lesion(ax, path: Path, centre: np.ndarray, diameter: float) -> None:
 
 
 def without_nodules(findings: dict, nodules: dict) -> dict:
-    """Excluded findings whose centre lies in no nodule."""
+    """Excluded findings whose center lies in no nodule."""
 
-    def outside(uid, centre):
-        return all(np.linalg.norm(centre - c) > d / 2 for c, d in nodules.get(uid, []))
+    def outside(uid, center):
+        return all(np.linalg.norm(center - c) > d / 2 for c, d in nodules.get(uid, []))
 
     return {uid: [f for f in some if outside(uid, f[0])] for uid, some in findings.items()}
 
@@ -106,10 +107,10 @@ def draw_sheet(data: Path, scans: int, lesions: int, findings: int) -> plt.Figur
     top, bottom = figure.subfigures(2, height_ratios=[2.35 * scans, 0.95 * max(rows, 1)])
     for axes, uid in zip(top.subplots(scans, 4, squeeze=False), chosen, strict=False):
         show_scan(axes, paths[uid], nodules.get(uid, []))
-    for ax, (uid, centre, diameter) in zip(
+    for ax, (uid, center, diameter) in zip(
         bottom.subplots(max(rows, 1), 12).flat, close, strict=False
     ):
-        show_lesion(ax, paths[uid], centre, diameter)
+        show_lesion(ax, paths[uid], center, diameter)
     for part in (top, bottom):
         part.subplots_adjust(
             0.005,
@@ -124,11 +125,11 @@ def draw_sheet(data: Path, scans: int, lesions: int, findings: int) -> plt.Figur
     return figure
 
 
-def few_greys(count: int = 48) -> Image.Image:
-    """A palette of greys and the marks' red: noise does not compress, fewer greys do."""
+def few_grays(count: int = 48) -> Image.Image:
+    """A palette of grays and the marks' red: noise does not compress, fewer grays do."""
     palette = Image.new('P', (1, 1))
-    greys = np.linspace(0, 255, count).astype(int).repeat(3).tolist()
-    palette.putpalette([*greys, 255, 0, 0])
+    grays = np.linspace(0, 255, count).astype(int).repeat(3).tolist()
+    palette.putpalette([*grays, 255, 0, 0])
     return palette
 
 
@@ -140,7 +141,7 @@ def main() -> None:
     figure.set_dpi(100)
     figure.canvas.draw()
     sheet = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert('RGB')
-    sheet = sheet.quantize(palette=few_greys(), dither=Image.Dither.NONE)
+    sheet = sheet.quantize(palette=few_grays(), dither=Image.Dither.NONE)
     with replacing(args.out) as file:
         sheet.save(file, optimize=True)
     print(f'{args.out}: {sheet.width} x {sheet.height} pixels')

@@ -2,7 +2,7 @@
 
 Three questions, answered without training: do guessed probabilities mean what they say, which
 thresholds find the lesions, and which way would the unlabeled loss pull for a temperature and a
-centre of sharpening. The last is the cosine between its gradient and that of the true labels on the
+center of sharpening. The last is the cosine between its gradient and that of the true labels on the
 same patches, over all of them; below 0 the unlabeled loss unlearns lesions.
 
 Example:
@@ -45,25 +45,36 @@ from mmdet3d_medical.utils.files import write_text
 
 BINS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-Setting = tuple[float, float]  # temperature and centre
+Setting = tuple[float, float]  # temperature and center
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='of a FocalMixDetector')
     parser.add_argument('checkpoint', help='its weights, or those of the plain detector')
-    parser.add_argument('--batches', type=at_least(1), default=100, metavar='N',
-                        help='batches of unlabeled patches (default: 100)')
-    parser.add_argument('--patches', type=at_least(1), default=4, metavar='N',
-                        help='in a batch (default: 4)')
+    parser.add_argument(
+        '--batches',
+        type=at_least(1),
+        default=100,
+        metavar='N',
+        help='batches of unlabeled patches (default: 100)',
+    )
+    parser.add_argument(
+        '--patches', type=at_least(1), default=4, metavar='N', help='in a batch (default: 4)'
+    )
     parser.add_argument('--temperatures', type=float, nargs='+', default=[0.7, 1.0])
     parser.add_argument('--centers', type=float, nargs='+', default=[0.5, 0.4, 0.3, 0.2])
     parser.add_argument('--seed', type=int, default=0, help='of patches and views')
-    parser.add_argument('--json', type=out_file, metavar='OUT.json',
-                        help='write the numbers')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='overrides settings of the config')
+    parser.add_argument('--json', type=out_file, metavar='OUT.json', help='write the numbers')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='overrides settings of the config',
+    )
     add_trust_option(parser)
     return parser.parse_args()
 
@@ -84,17 +95,20 @@ class Diagnosis:
 
     def look(self, inputs: Tensor, samples: list, rng: np.random.Generator) -> None:
         """Add a batch of patches (B, C, D, H, W) with annotations."""
-        guess = self.model.guesser(self.model.guessing_model, inputs, rng,
-                                   [sample.metainfo for sample in samples])
+        guess = self.model.guesser(
+            self.model.guessing_model, inputs, rng, [sample.metainfo for sample in samples]
+        )
         truth = targets_of(self.model.detector.bbox_head, samples, tuple(inputs.shape[2:]))
         self._calibrate(guess.cls, truth)
         for cls, sample in zip(guess.cls, samples, strict=True):
             for threshold in THRESHOLDS:
                 hard = sharpen(cls, 0.0, threshold)
-                found = count_guesses(hard, guess.priors, sample.gt_instances.bboxes,
-                                      sample.ignored_instances.bboxes)
+                found = count_guesses(
+                    hard, guess.priors, sample.gt_instances.bboxes, sample.ignored_instances.bboxes
+                )
                 self.counts[threshold] = Counts(
-                    *map(sum, zip(self.counts[threshold], found, strict=True)))
+                    *map(sum, zip(self.counts[threshold], found, strict=True))
+                )
         self._pull(inputs, guess.cls, truth)
 
     def _calibrate(self, guess: Tensor, truth: DenseTargets) -> None:
@@ -114,51 +128,78 @@ class Diagnosis:
                 losses = detector.bbox_head.loss_by_targets(outs, truth)
             else:
                 losses = self.model.unsup_losses(
-                    outs, replace(truth, cls=sharpen(guess, *setting),
-                                  cls_weight=torch.ones_like(truth.cls_weight)))
+                    outs,
+                    replace(
+                        truth,
+                        cls=sharpen(guess, *setting),
+                        cls_weight=torch.ones_like(truth.cls_weight),
+                    ),
+                )
             pull = _gradient(losses['loss_cls'], detector)
             self.pulls[setting] = self.pulls[setting] + pull
 
     def tables(self) -> dict[str, list[dict]]:
         """What was found, rows by table."""
-        return dict(calibration=list(self._calibration()), thresholds=list(self._thresholds()),
-                    pull=list(self._pulls()))
+        return dict(
+            calibration=list(self._calibration()),
+            thresholds=list(self._thresholds()),
+            pull=list(self._pulls()),
+        )
 
     def _calibration(self) -> Iterator[dict]:
-        for low, high, (number, total, lesions) in zip(BINS[:-1], BINS[1:], self.anchors,
-                                                       strict=True):
+        for low, high, (number, total, lesions) in zip(
+            BINS[:-1], BINS[1:], self.anchors, strict=True
+        ):
             if number:
-                yield {'guess': f'{low:g} to {high:g}', 'anchors': int(number),
-                       'mean guess': total / number, 'lesions': lesions / number}
+                yield {
+                    'guess': f'{low:g} to {high:g}',
+                    'anchors': int(number),
+                    'mean guess': total / number,
+                    'lesions': lesions / number,
+                }
 
     def _thresholds(self) -> Iterator[dict]:
         for threshold, count in self.counts.items():
-            yield {'threshold': threshold, 'lesions': count.lesions,
-                   'recall': count.found / max(count.lesions, 1), 'guesses': count.guesses,
-                   'precision': count.right / max(count.guesses, 1)}
+            yield {
+                'threshold': threshold,
+                'lesions': count.lesions,
+                'recall': count.found / max(count.lesions, 1),
+                'guesses': count.guesses,
+                'precision': count.right / max(count.guesses, 1),
+            }
 
     def _pulls(self) -> Iterator[dict]:
         true = self.pulls[None]
         for setting, pull in self.pulls.items():
             if setting is not None:
-                yield {'temperature': setting[0], 'center': setting[1],
-                       'cosine': float(torch.cosine_similarity(pull, true, dim=0)),
-                       'length': float(pull.norm() / true.norm())}
+                yield {
+                    'temperature': setting[0],
+                    'center': setting[1],
+                    'cosine': float(torch.cosine_similarity(pull, true, dim=0)),
+                    'length': float(pull.norm() / true.norm()),
+                }
 
 
 def _gradient(loss: Tensor, detector: torch.nn.Module) -> Tensor:
     parameters = [p for p in detector.parameters() if p.requires_grad]
     parts = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    return torch.cat([torch.zeros(p.numel()) if part is None else part.flatten()
-                      for p, part in zip(parameters, parts, strict=True)])
+    return torch.cat(
+        [
+            torch.zeros(p.numel()) if part is None else part.flatten()
+            for p, part in zip(parameters, parts, strict=True)
+        ]
+    )
 
 
-def batches(dataset, preprocessor, number: int, size: int, rng: np.random.Generator
-            ) -> Iterator[tuple[Tensor, list]]:
+def batches(
+    dataset, preprocessor, number: int, size: int, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, list]]:
     """Batches of patches of random scans, preprocessed."""
     for start in range(0, number * size, size):
-        items = [branch_in_use(dataset[Draw(int(rng.integers(len(dataset))), draw)])
-                 for draw in range(start, start + size)]
+        items = [
+            branch_in_use(dataset[Draw(int(rng.integers(len(dataset))), draw)])
+            for draw in range(start, start + size)
+        ]
         batch = {key: [item[key] for item in items] for key in ('inputs', 'data_samples')}
         batch = preprocessor(batch, training=True)
         yield batch['inputs'], batch['data_samples']
@@ -172,16 +213,23 @@ def unlabeled_source(config: Config) -> Config:
     """
     source = config.train_dataloader.dataset.get('datasets', {}).get('unlabeled')
     if source is None:
-        raise UsageError(f'{config.filename} trains on no unlabeled scans, so there are no guesses '
-                         'to look at: name a config with a data set `unlabeled`')
+        raise UsageError(
+            f'{config.filename} trains on no unlabeled scans, so there are no guesses '
+            'to look at: name a config with a data set `unlabeled`'
+        )
     return source
 
 
 def as_text(rows: list[dict]) -> str:
     """A table in Markdown."""
-    lines = [list(rows[0]), ['---'] * len(rows[0]),
-             *([f'{value:.3g}' if isinstance(value, float) else str(value)
-                for value in row.values()] for row in rows)]
+    lines = [
+        list(rows[0]),
+        ['---'] * len(rows[0]),
+        *(
+            [f'{value:.3g}' if isinstance(value, float) else str(value) for value in row.values()]
+            for row in rows
+        ),
+    ]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
@@ -192,15 +240,17 @@ def main() -> None:
     init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
     model = MODELS.build(config.model)
     if not isinstance(model, FocalMixDetector):
-        raise UsageError(f'{args.config}: expected a FocalMixDetector, found '
-                         f'{type(model).__name__}: name a config of configs/focalmix')
+        raise UsageError(
+            f'{args.config}: expected a FocalMixDetector, found '
+            f'{type(model).__name__}: name a config of configs/focalmix'
+        )
     put_weights(model, args.checkpoint, args.config)
     model.guesser.temperature = 1.0  # as they are; sharpened below
     dataset = DATASETS.build(unlabeled_source(config))
     settings = list(itertools.product(args.temperatures, args.centers))
     for setting in settings:
         check_sharpening(*setting)
-    settings = [(t, c) for t, c in settings if t != 1 or c == args.centers[0]]  # T = 1: no centre
+    settings = [(t, c) for t, c in settings if t != 1 or c == args.centers[0]]  # T = 1: no center
     diagnosis, rng = Diagnosis(model, settings), np.random.default_rng(args.seed)
     preprocessor = model.data_preprocessor.data_preprocessor
     patches = batches(dataset, preprocessor, args.batches, args.patches, rng)

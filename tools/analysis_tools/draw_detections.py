@@ -7,6 +7,7 @@ Example:
     python tools/analysis_tools/draw_detections.py marks.csv data/phantom/index.json \
         detections.png
 """
+
 import argparse
 from pathlib import Path
 
@@ -22,19 +23,30 @@ from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('marks', metavar='MARKS.csv', help='what tools/test.py --out wrote')
     parser.add_argument('index', metavar='INDEX', help='index.json of the converted data')
     parser.add_argument('out', type=picture, metavar='OUT.png')
-    parser.add_argument('--scan', metavar='ID',
-                        help='default: of the scans with marks the one with most lesions')
-    parser.add_argument('--min-score', type=float, default=0.2, metavar='P',
-                        help='lowest score to draw (default: 0.2)')
-    parser.add_argument('--rows', type=at_least(1), default=6, metavar='N',
-                        help='most rows of slices (default: 6)')
-    parser.add_argument('--allow-outside', action='store_true',
-                        help='also read a volume outside the folder of the index')
+    parser.add_argument(
+        '--scan', metavar='ID', help='default: of the scans with marks the one with most lesions'
+    )
+    parser.add_argument(
+        '--min-score',
+        type=float,
+        default=0.2,
+        metavar='P',
+        help='lowest score to draw (default: 0.2)',
+    )
+    parser.add_argument(
+        '--rows', type=at_least(1), default=6, metavar='N', help='most rows of slices (default: 6)'
+    )
+    parser.add_argument(
+        '--allow-outside',
+        action='store_true',
+        help='also read a volume outside the folder of the index',
+    )
     return parser.parse_args()
 
 
@@ -43,8 +55,10 @@ def choose_scan(scans: list[dict], marks: Marks, scan_id: str | None) -> dict:
     wanted = {scan_id} if scan_id else set(marks.scan_ids)
     found = [scan for scan in scans if scan['scan_id'] in wanted]
     if not found:
-        raise UsageError(f'None of the scans {", ".join(sorted(wanted)[:3]) or "(no marks)"} is in '
-                         'the index: give the index of the data that were tested.')
+        raise UsageError(
+            f'None of the scans {", ".join(sorted(wanted)[:3]) or "(no marks)"} is in '
+            'the index: give the index of the data that were tested.'
+        )
     return max(found, key=lambda scan: len(lesions_of(scan)))
 
 
@@ -59,8 +73,9 @@ def lesion_boxes(scan: dict, geometry: VolumeGeometry) -> np.ndarray:
     return geometry.world_to_box(centers, np.reshape([i['size'] for i in lesions], (-1, 3)))
 
 
-def mark_boxes(marks: Marks, scan_id: str, min_score: float,
-               geometry: VolumeGeometry) -> tuple[np.ndarray, np.ndarray]:
+def mark_boxes(
+    marks: Marks, scan_id: str, min_score: float, geometry: VolumeGeometry
+) -> tuple[np.ndarray, np.ndarray]:
     """(M, 6) voxel boxes of a scan's marks and their (M,) scores, surest first."""
     chosen = (np.array(marks.scan_ids) == scan_id) & (marks.scores >= min_score)
     order = np.flatnonzero(chosen)[np.argsort(-marks.scores[chosen], kind='stable')]
@@ -68,9 +83,10 @@ def mark_boxes(marks: Marks, scan_id: str, min_score: float,
     return geometry.world_to_box(marks.centers[order], diameters), marks.scores[order]
 
 
-def points_to_show(lesions: np.ndarray, detections: np.ndarray, limit: int,
-                   shape: tuple) -> np.ndarray:
-    """Centres of lesions, then of detections outside all of them."""
+def points_to_show(
+    lesions: np.ndarray, detections: np.ndarray, limit: int, shape: tuple
+) -> np.ndarray:
+    """Centers of lesions, then of detections outside all of them."""
     middles = (detections[:, :3] + detections[:, 3:]) / 2
     inside = ((middles[:, None] >= lesions[:, :3]) & (middles[:, None] < lesions[:, 3:])).all(-1)
     return lesion_points(np.concatenate([lesions, detections[~inside.any(1)]]), shape)[:limit]
@@ -87,11 +103,16 @@ def main() -> None:
     lesions = lesion_boxes(scan, geometry)
     detections, scores = mark_boxes(marks, scan['scan_id'], args.min_score, geometry)
     figure = slice_figure(
-        volume, points_to_show(lesions, detections, args.rows, volume.shape),
-        [BoxLayer(lesions, 'lime'),
-         BoxLayer(detections, 'red', [f'{score:.2f}' for score in scores])],
-        spacing=geometry.spacing_zyx, title=f'{scan["scan_id"]}: {len(lesions)} lesions (green), '
-        f'{len(detections)} detections of at least {args.min_score:g} (red)')
+        volume,
+        points_to_show(lesions, detections, args.rows, volume.shape),
+        [
+            BoxLayer(lesions, 'lime'),
+            BoxLayer(detections, 'red', [f'{score:.2f}' for score in scores]),
+        ],
+        spacing=geometry.spacing_zyx,
+        title=f'{scan["scan_id"]}: {len(lesions)} lesions (green), '
+        f'{len(detections)} detections of at least {args.min_score:g} (red)',
+    )
     with replacing(args.out) as file:
         figure.savefig(file, dpi=110)
     print(f'{args.out}: scan {scan["scan_id"]}')

@@ -29,12 +29,25 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('out', type=picture, metavar='OUT.png')
-    parser.add_argument('--gammas', type=float, nargs='+', default=FIGURE_1, metavar='G',
-                        help="exponents on the left (default: the paper's, 0 0.5 1 2 5)")
-    parser.add_argument('--gamma', type=float, default=2.0,
-                        help='exponent on the right (default: 2)')
-    parser.add_argument('--alpha', type=float, nargs=2, default=CONFIGS, metavar=('A0', 'A1'),
-                        help='weights at y = 0 and y = 1, on the right (default: 0.25 0.75)')
+    parser.add_argument(
+        '--gammas',
+        type=float,
+        nargs='+',
+        default=FIGURE_1,
+        metavar='G',
+        help="exponents on the left (default: the paper's, 0 0.5 1 2 5)",
+    )
+    parser.add_argument(
+        '--gamma', type=float, default=2.0, help='exponent on the right (default: 2)'
+    )
+    parser.add_argument(
+        '--alpha',
+        type=float,
+        nargs=2,
+        default=CONFIGS,
+        metavar=('A0', 'A1'),
+        help='weights at y = 0 and y = 1, on the right (default: 0.25 0.75)',
+    )
     return parser.parse_args()  # fmt: skip
 
 

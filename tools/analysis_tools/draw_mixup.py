@@ -6,6 +6,7 @@ mixed with its partner. Boxes of the patch are green, of the partner orange.
 Example:
     python tools/analysis_tools/draw_mixup.py configs/retina3d/retina3d_fpn_phantom.py mixup.png
 """
+
 import argparse
 
 import numpy as np
@@ -32,29 +33,48 @@ MARGIN = 1.5  # what a picture of a lesion shows around it, in extents of the le
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('out', type=picture, metavar='OUT.png')
-    parser.add_argument('--patches', type=int, default=3, metavar='N',
-                        help='patches to mix, at least 2 (default: 3)')
-    parser.add_argument('--objects', type=int, default=3, metavar='N',
-                        help='most lesions to draw (default: 3)')
-    parser.add_argument('--eta', type=float, default=4.0,
-                        help='of Beta(eta, eta). Training has less, so that most patches are '
-                        'hardly mixed; the default of 4 makes mixes that can be seen')
+    parser.add_argument(
+        '--patches',
+        type=int,
+        default=3,
+        metavar='N',
+        help='patches to mix, at least 2 (default: 3)',
+    )
+    parser.add_argument(
+        '--objects', type=int, default=3, metavar='N', help='most lesions to draw (default: 3)'
+    )
+    parser.add_argument(
+        '--eta',
+        type=float,
+        default=4.0,
+        help='of Beta(eta, eta). Training has less, so that most patches are '
+        'hardly mixed; the default of 4 makes mixes that can be seen',
+    )
     parser.add_argument('--seed', type=at_least(0), default=0)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='overrides settings of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='overrides settings of the config',
+    )
     return parser.parse_args()
 
 
 def draw_samples(dataset, number: int, rng: np.random.Generator) -> list[dict]:
     """Samples of random scans, of a few times as many those with the largest lesions."""
-    samples = [branch_in_use(dataset[Draw(int(rng.integers(len(dataset))), count)])
-               for count in range(TRIES * number)]
-    return sorted(samples, key=lambda sample: lesion_sizes(boxes_of(sample)).max(initial=0.0),
-                  reverse=True)[:number]
+    samples = [
+        branch_in_use(dataset[Draw(int(rng.integers(len(dataset))), count)])
+        for count in range(TRIES * number)
+    ]
+    return sorted(
+        samples, key=lambda sample: lesion_sizes(boxes_of(sample)).max(initial=0.0), reverse=True
+    )[:number]
 
 
 def boxes_of(sample: dict) -> np.ndarray:
@@ -71,20 +91,29 @@ def stack(samples: list[dict]) -> torch.Tensor:
     """Patches (B, 1, D, H, W) in HU, cut to the window, as a detector cuts them before mixing."""
     shapes = {tuple(sample['inputs'].shape) for sample in samples}
     if len(shapes) > 1:
-        raise UsageError(f'Patches must have one shape to be mixed, found {sorted(shapes)}: crop '
-                         'them in the pipeline of the config.')
+        raise UsageError(
+            f'Patches must have one shape to be mixed, found {sorted(shapes)}: crop '
+            'them in the pipeline of the config.'
+        )
     return torch.stack([sample['inputs'].float() for sample in samples]).clamp(*HU_WINDOW)
 
 
-def show(ax, volume: torch.Tensor, position: float, layers: list[BoxLayer], spacing,
-         title: str) -> None:
+def show(
+    ax, volume: torch.Tensor, position: float, layers: list[BoxLayer], spacing, title: str
+) -> None:
     """An axial slice of one patch (C, D, H, W)."""
     draw_slice(ax, volume[0].numpy(), 0, position, layers, spacing)
     ax.set_title(title, fontsize=9)
 
 
-def show_patches(rows, inputs: torch.Tensor, boxes: list[np.ndarray], spacings: list,
-                 mixup: ImageMixUp, rng: np.random.Generator) -> None:
+def show_patches(
+    rows,
+    inputs: torch.Tensor,
+    boxes: list[np.ndarray],
+    spacings: list,
+    mixup: ImageMixUp,
+    rng: np.random.Generator,
+) -> None:
     """Image-level MixUp: each patch with the next one."""
     partner = torch.arange(len(inputs)).roll(-1)
     lam = torch.from_numpy(mixup.draw_lambda(len(inputs), rng))
@@ -95,25 +124,41 @@ def show_patches(rows, inputs: torch.Tensor, boxes: list[np.ndarray], spacings: 
         position = lesion_points(boxes[k], inputs.shape[2:])[0, 0]
         show(row[0], inputs[k], position, [own], spacings[k], 'patch')
         show(row[1], inputs[other], position, [theirs], spacings[other], 'partner')
-        show(row[2], mixed[k], position, [own, theirs], spacings[k],
-             f'mixed, lambda = {lam[k]:.2f}')
+        show(
+            row[2], mixed[k], position, [own, theirs], spacings[k], f'mixed, lambda = {lam[k]:.2f}'
+        )
 
 
-def show_objects(rows, inputs: torch.Tensor, boxes: list[np.ndarray], spacings: list,
-                 mixup: ObjectMixUp, rng: np.random.Generator) -> None:
+def show_objects(
+    rows,
+    inputs: torch.Tensor,
+    boxes: list[np.ndarray],
+    spacings: list,
+    mixup: ObjectMixUp,
+    rng: np.random.Generator,
+) -> None:
     """Object-level MixUp: lesions before and after."""
     mixed, _, partner, lam = mixup.mix(inputs, [torch.from_numpy(part) for part in boxes], rng)
     owners = np.repeat(np.arange(len(boxes)), [len(part) for part in boxes])
     lesions = np.concatenate(boxes)
     largest = np.argsort(-lesion_sizes(lesions), kind='stable')
     for k, row in zip(largest, rows, strict=False):
-        parts = ((inputs, k, 'lime', 'lesion'), (inputs, int(partner[k]), 'orange', 'partner'),
-                 (mixed, k, 'lime', f'mixed, lambda = {lam[k]:.2f}'))
+        parts = (
+            (inputs, k, 'lime', 'lesion'),
+            (inputs, int(partner[k]), 'orange', 'partner'),
+            (mixed, k, 'lime', f'mixed, lambda = {lam[k]:.2f}'),
+        )
         for ax, (volumes, number, color, title) in zip(row, parts, strict=True):
             z, y, x = (lesions[number, :3] + lesions[number, 3:]) / 2
             reach = MARGIN * lesion_sizes(lesions[[number]])[0]
-            show(ax, volumes[owners[number]], z, [BoxLayer(lesions[[number]], color)],
-                 spacings[owners[number]], title)
+            show(
+                ax,
+                volumes[owners[number]],
+                z,
+                [BoxLayer(lesions[[number]], color)],
+                spacings[owners[number]],
+                title,
+            )
             ax.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
 
 
@@ -126,8 +171,8 @@ def draw_figure(samples: list[dict], objects: int, eta: float, rng: np.random.Ge
     objects = min(objects, number) if number > 1 else 0
     figure = Figure(figsize=(9, 3.2 * (len(samples) + objects)), layout='constrained')
     rows = figure.subplots(len(samples) + objects, 3, squeeze=False)
-    show_patches(rows[:len(samples)], inputs, boxes, spacings, ImageMixUp(eta), rng)
-    show_objects(rows[len(samples):], inputs, boxes, spacings, ObjectMixUp(eta), rng)
+    show_patches(rows[: len(samples)], inputs, boxes, spacings, ImageMixUp(eta), rng)
+    show_objects(rows[len(samples) :], inputs, boxes, spacings, ObjectMixUp(eta), rng)
     return figure
 
 

@@ -41,23 +41,59 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', metavar='CONFIG')
-    parser.add_argument('--patch', type=at_least(1), nargs=3, metavar=('Z', 'Y', 'X'),
-                        help="sides in voxels (default: the config's crops)")
+    parser.add_argument(
+        '--patch',
+        type=at_least(1),
+        nargs=3,
+        metavar=('Z', 'Y', 'X'),
+        help="sides in voxels (default: the config's crops)",
+    )
     parser.add_argument('--channels', type=at_least(1), default=1, help='of a scan (default: 1)')
-    parser.add_argument('--batch', type=at_least(0), nargs=2, metavar=('LABELED', 'UNLABELED'),
-                        help="patches in a step of one GPU (default: the config's)")
-    parser.add_argument('--tflops', type=positive, nargs=2, metavar=('FLOAT32', 'AMP'),
-                        default=(156.0, 312.0), help='peak arithmetic (default: 156 312)')
-    parser.add_argument('--bandwidth', type=positive, default=1555.0, metavar='GB/S',
-                        help='peak of the memory (default: 1555)')
-    parser.add_argument('--efficiency', type=positive, default=0.3,
-                        help='share of both peaks that is reached (default: 0.3, assumed)')
-    parser.add_argument('--overhead', type=float, default=1.0, metavar='GB',
-                        help='memory of the CUDA context and libraries (default: 1, assumed)')
-    parser.add_argument('--json', type=out_file, metavar='OUT.json',
-                        help='write the numbers to this file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='overrides settings of the config')
+    parser.add_argument(
+        '--batch',
+        type=at_least(0),
+        nargs=2,
+        metavar=('LABELED', 'UNLABELED'),
+        help="patches in a step of one GPU (default: the config's)",
+    )
+    parser.add_argument(
+        '--tflops',
+        type=positive,
+        nargs=2,
+        metavar=('FLOAT32', 'AMP'),
+        default=(156.0, 312.0),
+        help='peak arithmetic (default: 156 312)',
+    )
+    parser.add_argument(
+        '--bandwidth',
+        type=positive,
+        default=1555.0,
+        metavar='GB/S',
+        help='peak of the memory (default: 1555)',
+    )
+    parser.add_argument(
+        '--efficiency',
+        type=positive,
+        default=0.3,
+        help='share of both peaks that is reached (default: 0.3, assumed)',
+    )
+    parser.add_argument(
+        '--overhead',
+        type=float,
+        default=1.0,
+        metavar='GB',
+        help='memory of the CUDA context and libraries (default: 1, assumed)',
+    )
+    parser.add_argument(
+        '--json', type=out_file, metavar='OUT.json', help='write the numbers to this file'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='overrides settings of the config',
+    )
     return parser.parse_args()  # fmt: skip
 
 

@@ -52,35 +52,77 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('marks', metavar='MARKS.csv', nargs='+',
-                        help='seriesuid,coordX,coordY,coordZ,probability[,diameter_mm]; of '
-                        'several files the first is what the others are compared with')
-    parser.add_argument('--annotations', required=True, metavar='A.csv',
-                        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm')
-    parser.add_argument('--excluded', metavar='E.csv',
-                        help='findings on which marks count neither way; same columns')
-    parser.add_argument('--seriesuids', metavar='S.csv',
-                        help='all scans that were searched, one id a line (default: those in '
-                        'the annotations and the marks)')
-    parser.add_argument('--bootstrap', type=at_least(0), default=1000, metavar='N',
-                        help='resamplings over scans for the 95 %% intervals (default: 1000)')
+    parser.add_argument(
+        'marks',
+        metavar='MARKS.csv',
+        nargs='+',
+        help='seriesuid,coordX,coordY,coordZ,probability[,diameter_mm]; of '
+        'several files the first is what the others are compared with',
+    )
+    parser.add_argument(
+        '--annotations',
+        required=True,
+        metavar='A.csv',
+        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm',
+    )
+    parser.add_argument(
+        '--excluded',
+        metavar='E.csv',
+        help='findings on which marks count neither way; same columns',
+    )
+    parser.add_argument(
+        '--seriesuids',
+        metavar='S.csv',
+        help='all scans that were searched, one id a line (default: those in '
+        'the annotations and the marks)',
+    )
+    parser.add_argument(
+        '--bootstrap',
+        type=at_least(0),
+        default=1000,
+        metavar='N',
+        help='resamplings over scans for the 95 %% intervals (default: 1000)',
+    )
     parser.add_argument('--seed', type=at_least(0), default=0, help='seed of the resampling')
-    parser.add_argument('--max-marks', type=at_least(1), default=100, metavar='N',
-                        help='most marks that count in one scan (default: 100)')
-    parser.add_argument('--class', dest='class_name', metavar='NAME',
-                        help='score this class only; needed where files name several')
-    parser.add_argument('--names', nargs='+', metavar='NAME',
-                        help='what to call the files (default: by their names, or folders)')
-    parser.add_argument('--thresholds', nargs='+', type=float, default=[], metavar='SCORE',
-                        help='tell what the marks of these scores and above find, and how many of '
-                        'them are right')
-    parser.add_argument('--json', type=out_file, metavar='OUT.json',
-                        help='write the scores to this file')
-    parser.add_argument('--errors', type=out_file, metavar='OUT.csv',
-                        help='write the nodules that are missed and the 100 worst false '
-                        'positives to this file')
-    parser.add_argument('--plot', type=picture, metavar='OUT.png',
-                        help='draw the FROC curve to this file')
+    parser.add_argument(
+        '--max-marks',
+        type=at_least(1),
+        default=100,
+        metavar='N',
+        help='most marks that count in one scan (default: 100)',
+    )
+    parser.add_argument(
+        '--class',
+        dest='class_name',
+        metavar='NAME',
+        help='score this class only; needed where files name several',
+    )
+    parser.add_argument(
+        '--names',
+        nargs='+',
+        metavar='NAME',
+        help='what to call the files (default: by their names, or folders)',
+    )
+    parser.add_argument(
+        '--thresholds',
+        nargs='+',
+        type=float,
+        default=[],
+        metavar='SCORE',
+        help='tell what the marks of these scores and above find, and how many of them are right',
+    )
+    parser.add_argument(
+        '--json', type=out_file, metavar='OUT.json', help='write the scores to this file'
+    )
+    parser.add_argument(
+        '--errors',
+        type=out_file,
+        metavar='OUT.csv',
+        help='write the nodules that are missed and the 100 worst false positives to this file',
+    )
+    parser.add_argument(
+        '--plot', type=picture, metavar='OUT.png', help='draw the FROC curve to this file'
+    )
     return parser.parse_args()
 
 
@@ -91,8 +133,10 @@ def names_of(args: argparse.Namespace) -> list[str]:
     choices = [args.names] if args.names else [stems, folders, args.marks]
     names = next((names for names in choices if len({*names} - {''}) == len(paths)), None)
     if names is None or len(names) != len(paths):
-        raise UsageError(f'{len(paths)} files of marks need as many different names, found '
-                         f'{choices[-1]}: give them with --names')
+        raise UsageError(
+            f'{len(paths)} files of marks need as many different names, found '
+            f'{choices[-1]}: give them with --names'
+        )
     return names
 
 
@@ -107,17 +151,25 @@ class Score:
 
     def to_dict(self) -> dict:
         rates = self.froc.to_dict()['sensitivity']
-        sizes = {name: dict(cpm=size.cpm, tp=size.tp, nodules=size.nodules,
-                            sensitivity=dict(zip(rates, size.sensitivity.tolist(), strict=True)))
-                 for name, size in self.sizes.items()}
+        sizes = {
+            name: dict(
+                cpm=size.cpm,
+                tp=size.tp,
+                nodules=size.nodules,
+                sensitivity=dict(zip(rates, size.sensitivity.tolist(), strict=True)),
+            )
+            for name, size in self.sizes.items()
+        }
         points = [dataclasses.asdict(point) for point in self.points]
         return dict(**self.froc.to_dict(), by_size=sizes, by_score=points)
 
 
 def evaluate(args: argparse.Namespace) -> list[Score]:
     """Score each file of marks, all on the same scans."""
-    findings = [read_findings(args.annotations),
-                read_findings(args.excluded) if args.excluded else Findings.from_rows([])]
+    findings = [
+        read_findings(args.annotations),
+        read_findings(args.excluded) if args.excluded else Findings.from_rows([]),
+    ]
     marks = [read_marks(path) for path in args.marks]
     nodules, excluded, *marks = _of_class(args.class_name, *findings, *marks)
     listed = read_scan_ids(args.seriesuids) if args.seriesuids else None
@@ -125,18 +177,32 @@ def evaluate(args: argparse.Namespace) -> list[Score]:
     scans = listed or _all_scans(nodules, *marks)
     _report_unlisted(scans, nodules, 'lesions', args.annotations)
     if not {*nodules.scan_ids} & {*scans}:
-        raise UsageError(f'{args.annotations} has no lesion in any of the {len({*scans})} '
-                         'scans, so there is no sensitivity: are the scan ids spelt alike in all '
-                         'files?')
+        raise UsageError(
+            f'{args.annotations} has no lesion in any of the {len({*scans})} '
+            'scans, so there is no sensitivity: are the scan ids spelt alike in all '
+            'files?'
+        )
     scores = []
     for path, table in zip(args.marks, marks, strict=True):
         _check_overlap(scans, table, path)
         _report_unlisted(scans, table, 'marks', path)
-        result = froc(scans, table, nodules, excluded, max_marks=args.max_marks,
-                      bootstraps=args.bootstrap, seed=args.seed)
-        scores.append(Score(result, recall_by_size(result, nodules),
-                            operating_points(result, args.thresholds),
-                            list(worst_mistakes(result, table, nodules))))
+        result = froc(
+            scans,
+            table,
+            nodules,
+            excluded,
+            max_marks=args.max_marks,
+            bootstraps=args.bootstrap,
+            seed=args.seed,
+        )
+        scores.append(
+            Score(
+                result,
+                recall_by_size(result, nodules),
+                operating_points(result, args.thresholds),
+                list(worst_mistakes(result, table, nodules)),
+            )
+        )
     return scores
 
 
@@ -151,35 +217,46 @@ def _of_class(name, *tables):
 
 def _all_scans(*tables) -> list[str]:
     scans = sorted({scan for table in tables for scan in table.scan_ids})
-    print(f'No --seriesuids: taking the {len(scans)} scans in the annotations and the marks. '
-          'Scans with neither are missing from the false positive rate.')
+    print(
+        f'No --seriesuids: taking the {len(scans)} scans in the annotations and the marks. '
+        'Scans with neither are missing from the false positive rate.'
+    )
     return scans
 
 
 def _check_spelling(args, listed, nodules, excluded, marks) -> None:
     """Refuse ids that are numbers and differ from others only in how the number is written."""
     known = listed or nodules.scan_ids
-    files = {args.annotations: nodules, args.excluded: excluded,
-             **dict(zip(args.marks, marks, strict=True))}
+    files = {
+        args.annotations: nodules,
+        args.excluded: excluded,
+        **dict(zip(args.marks, marks, strict=True)),
+    }
     for path, table in files.items():
         check_spelling(table.scan_ids, known, path, args.seriesuids or args.annotations)
 
 
 def _check_overlap(scans, table, path) -> None:
     if table.scan_ids and not {*table.scan_ids} & {*scans}:
-        raise UsageError(f'{path}: none of its {len(table.scan_ids)} marks lies in a listed scan. '
-                         f'It has ids like {table.scan_ids[0]!r}, the list like {scans[0]!r}')
+        raise UsageError(
+            f'{path}: none of its {len(table.scan_ids)} marks lies in a listed scan. '
+            f'It has ids like {table.scan_ids[0]!r}, the list like {scans[0]!r}'
+        )
 
 
 def _report_unlisted(scans, table, what, path) -> None:
     listed, found = set(scans), set(table.scan_ids)
     unlisted = [scan for scan in table.scan_ids if scan not in listed]
     if unlisted:
-        print(f'{path}: {len(unlisted)} {what} lie in scans that are not listed and do not count, '
-              f'the first in {unlisted[0]}.')
+        print(
+            f'{path}: {len(unlisted)} {what} lie in scans that are not listed and do not count, '
+            f'the first in {unlisted[0]}.'
+        )
     if what == 'marks' and listed - found:
-        print(f'{path}: {len(listed - found)} of the {len(listed)} scans have no marks; they '
-              'count as searched.')
+        print(
+            f'{path}: {len(listed - found)} of the {len(listed)} scans have no marks; they '
+            'count as searched.'
+        )
 
 
 def compare(scores: dict[str, Score]) -> tuple[str, list[dict]]:
@@ -197,8 +274,19 @@ def write_mistakes(path: str, scores: dict[str, Score]) -> None:
     """Write what went wrong, one row for each mistake of each file of marks."""
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['name', 'kind', 'seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm',
-                     'probability', 'fp_per_scan'])
+    writer.writerow(
+        [
+            'name',
+            'kind',
+            'seriesuid',
+            'coordX',
+            'coordY',
+            'coordZ',
+            'diameter_mm',
+            'probability',
+            'fp_per_scan',
+        ]
+    )
     for name, score in scores.items():
         for mistake in score.mistakes:
             values = (*mistake.center, mistake.diameter, mistake.score, mistake.fp_per_scan)
@@ -220,8 +308,12 @@ def main() -> None:
     else:
         table, content = compare(scores)
     rates = results[names[0]].fp_rates
-    print(table, size_table({name: score.sizes for name, score in scores.items()}, rates), sep='',
-          end='')
+    print(
+        table,
+        size_table({name: score.sizes for name, score in scores.items()}, rates),
+        sep='',
+        end='',
+    )
     if args.thresholds:
         print(operating_table({name: score.points for name, score in scores.items()}), end='')
     if args.json:

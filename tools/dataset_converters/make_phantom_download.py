@@ -24,9 +24,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('out', type=Path, metavar='OUT_DIR',
-                        help='gets the folders LUNA16 and NLST, and expected.json: what the '
-                        'converters have to say of them')
+    parser.add_argument(
+        'out',
+        type=Path,
+        metavar='OUT_DIR',
+        help='gets the folders LUNA16 and NLST, and expected.json: what the '
+        'converters have to say of them',
+    )
     parser.add_argument('--scans', type=at_least(11), default=30, help='of LUNA16 (default: 30)')
     parser.add_argument('--studies', type=at_least(2), default=4, help='of NLST (default: 4)')
     parser.add_argument('--seed', type=at_least(0), default=0)

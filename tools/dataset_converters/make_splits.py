@@ -12,6 +12,7 @@ Examples:
     python tools/dataset_converters/make_splits.py data/mine/index.json --labeled 10 20 \
         --unlabeled 50 --test-subsets 8 9
 """
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -25,33 +26,56 @@ from mmdet3d_medical.datasets.splits import (
     write_splits,
 )
 
-EMPTY = dict(train=', no annotated scan is left to train on',
-             test=', no scan is left to test on')
+EMPTY = dict(train=', no annotated scan is left to train on', test=', no scan is left to test on')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('index', metavar='INDEX', help='index.json of the converted data')
     parser.add_argument('--out', metavar='DIR', help="default: 'splits' beside the index")
-    parser.add_argument('--train-subsets', type=int, nargs='+', metavar='K',
-                        help='default: as LUNA16, or six in ten')
-    parser.add_argument('--test-subsets', type=int, nargs='+', metavar='K',
-                        help='default: those that are not for training')
-    parser.add_argument('--labeled', type=int, nargs='*', metavar='N',
-                        help='sizes (default: 25 50 100 for LUNA16, none for other data)')
-    parser.add_argument('--unlabeled', type=int, nargs='*', metavar='N',
-                        help='sizes (default: 100 200 300 400 for LUNA16, none for other data)')
+    parser.add_argument(
+        '--train-subsets',
+        type=int,
+        nargs='+',
+        metavar='K',
+        help='default: as LUNA16, or six in ten',
+    )
+    parser.add_argument(
+        '--test-subsets',
+        type=int,
+        nargs='+',
+        metavar='K',
+        help='default: those that are not for training',
+    )
+    parser.add_argument(
+        '--labeled',
+        type=int,
+        nargs='*',
+        metavar='N',
+        help='sizes (default: 25 50 100 for LUNA16, none for other data)',
+    )
+    parser.add_argument(
+        '--unlabeled',
+        type=int,
+        nargs='*',
+        metavar='N',
+        help='sizes (default: 100 200 300 400 for LUNA16, none for other data)',
+    )
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
 
-def choose_sizes(args: argparse.Namespace,
-                 scans: list[dict]) -> tuple[Sequence[int], Sequence[int]]:
+def choose_sizes(
+    args: argparse.Namespace, scans: list[dict]
+) -> tuple[Sequence[int], Sequence[int]]:
     """Sizes of the labeled and unlabeled lists, as given or as is usual for the data."""
     labeled, unlabeled = default_sizes(scans)
-    return (labeled if args.labeled is None else args.labeled,
-            unlabeled if args.unlabeled is None else args.unlabeled)
+    return (
+        labeled if args.labeled is None else args.labeled,
+        unlabeled if args.unlabeled is None else args.unlabeled,
+    )
 
 
 def describe_patients(scans: list[dict]) -> str | None:
@@ -59,13 +83,17 @@ def describe_patients(scans: list[dict]) -> str | None:
     unknown = sum(not scan.get('patient') for scan in scans)
     divided = find_divided(scans)
     if divided:
-        return (f'{len(divided)} patients have scans in several subsets of the index, the first is '
-                f"scan {divided[0]}'s: what is tested may have been trained on; take these scans "
-                'out, or convert them without subsets')
+        return (
+            f'{len(divided)} patients have scans in several subsets of the index, the first is '
+            f"scan {divided[0]}'s: what is tested may have been trained on; take these scans "
+            'out, or convert them without subsets'
+        )
     if unknown:
         known = 'no patients' if unknown == len(scans) else f'no patient of {unknown} scans'
-        return (f'the index knows {known}: scans of one patient may lie on both sides; the column '
-                'patient of a CSV file of annotations tells them, and so do DICOM files')
+        return (
+            f'the index knows {known}: scans of one patient may lie on both sides; the column '
+            'patient of a CSV file of annotations tells them, and so do DICOM files'
+        )
     if len(scans) > len({scan['patient'] for scan in scans}) == 1:
         return 'all scans are of one patient: is the id a placeholder of an anonymized data set?'
     return None
@@ -77,8 +105,9 @@ def main() -> int:
     try:
         scans = read_index(args.index)['scans']
         labeled, unlabeled = choose_sizes(args, scans)
-        lists = make_splits(scans, args.train_subsets, args.test_subsets, labeled, unlabeled,
-                            args.seed)
+        lists = make_splits(
+            scans, args.train_subsets, args.test_subsets, labeled, unlabeled, args.seed
+        )
         write_splits(folder, lists)
     except (ValueError, OSError) as error:
         print(f'error: {args.index}: {error}', file=sys.stderr)

@@ -10,6 +10,7 @@ Examples:
     python tools/dataset_converters/volumes.py scans --annotations masks --out data/mine \
         --classes 1=tumor 2=cyst
 """
+
 import sys
 
 from mmdet3d_medical.datasets.converters import convert_volumes
@@ -18,17 +19,27 @@ from mmdet3d_medical.datasets.converters.command_line import add_mask_options, m
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument('paths', nargs='+', metavar='FILES_OR_DIR',
-                        help='images, or folders searched for images; names that end in _label, '
-                        '_mask or _seg are masks')
-    parser.add_argument('--annotations', nargs='+', default=['none'], metavar='CSV_OR_MASKS',
-                        help="CSV in LUNA16's columns, or mask files or folders, or 'none' "
-                        '(default)')
+    parser.add_argument(
+        'paths',
+        nargs='+',
+        metavar='FILES_OR_DIR',
+        help='images, or folders searched for images; names that end in _label, '
+        '_mask or _seg are masks',
+    )
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        default=['none'],
+        metavar='CSV_OR_MASKS',
+        help="CSV in LUNA16's columns, or mask files or folders, or 'none' (default)",
+    )
     add_mask_options(parser)
     args = parser.parse_args()
     annotations = [] if args.annotations == ['none'] else args.annotations
-    return run(lambda settings: convert_volumes(args.paths, annotations, args.out, settings,
-                                                args.workers), args)
+    return run(
+        lambda settings: convert_volumes(args.paths, annotations, args.out, settings, args.workers),
+        args,
+    )
 
 
 if __name__ == '__main__':

@@ -27,8 +27,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='what to convert')
     parser.add_argument('out', type=out_file, help='where to write the result')
     parser.add_argument('--reverse', action='store_true', help='convert plain to FocalMix')
-    parser.add_argument('--teacher', action='store_true',
-                        help='take the averaged teacher instead of the detector')
+    parser.add_argument(
+        '--teacher', action='store_true', help='take the averaged teacher instead of the detector'
+    )
     add_trust_option(parser)
     return parser.parse_args()
 
@@ -37,8 +38,10 @@ def main() -> None:
     args = parse_args()
     trust_checkpoints(args.trust_checkpoint)
     if args.teacher and args.reverse:
-        raise UsageError('--teacher takes weights out of a FocalMix checkpoint and --reverse puts '
-                         'weights into one: give one of them.')
+        raise UsageError(
+            '--teacher takes weights out of a FocalMix checkpoint and --reverse puts '
+            'weights into one: give one of them.'
+        )
     checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
     weights = weights_in(checkpoint, args.checkpoint)
     prefix = 'teacher.' if args.teacher else 'detector.'
@@ -46,11 +49,16 @@ def main() -> None:
         weights = {f'{prefix}{name}': value for name, value in weights.items()}
         weights['step'] = torch.zeros((), dtype=torch.long)
     else:
-        weights = {name.removeprefix(prefix): value for name, value in weights.items()
-                   if name.startswith(prefix)}
+        weights = {
+            name.removeprefix(prefix): value
+            for name, value in weights.items()
+            if name.startswith(prefix)
+        }
     if not weights:
-        raise UsageError(f'{args.checkpoint} has no weights named {prefix}*: '
-                         'it is not from FocalMix, or was trained without a teacher.')
+        raise UsageError(
+            f'{args.checkpoint} has no weights named {prefix}*: '
+            'it is not from FocalMix, or was trained without a teacher.'
+        )
     save_weights(args.out, weights, checkpoint.get('meta'))
     print(f'Wrote {len(weights)} tensors to {args.out}')
 

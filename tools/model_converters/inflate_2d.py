@@ -5,7 +5,7 @@
 Kernels are repeated along depth and divided by their depth, so that a volume that is constant along
 depth gives what the slice gives in 2D, away from its first and last slices (I3D, Carreira and
 Zisserman 2017, arXiv 1705.07750, section 2.4). A network of one channel gets the sum of the three
-of a photograph, which is the response to a grey one. Statistics of batch normalisation are kept.
+of a photograph, which is the response to a gray one. Statistics of batch normalization are kept.
 
 Takes weights with the names of torchvision, timm, mmdet or mmpretrain (conv1, layer1.0.conv1,
 layer1.0.downsample.0, ...). CONFIG says what network they have to fit: its width, its groups and
@@ -55,9 +55,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', metavar='CONFIG', help='of a detector with a ResNet3D')
     parser.add_argument('weights', help='of a ResNet in 2D, as torch.save wrote them')
     parser.add_argument('out', type=out_file, help='where to write the checkpoint')
-    parser.add_argument('--prefix', default='backbone.',
-                        help="of the names in the checkpoint: 'backbone.' for load_from, '' for "
-                        "init_cfg of the backbone (default: 'backbone.')")
+    parser.add_argument(
+        '--prefix',
+        default='backbone.',
+        help="of the names in the checkpoint: 'backbone.' for load_from, '' for "
+        "init_cfg of the backbone (default: 'backbone.')",
+    )
     add_trust_option(parser)
     return parser.parse_args()  # fmt: skip
 
@@ -70,15 +73,18 @@ def name_of(name: str) -> str | None:
             numbers = [int(number) for number in found.groups()]
             if numbers:
                 numbers = [numbers[0] - 1, numbers[1], *(number - 1 for number in numbers[2:])]
-            return ours.format(*numbers) + name[found.end():]
+            return ours.format(*numbers) + name[found.end() :]
     return None
 
 
 def weights_of_backbone(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without the prefixes of wrappers; of a whole detector's those of its backbone."""
     weights = {name.removeprefix('module.'): value for name, value in weights.items()}
-    own = {name.removeprefix('backbone.'): value for name, value in weights.items()
-           if name.startswith('backbone.')}
+    own = {
+        name.removeprefix('backbone.'): value
+        for name, value in weights.items()
+        if name.startswith('backbone.')
+    }
     return own or weights
 
 
@@ -129,8 +135,10 @@ def advice(name: str, value: Tensor) -> str:
     """What to change where the first convolution does not fit."""
     if name != 'stem.0.conv.weight':
         return ' Depth, base_channels and groups have to be those of the weights.'
-    return (f' In the backbone set base_channels={value.shape[0]}, stem_kernel={value.shape[-1]} '
-            f'(or (z, y, x), of any depth) and in_channels=1 or {value.shape[1]}.')
+    return (
+        f' In the backbone set base_channels={value.shape[0]}, stem_kernel={value.shape[-1]} '
+        f'(or (z, y, x), of any depth) and in_channels=1 or {value.shape[1]}.'
+    )
 
 
 def convert(weights: dict[str, Tensor], backbone: ResNet3D) -> dict[str, Tensor]:
@@ -147,8 +155,10 @@ def convert(weights: dict[str, Tensor], backbone: ResNet3D) -> dict[str, Tensor]
             'The weights are not of the network in the config, or its strides or norm_cfg are not '
             f'as in 2D. Missing: {listed(missing)}. Left over: {listed(extra)}.'
         )
-    return {name: inflate(name, given[name], needed[name].shape) if name in given else needed[name]
-            for name in needed}
+    return {
+        name: inflate(name, given[name], needed[name].shape) if name in given else needed[name]
+        for name in needed
+    }
 
 
 def listed(names: set[str] | list[str]) -> str:
@@ -166,8 +176,10 @@ def backbone_of(config: str) -> ResNet3D:
     detector = cfg.model.get('detector', cfg.model)  # in FocalMix
     backbone = MODELS.build(detector.backbone)
     if not isinstance(backbone, ResNet3D):
-        raise UsageError(f'The backbone in {config} is a {type(backbone).__name__}: only ResNet3D '
-                         'has the parts of a ResNet.')
+        raise UsageError(
+            f'The backbone in {config} is a {type(backbone).__name__}: only ResNet3D '
+            'has the parts of a ResNet.'
+        )
     return backbone
 
 
@@ -175,8 +187,10 @@ def main() -> None:
     args = parse_args()
     trust_checkpoints(args.trust_checkpoint)
     backbone = backbone_of(args.config)
-    weights = {f'{args.prefix}{name}': value
-               for name, value in convert(read(args.weights), backbone).items()}
+    weights = {
+        f'{args.prefix}{name}': value
+        for name, value in convert(read(args.weights), backbone).items()
+    }
     save_weights(args.out, weights, dict(part=args.prefix))
     print(f'Wrote {len(weights)} tensors of {len(backbone.stages)} stages to {args.out}')
 

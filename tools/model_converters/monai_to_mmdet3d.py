@@ -55,14 +55,14 @@ def name_of(name: str) -> str | None:
     branch = re.match(r'(classification|regression)_head\.conv\.(\d+)\.', name)
     if branch:  # convolution, norm and ReLU in a row: 0, 1, 2, 3, 4, ...
         layer, part = divmod(int(branch[2]), 3)
-        return f'bbox_head.{BRANCHES[branch[1]]}.{layer}.{PARTS[part]}.' + name[branch.end():]
+        return f'bbox_head.{BRANCHES[branch[1]]}.{layer}.{PARTS[part]}.' + name[branch.end() :]
     for pattern, ours in NAMES:
         found = re.match(pattern, name)
         if found:
             numbers = [int(number) for number in found.groups()]
             if pattern.startswith(BLOCK):
                 numbers = [numbers[0] - 1, numbers[1], *(number - 1 for number in numbers[2:])]
-            return ours.format(*numbers) + name[found.end():]
+            return ours.format(*numbers) + name[found.end() :]
     return None
 
 
@@ -86,8 +86,10 @@ def convert(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         name = name.removeprefix('module.').removeprefix('network.')
         ours = name_of(name)
         if ours is None:
-            raise UsageError(f'{name} is not of the RetinaNet of lung_nodule_ct_detection, a '
-                             'ResNet-50 with a pyramid: this converter has no place for it.')
+            raise UsageError(
+                f'{name} is not of the RetinaNet of lung_nodule_ct_detection, a '
+                'ResNet-50 with a pyramid: this converter has no place for it.'
+            )
         converted[ours] = turned(ours, value)
     return converted
 
@@ -97,8 +99,10 @@ def read(path: str) -> dict[str, Tensor]:
     try:
         content = read_checkpoint(path)
     except ValueError as error:
-        raise UsageError(f'{error}. models/model.pt of the bundle is what this tool reads, not '
-                         'TorchScript (model.ts)') from None
+        raise UsageError(
+            f'{error}. models/model.pt of the bundle is what this tool reads, not '
+            'TorchScript (model.ts)'
+        ) from None
     return weights_in(content.get('model', content), path)
 
 

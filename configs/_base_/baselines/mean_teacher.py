@@ -5,7 +5,7 @@
 baseline = dict(
     views=dict(num=1, scale_range=(0.9, 1.1), shift_range=(-0.1, 0.1)),
     temperature=1.0,
-    statistics='running',
+    bn_stats='running',
     teacher=dict(momentum=0.001),
     image_mixup=None,
     object_mixup=None,

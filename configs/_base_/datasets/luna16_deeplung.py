@@ -17,8 +17,6 @@ train_pipeline = [
     dict(type='RandomFlip3D', axes=(1, 2)),
     dict(type='PackVolumeInputs'),
 ]
-train_dataloader = dict(
-    batch_size=16, dataset=dict(data_root=data_root, pipeline=train_pipeline)
-)
+train_dataloader = dict(batch_size=16, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = test_dataloader

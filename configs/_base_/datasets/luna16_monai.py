@@ -14,8 +14,6 @@ train_pipeline = [
     dict(type='RandomGaussianNoise'),
     dict(type='PackVolumeInputs'),
 ]
-train_dataloader = dict(
-    batch_size=4, dataset=dict(data_root=data_root, pipeline=train_pipeline)
-)
+train_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = test_dataloader

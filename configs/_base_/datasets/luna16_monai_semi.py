@@ -4,9 +4,7 @@ data_root = 'data/luna16_monai/'
 patch_size = (80, 192, 192)
 batch_size = 4
 
-crop = dict(
-    type='RandomResizedCrop3D', size=patch_size, scale_range=(0.7, 1.4), lesion_prob=0.5
-)
+crop = dict(type='RandomResizedCrop3D', size=patch_size, scale_range=(0.7, 1.4), lesion_prob=0.5)
 augment = [
     dict(type='RandomFlip3D'),
     dict(type='RandomPermuteAxes', axes=(1, 2)),

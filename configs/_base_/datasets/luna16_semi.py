@@ -11,15 +11,13 @@ batch_size = 16
 # some, they go along for diagnostics only.
 labeled_pipeline = [
     *_base_.train_pipeline[:-1],
-    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'],
-         sup=_base_.train_pipeline[-1]),
+    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'], sup=_base_.train_pipeline[-1]),
 ]
 unlabeled_pipeline = [
     _base_.train_pipeline[0],
     dict(_base_.train_pipeline[1], lesion_prob=0.0),
     *_base_.train_pipeline[2:-1],
-    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'],
-         unsup=_base_.train_pipeline[-1]),
+    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'], unsup=_base_.train_pipeline[-1]),
 ]
 train_dataloader = dict(
     batch_size=batch_size,
@@ -34,10 +32,16 @@ train_dataloader = dict(
         _delete_=True,
         type='MultiSourceDataset',
         datasets=dict(
-            labeled=dict(_base_.train_dataloader.dataset, split='splits/labeled_25.txt',
-                         pipeline=labeled_pipeline),
-            unlabeled=dict(_base_.train_dataloader.dataset, split='splits/unlabeled_400.txt',
-                           pipeline=unlabeled_pipeline),
+            labeled=dict(
+                _base_.train_dataloader.dataset,
+                split='splits/labeled_25.txt',
+                pipeline=labeled_pipeline,
+            ),
+            unlabeled=dict(
+                _base_.train_dataloader.dataset,
+                split='splits/unlabeled_400.txt',
+                pipeline=unlabeled_pipeline,
+            ),
         ),
     ),
 )

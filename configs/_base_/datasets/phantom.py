@@ -8,9 +8,7 @@ train_pipeline = [
     dict(type='RandomFlip3D'),
     dict(type='RandomPermuteAxes'),
     # As far as the scanners of phantoms differ, which is further than real ones do.
-    dict(
-        type='RandomHUShiftScale', shift_range=(-100, 100), scale_range=(0.8, 1.25), prob=0.8
-    ),
+    dict(type='RandomHUShiftScale', shift_range=(-100, 100), scale_range=(0.8, 1.25), prob=0.8),
     dict(type='RandomGaussianNoise'),
     dict(type='PackVolumeInputs'),
 ]

@@ -10,15 +10,13 @@ batch_size = 8
 # some, they go along for diagnostics only.
 labeled_pipeline = [
     *_base_.train_pipeline[:-1],
-    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'],
-         sup=_base_.train_pipeline[-1]),
+    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'], sup=_base_.train_pipeline[-1]),
 ]
 unlabeled_pipeline = [
     _base_.train_pipeline[0],
     dict(_base_.train_pipeline[1], lesion_prob=0.0),
     *_base_.train_pipeline[2:-1],
-    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'],
-         unsup=_base_.train_pipeline[-1]),
+    dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'], unsup=_base_.train_pipeline[-1]),
 ]
 train_dataloader = dict(
     batch_size=batch_size,
@@ -33,10 +31,16 @@ train_dataloader = dict(
         _delete_=True,
         type='MultiSourceDataset',
         datasets=dict(
-            labeled=dict(_base_.train_dataloader.dataset, split='splits/labeled_10.txt',
-                         pipeline=labeled_pipeline),
-            unlabeled=dict(_base_.train_dataloader.dataset, split='splits/unlabeled_100.txt',
-                           pipeline=unlabeled_pipeline),
+            labeled=dict(
+                _base_.train_dataloader.dataset,
+                split='splits/labeled_10.txt',
+                pipeline=labeled_pipeline,
+            ),
+            unlabeled=dict(
+                _base_.train_dataloader.dataset,
+                split='splits/unlabeled_100.txt',
+                pipeline=unlabeled_pipeline,
+            ),
         ),
     ),
 )

@@ -1,5 +1,5 @@
 # FCOS on volumes: the network of retina3d_r18_fpn.py, but each cell predicts one box from its own
-# centre, so there are no anchor sizes to choose. Lesions of up to 4 strides belong to a level:
+# center, so there are no anchor sizes to choose. Lesions of up to 4 strides belong to a level:
 # 16 mm at 1 mm voxels to the first, 32 mm to the second.
 _base_ = './retina3d_r18_fpn.py'
 

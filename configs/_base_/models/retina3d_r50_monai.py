@@ -3,7 +3,7 @@
 # voxel of the second, and four convolutions with group norm in each branch.
 #
 # (z, y, x) here, (x, y, z) there: anchors, strides and tiles are the bundle's, turned round.
-# Anchors are centred on the corners of cells, as in the MONAI that the bundle was made with (0.9;
+# Anchors are centered on the corners of cells, as in the MONAI that the bundle was made with (0.9;
 # 1.6 puts them in the middle of cells), and half their sides are rounded.
 max_stride = (8, 16, 16)
 head_norm = dict(type='GN', num_groups=8)
@@ -41,9 +41,7 @@ model = dict(
         anchor_generator=dict(
             type='Anchor3DGenerator',
             strides=[(2, 4, 4), (4, 8, 8), max_stride],
-            sizes=[
-                [[scale * side for side in shape] for shape in shapes] for scale in (1, 2, 4)
-            ],
+            sizes=[[[scale * side for side in shape] for shape in shapes] for scale in (1, 2, 4)],
             center_offset=0.0,
             round_halves=True,
         ),

@@ -14,9 +14,7 @@ model = dict(
         stacked_convs=1,
         anchor_generator=dict(
             strides=[2, 4, max_stride],
-            sizes=[
-                [[scale * side for side in shape] for shape in shapes] for scale in (1, 2, 4)
-            ],
+            sizes=[[[scale * side for side in shape] for shape in shapes] for scale in (1, 2, 4)],
         ),
     ),
     test_cfg=dict(tile_size=128, tile_overlap=32, nms_pre=1000, max_per_scan=100),

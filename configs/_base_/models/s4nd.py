@@ -1,10 +1,10 @@
 # S4ND (Khosravan and Bagci 2018, arXiv 1805.02279): a slab of slices is divided into cells of one
 # slice and 32 x 32 pixels, each of which says whether it contains a nodule.
 #
-# The paper does not say how a cell becomes a centre and a diameter, and the centre of a cell is
+# The paper does not say how a cell becomes a center and a diameter, and the center of a cell is
 # mostly too far from the nodule's for LUNA16's score: here each cell also predicts a box. With
 # bbox_head.bbox_coder=None it does not, and detections are cells. HU window, weights of the cross
-# entropy, normalisation and NMS are choices too.
+# entropy, normalization and NMS are choices too.
 cell = (1, 32, 32)
 
 model = dict(

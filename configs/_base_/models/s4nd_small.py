@@ -6,9 +6,7 @@ cell = (1, 4, 4)
 model = dict(
     data_preprocessor=dict(pad_size_divisor=cell),
     backbone=dict(growth_channels=(2, 4, 4, 8, 16), num_convs=3, pools=(4, 1, 1, 1)),
-    bbox_head=dict(
-        in_channels=80, anchor_generator=dict(strides=[cell], sizes=[[cell]])
-    ),
+    bbox_head=dict(in_channels=80, anchor_generator=dict(strides=[cell], sizes=[[cell]])),
     test_cfg=dict(tile_size=128, tile_overlap=32),
     channels_last=True,
 )

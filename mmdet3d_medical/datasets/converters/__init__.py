@@ -5,6 +5,15 @@ from .luna16 import convert_luna16
 from .report import ConversionReport
 from .volumes import convert_volumes
 
-__all__ = ['ConversionReport', 'ConvertSettings', 'ScanSource', 'SeriesRules', 'VolumeCache',
-           'convert_dicom', 'convert_luna16', 'convert_scans', 'convert_volumes',
-           'read_annotations']
+__all__ = [
+    'ConversionReport',
+    'ConvertSettings',
+    'ScanSource',
+    'SeriesRules',
+    'VolumeCache',
+    'convert_dicom',
+    'convert_luna16',
+    'convert_scans',
+    'convert_volumes',
+    'read_annotations',
+]

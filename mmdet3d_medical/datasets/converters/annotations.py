@@ -1,4 +1,5 @@
 """Lesions from CSV files."""
+
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ CENTER = ('coordX', 'coordY', 'coordZ')
 SIZE = ('sizeZ', 'sizeY', 'sizeX')  # in the order of the axes of a volume turned to LPS
 
 
-def read_annotations(path: str | Path,
-                     classes: Sequence[str],
-                     ignore: bool = False) -> dict[str, list[dict]]:
+def read_annotations(
+    path: str | Path, classes: Sequence[str], ignore: bool = False
+) -> dict[str, list[dict]]:
     """Read lesions from a CSV file in LUNA16's columns.
 
     Columns: ``seriesuid``, ``coordX``, ``coordY``, ``coordZ`` in world mm (LPS), then
@@ -37,7 +38,7 @@ def read_annotations(path: str | Path,
             that is unknown or left out among several.
     """
     table, found = read_table(path), {}
-    extent = SIZE if {*SIZE} <= {*table.columns} else ('diameter_mm', )
+    extent = SIZE if {*SIZE} <= {*table.columns} else ('diameter_mm',)
     for row in table.require('seriesuid', *CENTER, *extent).rows:
         found.setdefault(row.scan_id(), []).append(_parse_row(row, classes, ignore))
     return found
@@ -59,8 +60,10 @@ def csv_patients(path: str | Path) -> dict[str, str]:
         patient = row.text('patient')
         other = first.setdefault(row.scan_id(), row) if patient else row
         if other.text('patient') != patient:
-            raise ValueError(f'{row.where}: scan {row.scan_id()} has the patient {patient!r}, but '
-                             f'{other.text("patient")!r} in {other.where}')
+            raise ValueError(
+                f'{row.where}: scan {row.scan_id()} has the patient {patient!r}, but '
+                f'{other.text("patient")!r} in {other.where}'
+            )
     return {scan_id: row.text('patient') for scan_id, row in first.items()}
 
 
@@ -77,8 +80,13 @@ def _parse_row(row: Row, classes: Sequence[str], ignore: bool) -> dict:
     name = row.text('class') or (classes[0] if len(classes) == 1 else '')
     if name not in classes:
         raise ValueError(f'{row.where}: class {name!r} is none of {list(classes)}')
-    return dict(center=[row.number(name) for name in CENTER], size=size, diameter=diameter,
-                label=classes.index(name), ignore=_flag(row, ignore))
+    return dict(
+        center=[row.number(name) for name in CENTER],
+        size=size,
+        diameter=diameter,
+        label=classes.index(name),
+        ignore=_flag(row, ignore),
+    )
 
 
 def _flag(row: Row, default: bool) -> bool:

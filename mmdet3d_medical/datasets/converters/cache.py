@@ -1,4 +1,5 @@
 """The cache of converted volumes: parallel, resumable, idempotent."""
+
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
@@ -105,15 +106,19 @@ class ScanSource:
 
 def file_stamps(header: Path) -> dict[str, list[int]]:
     """Size and time of change of each file that a volume is read from, if it is there."""
-    return {f'{path.parent.name}/{path.name}': [path.stat().st_size, path.stat().st_mtime_ns]
-            for path in sorted(data_files(header)) if path.exists()}
+    return {
+        f'{path.parent.name}/{path.name}': [path.stat().st_size, path.stat().st_mtime_ns]
+        for path in sorted(data_files(header))
+        if path.exists()
+    }
 
 
 def _check_classes(classes: Sequence[tuple[int, str]]) -> None:
     values, names = [value for value, _ in classes], [name for _, name in classes]
     if values != sorted({*values}) or min(values, default=1) < 1:
-        raise ValueError('classes need different values of at least 1 in their order, found '
-                         f'{list(classes)}')
+        raise ValueError(
+            f'classes need different values of at least 1 in their order, found {list(classes)}'
+        )
     if len({*names} - {''}) < len(names):
         raise ValueError(f'classes need different names, found {names}')
 
@@ -157,8 +162,11 @@ class VolumeCache:
             made_from['settings'] = _DEFAULTS | made_from['settings']
             if made_from != self._made_from(source):
                 return None
-            open_volume(self.volume_path(source.scan_id),
-                        VolumeGeometry.from_dict(record['geometry']), source.scan_id)
+            open_volume(
+                self.volume_path(source.scan_id),
+                VolumeGeometry.from_dict(record['geometry']),
+                source.scan_id,
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return record
@@ -180,8 +188,9 @@ class VolumeCache:
         scan = VolumeGeometry.from_sitk(image)
         found = MaskLesions([], {})
         if source.lesion_mask:
-            found = lesions_of_mask(source.lesion_mask, scan, self.settings.instances,
-                                    self.settings.classes)
+            found = lesions_of_mask(
+                source.lesion_mask, scan, self.settings.instances, self.settings.classes
+            )
         box = None
         if self.settings.crop == 'lungs':
             box = lung_box(image, source.lung_mask, self.settings.margin)
@@ -189,21 +198,28 @@ class VolumeCache:
             image = crop(image, box[:3], box[3:])
         filled = None
         if self.settings.outside is not None and source.lung_mask is not None:
-            filled = fill_outside_lungs(image, source.lung_mask, self.settings.outside,
-                                        self.settings.dilation, scan)
+            filled = fill_outside_lungs(
+                image, source.lung_mask, self.settings.outside, self.settings.dilation, scan
+            )
             image = image if filled is None else filled
         if self.settings.spacing is not None:
             image = resample(image, self.settings.spacing)
-        record = dict(scan_id=source.scan_id, made_from=made_from, instances=found.instances,
-                      notes=source.notes() | found.notes,
-                      geometry=VolumeGeometry.from_sitk(image).to_dict(), cropped=box is not None,
-                      filled=filled is not None)
+        record = dict(
+            scan_id=source.scan_id,
+            made_from=made_from,
+            instances=found.instances,
+            notes=source.notes() | found.notes,
+            geometry=VolumeGeometry.from_sitk(image).to_dict(),
+            cropped=box is not None,
+            filled=filled is not None,
+        )
         self._save(sitk.GetArrayViewFromImage(image), record)
         return record
 
     def _made_from(self, source: ScanSource) -> dict:
-        content = dict(version=CACHE_VERSION, settings=dataclasses.asdict(self.settings),
-                       files=source.stamps())
+        content = dict(
+            version=CACHE_VERSION, settings=dataclasses.asdict(self.settings), files=source.stamps()
+        )
         return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
     def _save(self, volume: np.ndarray, record: dict) -> None:
@@ -212,8 +228,9 @@ class VolumeCache:
             (folder / f'{record["scan_id"]}.json').write_text(as_json(record), encoding='utf-8')
 
 
-def convert_scans(sources: Sequence[ScanSource], cache: VolumeCache,
-                  workers: int = 1) -> tuple[dict[str, dict], dict[str, str]]:
+def convert_scans(
+    sources: Sequence[ScanSource], cache: VolumeCache, workers: int = 1
+) -> tuple[dict[str, dict], dict[str, str]]:
     """Convert what is not in the cache yet; a scan that fails does not stop the others.
 
     Args:
@@ -230,8 +247,9 @@ def convert_scans(sources: Sequence[ScanSource], cache: VolumeCache,
     pending = [source for source in sources if records[source.scan_id] is None]
     failures: dict[str, str] = {}
     results = _convert_parallel(pending, cache, workers)
-    for scan_id, record, failure in track(results, 'Converting', total=len(pending),
-                                          disable=not pending):
+    for scan_id, record, failure in track(
+        results, 'Converting', total=len(pending), disable=not pending
+    ):
         if failure is None:
             records[scan_id] = record
         else:
@@ -239,8 +257,9 @@ def convert_scans(sources: Sequence[ScanSource], cache: VolumeCache,
     return {key: record for key, record in records.items() if record is not None}, failures
 
 
-def _convert_parallel(sources: Sequence[ScanSource], cache: VolumeCache,
-                      workers: int) -> Iterator[tuple[str, dict | None, str | None]]:
+def _convert_parallel(
+    sources: Sequence[ScanSource], cache: VolumeCache, workers: int
+) -> Iterator[tuple[str, dict | None, str | None]]:
     if workers == 1:
         yield from (_try_convert(cache, source) for source in sources)
         return

@@ -1,4 +1,5 @@
 """The command line that all converters share."""
+
 import argparse
 import os
 import sys
@@ -10,32 +11,62 @@ from .report import ConversionReport
 
 def make_parser(description: str) -> argparse.ArgumentParser:
     """Parser with ``--out``, ``--spacing``, ``--crop``, ``--margin`` and ``--workers``."""
-    parser = argparse.ArgumentParser(description=description,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', required=True, metavar='OUT_DIR',
-                        help='folder for volumes/*.npy and index.json')
-    parser.add_argument('--spacing', nargs='+', default=['native'], metavar='MM',
-                        help="voxel size Z Y X in mm, or 'native' (default) for each scan's own")
-    parser.add_argument('--crop', choices=('lungs', 'none'), default='none',
-                        help='cut to the bounding box of the lungs (default: none)')
-    parser.add_argument('--margin', type=float, default=10.0, metavar='MM',
-                        help='kept around the lungs (default: 10 mm)')
-    parser.add_argument('--workers', type=int, default=max(1, (os.cpu_count() or 2) // 2),
-                        help='processes (default: half the cores)')
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--out', required=True, metavar='OUT_DIR', help='folder for volumes/*.npy and index.json'
+    )
+    parser.add_argument(
+        '--spacing',
+        nargs='+',
+        default=['native'],
+        metavar='MM',
+        help="voxel size Z Y X in mm, or 'native' (default) for each scan's own",
+    )
+    parser.add_argument(
+        '--crop',
+        choices=('lungs', 'none'),
+        default='none',
+        help='cut to the bounding box of the lungs (default: none)',
+    )
+    parser.add_argument(
+        '--margin',
+        type=float,
+        default=10.0,
+        metavar='MM',
+        help='kept around the lungs (default: 10 mm)',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=max(1, (os.cpu_count() or 2) // 2),
+        help='processes (default: half the cores)',
+    )
     return parser
 
 
 def add_mask_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--instances`` and ``--classes``: what the values of masks mean."""
     meaning = parser.add_mutually_exclusive_group()
-    meaning.add_argument('--instances', choices=('auto', 'components', 'values'),
-                         default='unambiguous', help='what is one lesion in a mask: each connected '
-                         'component, each value, or (auto) each value if there are several '
-                         '(default: as auto, but a value in several places is an error)')
-    meaning.add_argument('--classes', nargs='+', type=_mask_class, metavar='VALUE=NAME',
-                         default=[], help='values of masks are classes: each connected component '
-                         'of such a value is a lesion, other values are none; for example 1=tumor '
-                         '2=cyst')
+    meaning.add_argument(
+        '--instances',
+        choices=('auto', 'components', 'values'),
+        default='unambiguous',
+        help='what is one lesion in a mask: each connected '
+        'component, each value, or (auto) each value if there are several '
+        '(default: as auto, but a value in several places is an error)',
+    )
+    meaning.add_argument(
+        '--classes',
+        nargs='+',
+        type=_mask_class,
+        metavar='VALUE=NAME',
+        default=[],
+        help='values of masks are classes: each connected component '
+        'of such a value is a lesion, other values are none; for example 1=tumor '
+        '2=cyst',
+    )
 
 
 def _mask_class(text: str) -> tuple[int, str]:
@@ -56,13 +87,19 @@ def parse_settings(args: argparse.Namespace) -> ConvertSettings:
         try:
             spacing = tuple(float(value) for value in args.spacing)
         except ValueError:
-            raise ValueError("--spacing takes three numbers Z Y X in mm or 'native', found "
-                             + ' '.join(args.spacing)) from None
-    return ConvertSettings(spacing=spacing, crop=args.crop, margin=args.margin,
-                           instances=getattr(args, 'instances', 'auto'),
-                           classes=tuple(sorted(getattr(args, 'classes', ()))),
-                           outside=getattr(args, 'outside_lungs', None),
-                           dilation=getattr(args, 'lung_dilation', 10))
+            raise ValueError(
+                "--spacing takes three numbers Z Y X in mm or 'native', found "
+                + ' '.join(args.spacing)
+            ) from None
+    return ConvertSettings(
+        spacing=spacing,
+        crop=args.crop,
+        margin=args.margin,
+        instances=getattr(args, 'instances', 'auto'),
+        classes=tuple(sorted(getattr(args, 'classes', ()))),
+        outside=getattr(args, 'outside_lungs', None),
+        dilation=getattr(args, 'lung_dilation', 10),
+    )
 
 
 def run(convert: Callable[[ConvertSettings], ConversionReport], args: argparse.Namespace) -> int:

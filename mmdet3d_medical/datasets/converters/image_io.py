@@ -1,4 +1,5 @@
 """Reading, orienting, cropping and resampling of scans, by SimpleITK."""
+
 import locale
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,12 +38,16 @@ def read_image(path: str | Path) -> sitk.Image:
             image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(f'{path}: cannot be read as an image; is it, or the data file that its '
-                         f'header names, missing or cut off? ({reason})') from None
+        raise ValueError(
+            f'{path}: cannot be read as an image; is it, or the data file that its '
+            f'header names, missing or cut off? ({reason})'
+        ) from None
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ValueError(f'{path}: expected a 3D image with one value a voxel, found '
-                         f'{image.GetDimension()} dimensions and '
-                         f'{image.GetNumberOfComponentsPerPixel()} values')
+        raise ValueError(
+            f'{path}: expected a 3D image with one value a voxel, found '
+            f'{image.GetDimension()} dimensions and '
+            f'{image.GetNumberOfComponentsPerPixel()} values'
+        )
     try:
         VolumeGeometry.from_sitk(image)
     except ValueError as error:
@@ -79,8 +84,10 @@ def read_hu(path: str | Path) -> sitk.Image:
     if values.dtype.kind == 'f' and not np.isfinite(values).all():
         raise ValueError(f'{path}: has values that are not finite, HU were expected')
     if values.dtype != np.int16 and values.max() > MAX_HU:
-        raise ValueError(f'{path}: has a value of {values.max():g}, HU up to {MAX_HU} were '
-                         'expected: is it stored in another unit or type?')
+        raise ValueError(
+            f'{path}: has a value of {values.max():g}, HU up to {MAX_HU} were '
+            'expected: is it stored in another unit or type?'
+        )
     return to_int16(image)
 
 
@@ -102,9 +109,18 @@ def resample(image: sitk.Image, spacing: Sequence[float]) -> sitk.Image:
         return image
     shape = np.maximum(np.rint(np.array(geometry.shape) / ratio), 1).astype(int)
     origin = geometry.index_to_world((ratio / 2 - 0.5)[None])[0]
-    resampled = sitk.Resample(image, shape[::-1].tolist(), sitk.Transform(), sitk.sitkLinear,
-                              origin.tolist(), [float(s) for s in spacing[::-1]],
-                              image.GetDirection(), AIR, sitk.sitkFloat32, True)
+    resampled = sitk.Resample(
+        image,
+        shape[::-1].tolist(),
+        sitk.Transform(),
+        sitk.sitkLinear,
+        origin.tolist(),
+        [float(s) for s in spacing[::-1]],
+        image.GetDirection(),
+        AIR,
+        sitk.sitkFloat32,
+        True,
+    )
     return to_int16(resampled)
 
 
@@ -135,8 +151,10 @@ def read_labels(path: str | Path) -> sitk.Image:
     # float32 does not know MAX_LABEL, but the next integer.
     right = (rounded >= 0) & (rounded < MAX_LABEL + 1.0) & (abs(values - rounded) <= SAME_LABEL)
     if not right.all():
-        raise ValueError(f'{path}: has a value of {values[~right][0]:.9g}, but a mask must hold '
-                         f'labels, integers from 0 to {MAX_LABEL}: is it one of probabilities?')
+        raise ValueError(
+            f'{path}: has a value of {values[~right][0]:.9g}, but a mask must hold '
+            f'labels, integers from 0 to {MAX_LABEL}: is it one of probabilities?'
+        )
     labels = sitk.GetImageFromArray(rounded.astype(np.uint32))
     labels.CopyInformation(image)
     return labels

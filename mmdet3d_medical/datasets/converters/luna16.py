@@ -1,4 +1,5 @@
 """LUNA16 as it is distributed: subset0 .. subset9, CSV files, lung masks."""
+
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from .lung_mask import count_outside_lungs
 from .parallel import map_parallel
 from .report import ConversionReport, finish
 
-CLASSES = ('nodule', )
+CLASSES = ('nodule',)
 LUNG_FOLDER = 'seg-lungs-LUNA16'
 EXCLUDED = 'annotations_excluded.csv'
 SUBSETS = range(10)
@@ -41,16 +42,20 @@ def find_scans(root: str | Path) -> dict[str, list[ScanSource]]:
     for image in sorted(root.rglob('*.mhd')):
         match = re.fullmatch(r'subset(\d+)', image.parent.name)
         if match is not None:
-            found.setdefault(image.stem, []).append(ScanSource(
-                image.stem, image, subset=int(match[1]), lung_mask=masks.get(image.stem)))
+            found.setdefault(image.stem, []).append(
+                ScanSource(image.stem, image, subset=int(match[1]), lung_mask=masks.get(image.stem))
+            )
     if not found:
         raise ValueError(f'{root}: expected scans like subset0/<seriesuid>.mhd, found none')
-    return {scan_id: sorted(copies, key=lambda copy: copy.subset)
-            for scan_id, copies in sorted(found.items())}
+    return {
+        scan_id: sorted(copies, key=lambda copy: copy.subset)
+        for scan_id, copies in sorted(found.items())
+    }
 
 
-def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
-                   workers: int = 1) -> ConversionReport:
+def convert_luna16(
+    root: str | Path, out: str | Path, settings: ConvertSettings, workers: int = 1
+) -> ConversionReport:
     """Convert LUNA16, or the subsets of it that are there, to a cache with an index.
 
     Nodules of ``annotations.csv`` become instances; findings of ``annotations_excluded.csv``, if
@@ -69,8 +74,10 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
     copies = find_scans(root)
     nodules = read_annotations(find_table(root, 'annotations.csv'), CLASSES)
     excluded = _read_excluded(root)
-    lesions = {scan_id: nodules.get(scan_id, []) + excluded.get(scan_id, [])
-               for scan_id in {**nodules, **excluded}}
+    lesions = {
+        scan_id: nodules.get(scan_id, []) + excluded.get(scan_id, [])
+        for scan_id in {**nodules, **excluded}
+    }
     missing = _missing(root, lesions, copies)
     sources, differing = _settle(copies)
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
@@ -78,16 +85,20 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
     report = finish(cache, sources, records, failures, lesions, CLASSES, missing)
     present = {copy.subset for found in copies.values() for copy in found}
     notes = {
-        "of LUNA16's subsets are not there":
-            [f'subset{k}' for k in SUBSETS if k not in present],
-        'table is empty or not there, it comes with the evaluation script':
-            [] if excluded else [EXCLUDED],
-        'scans are in several subsets and count for the first that can be read':
-            [f'{key}: {", ".join(f"subset{copy.subset}" for copy in found)}'
-             for key, found in copies.items() if len(found) > 1 and key not in differing],
+        "of LUNA16's subsets are not there": [f'subset{k}' for k in SUBSETS if k not in present],
+        'table is empty or not there, it comes with the evaluation script': []
+        if excluded
+        else [EXCLUDED],
+        'scans are in several subsets and count for the first that can be read': [
+            f'{key}: {", ".join(f"subset{copy.subset}" for copy in found)}'
+            for key, found in copies.items()
+            if len(found) > 1 and key not in differing
+        ],
         'scans have no lung mask': _without_mask(sources, settings),
-        'nodules lie outside the lungs of the lung mask and are kept':
-            outside_lungs(sources, nodules, workers)}
+        'nodules lie outside the lungs of the lung mask and are kept': outside_lungs(
+            sources, nodules, workers
+        ),
+    }
     notes = {**report.notes, **notes}
     report = dataclasses.replace(report, notes=notes, table=_table(report, nodules, missing))
     report.write()
@@ -96,8 +107,9 @@ def convert_luna16(root: str | Path, out: str | Path, settings: ConvertSettings,
 
 def find_table(root: Path, name: str) -> Path:
     """A CSV file in a folder, or else below it, as in that of the evaluation script."""
-    return next((path for path in (root / name, *sorted(root.rglob(name))) if path.exists()),
-                root / name)
+    return next(
+        (path for path in (root / name, *sorted(root.rglob(name))) if path.exists()), root / name
+    )
 
 
 def _read_excluded(root: Path) -> dict[str, list[dict]]:
@@ -105,16 +117,24 @@ def _read_excluded(root: Path) -> dict[str, list[dict]]:
     return read_annotations(path, CLASSES, ignore=True) if path.exists() else {}
 
 
-def outside_lungs(sources: Sequence[ScanSource], nodules: Mapping[str, list[dict]],
-                  workers: int = 1) -> list[str]:
-    """The scan id of each nodule whose centre lies in no lung of the scan's lung mask."""
+def outside_lungs(
+    sources: Sequence[ScanSource], nodules: Mapping[str, list[dict]], workers: int = 1
+) -> list[str]:
+    """The scan id of each nodule whose center lies in no lung of the scan's lung mask."""
     asked = [source for source in sources if source.lung_mask and source.scan_id in nodules]
-    work = [(source.lung_mask, np.array([i['center'] for i in nodules[source.scan_id]]))
-            for source in asked]
-    counts = track(map_parallel(_count_outside, work, workers), 'Checking nodules',
-                   total=len(work), disable=not work)
-    return [source.scan_id for source, count in zip(asked, counts, strict=True)
-            for _ in range(count)]
+    work = [
+        (source.lung_mask, np.array([i['center'] for i in nodules[source.scan_id]]))
+        for source in asked
+    ]
+    counts = track(
+        map_parallel(_count_outside, work, workers),
+        'Checking nodules',
+        total=len(work),
+        disable=not work,
+    )
+    return [
+        source.scan_id for source, count in zip(asked, counts, strict=True) for _ in range(count)
+    ]
 
 
 def _count_outside(work: tuple[Path, np.ndarray]) -> int:
@@ -130,8 +150,10 @@ def _settle(copies: Mapping[str, list[ScanSource]]) -> tuple[list[ScanSource], d
     for scan_id, found in copies.items():
         readable = [copy for copy in found if _voxels(copy) is not None] if found[1:] else found
         if any(not _same(readable[0], copy) for copy in readable[1:]):
-            differing[scan_id] = (f'{" and ".join(str(copy.image) for copy in readable)} are '
-                                  'different scans of the same id: remove the wrong one')
+            differing[scan_id] = (
+                f'{" and ".join(str(copy.image) for copy in readable)} are '
+                'different scans of the same id: remove the wrong one'
+            )
         else:
             sources.append((readable or found)[0])
     return sources, differing
@@ -166,8 +188,9 @@ def _missing(root: Path, lesions: Mapping[str, list[dict]], found: Iterable[str]
     return {*listed, *lesions} - {*found}
 
 
-def _table(report: ConversionReport, nodules: Mapping[str, list[dict]],
-           missing: Iterable[str]) -> Table:
+def _table(
+    report: ConversionReport, nodules: Mapping[str, list[dict]], missing: Iterable[str]
+) -> Table:
     """What became of all scans and nodules, against the numbers of the whole of LUNA16."""
     groups: dict[str, list[str]] = {}
     for scan in read_index(report.index_path)['scans']:
@@ -184,8 +207,9 @@ def _table(report: ConversionReport, nodules: Mapping[str, list[dict]],
     return table
 
 
-def count_nodules(scan_ids: Sequence[str],
-                  nodules: Mapping[str, list[dict]]) -> tuple[int, int, int]:
+def count_nodules(
+    scan_ids: Sequence[str], nodules: Mapping[str, list[dict]]
+) -> tuple[int, int, int]:
     """Numbers of scans, of scans with nodules, and of nodules."""
     counts = [len(nodules.get(scan_id, ())) for scan_id in scan_ids]
     return len(counts), sum(count > 0 for count in counts), sum(counts)

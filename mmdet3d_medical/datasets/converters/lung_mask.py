@@ -1,4 +1,5 @@
 """Lung masks as LUNA16 has them: what lies outside of them, and filling it as DeepLung does."""
+
 from pathlib import Path
 
 import cv2
@@ -13,16 +14,21 @@ from .lungs import LUNG_LABELS
 from .masks import same_grid
 
 MAX_HULL = 1.5  # of the area of a lung in a slice
-BONE_HU = 289  # DeepLung's grey value 210 of 255 between -1200 and 600 HU: above it are 290 HU
+BONE_HU = 289  # DeepLung's gray value 210 of 255 between -1200 and 600 HU: above it are 290 HU
 
 
-def fill_outside_lungs(image: sitk.Image, mask_path: str | Path, value: int,
-                       dilation: int, scan: VolumeGeometry | None = None) -> sitk.Image | None:
+def fill_outside_lungs(
+    image: sitk.Image,
+    mask_path: str | Path,
+    value: int,
+    dilation: int,
+    scan: VolumeGeometry | None = None,
+) -> sitk.Image | None:
     """Replace all but the lungs and a rim around them.
 
     In each slice a lung grows to its convex hull, where that is at most 1.5 times as large, and is
     then dilated in 3D. In the rim that this adds, bone is replaced too. As in DeepLung's
-    preparation of LUNA16 (github wentaozhu/DeepLung, prepare.py), where ``value`` is 0, its grey
+    preparation of LUNA16 (github wentaozhu/DeepLung, prepare.py), where ``value`` is 0, its gray
     value 170, and ``dilation`` 10.
 
     Args:
@@ -58,16 +64,21 @@ def count_outside_lungs(mask_path: str | Path, points: np.ndarray) -> int:
     mask = read_labels(mask_path)
     size = mask.GetSize()
     indices = [mask.TransformPhysicalPointToIndex(tuple(map(float, point))) for point in points]
-    return sum(not (all(0 <= i < n for i, n in zip(index, size, strict=True))
-                    and mask[index] in LUNG_LABELS) for index in indices)
+    return sum(
+        not (
+            all(0 <= i < n for i, n in zip(index, size, strict=True)) and mask[index] in LUNG_LABELS
+        )
+        for index in indices
+    )
 
 
 def _labels_on(image: sitk.Image, mask_path: str | Path, scan: VolumeGeometry) -> np.ndarray:
     """Labels (D, H, W) of the mask on the grid of an image."""
     mask = read_labels(mask_path)
     same_grid(VolumeGeometry.from_sitk(mask), scan, mask_path)
-    return sitk.GetArrayFromImage(sitk.Resample(mask, image, sitk.Transform(),
-                                                sitk.sitkNearestNeighbor, 0))
+    return sitk.GetArrayFromImage(
+        sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    )
 
 
 def _hulls(lung: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
 """Where the lungs lie in a chest CT."""
+
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,7 @@ COARSE_MM = 4.0
 MIN_LUNG_ML = 50.0
 
 
-def lung_box(image: sitk.Image, mask_path: str | Path | None,
-             margin: float) -> np.ndarray | None:
+def lung_box(image: sitk.Image, mask_path: str | Path | None, margin: float) -> np.ndarray | None:
     """Find the bounding box of the lungs, widened by a margin and clipped to the image.
 
     Args:
@@ -58,8 +58,9 @@ def _segment(image: sitk.Image) -> np.ndarray | None:
     smallest = MIN_LUNG_ML * 1000 / np.prod(geometry.spacing)
     air = sitk.RelabelComponent(sitk.ConnectedComponent(coarse < TISSUE_HU), int(smallest) + 1)
     sides = np.array(geometry.shape)[1:]
-    boxes = [box for box in label_boxes(air).values()
-             if (box[1:3] > 0).all() and (box[4:] < sides).all()]
+    boxes = [
+        box for box in label_boxes(air).values() if (box[1:3] > 0).all() and (box[4:] < sides).all()
+    ]
     return _world_corners(boxes, geometry)
 
 

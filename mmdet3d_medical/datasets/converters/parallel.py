@@ -1,4 +1,5 @@
 """The same work for many files, on several processes."""
+
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,8 +15,9 @@ def make_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _use_one_thread)
 
 
-def map_parallel(function: Callable[[Item], Result], items: Sequence[Item],
-                 workers: int) -> Iterator[Result]:
+def map_parallel(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
     """Results in the order of the items; with one worker or item in this process.
 
     Args:

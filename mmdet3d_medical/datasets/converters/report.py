@@ -1,4 +1,5 @@
 """From converted scans and their lesions to the index and the report."""
+
 import csv
 import dataclasses
 import io
@@ -47,7 +48,8 @@ class ConversionReport:
             ('listed scans have no file', self.missing),
             ('scans have no lungs to crop to and were kept whole', self.not_cropped),
             ('scans have no lungs in a lung mask and were not filled outside', self.not_filled),
-                *self.notes.items()):
+            *self.notes.items(),
+        ):
             yield title, [(name, '') for name in names]
         yield 'scans FAILED', list(self.failures.items())
 
@@ -61,8 +63,11 @@ class ConversionReport:
         console = console or Console(soft_wrap=True, highlight=False)
         if self.table is not None:
             console.print(self.table)
-        console.print(f'{self.scans} scans, {self.lesions} lesions in {self.scans_with_lesions} of '
-                      f'them: {self.index_path}', markup=False)
+        console.print(
+            f'{self.scans} scans, {self.lesions} lesions in {self.scans_with_lesions} of '
+            f'them: {self.index_path}',
+            markup=False,
+        )
         listed = {title: entries for title, entries in self.lists() if entries}
         for title, entries in listed.items():
             console.print(f'{len(entries)} {title}:', markup=False)
@@ -93,10 +98,16 @@ def _cell(value: object) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str, dict],
-           failures: dict[str, str], lesions: dict[str, list[dict]] | None,
-           classes: Sequence[str], missing: Sequence[str] = (),
-           rules: dict | None = None) -> ConversionReport:
+def finish(
+    cache: VolumeCache,
+    sources: Sequence[ScanSource],
+    records: dict[str, dict],
+    failures: dict[str, str],
+    lesions: dict[str, list[dict]] | None,
+    classes: Sequence[str],
+    missing: Sequence[str] = (),
+    rules: dict | None = None,
+) -> ConversionReport:
     """Write the index of the converted scans and the lists of the report.
 
     Args:
@@ -109,13 +120,20 @@ def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str,
         missing: Ids of scans that are listed somewhere, but have no file.
         rules: By which scans were selected, for the record.
     """
-    scans = [_index_scan(cache, source, records[source.scan_id], lesions)
-             for source in sources if source.scan_id in records]
+    scans = [
+        _index_scan(cache, source, records[source.scan_id], lesions)
+        for source in sources
+        if source.scan_id in records
+    ]
     spacing = cache.settings.spacing
     path = cache.root / 'index.json'
     settings = dataclasses.asdict(cache.settings) | ({'rules': rules} if rules else {})
-    write_index(path, dict(classes=list(classes), spacing=spacing and list(spacing),
-                           settings=settings, scans=scans))
+    write_index(
+        path,
+        dict(
+            classes=list(classes), spacing=spacing and list(spacing), settings=settings, scans=scans
+        ),
+    )
     counted = [sum(not i['ignore'] for i in scan['instances']) for scan in scans]
     cropped = cache.settings.crop == 'lungs'
     notes: dict[str, list[str]] = {}
@@ -124,28 +142,41 @@ def finish(cache: VolumeCache, sources: Sequence[ScanSource], records: dict[str,
             notes.setdefault(title, []).append(f'{key}: {detail}')
     filled = cache.settings.outside is not None
     report = ConversionReport(
-        index_path=path, scans=len(scans), lesions=sum(counted),
+        index_path=path,
+        scans=len(scans),
+        lesions=sum(counted),
         scans_with_lesions=sum(count > 0 for count in counted),
         outside=[scan['scan_id'] for scan in scans for _ in range(count_outside(scan))],
-        notes=notes, missing=sorted(missing), failures=dict(sorted(failures.items())),
+        notes=notes,
+        missing=sorted(missing),
+        failures=dict(sorted(failures.items())),
         not_cropped=sorted(key for key, r in records.items() if cropped and not r['cropped']),
-        not_filled=sorted(key for key, r in records.items() if filled and not r['filled']))
+        not_filled=sorted(key for key, r in records.items() if filled and not r['filled']),
+    )
     report.write()
     return report
 
 
-def _index_scan(cache: VolumeCache, source: ScanSource, record: dict,
-                lesions: dict[str, list[dict]] | None) -> dict:
+def _index_scan(
+    cache: VolumeCache, source: ScanSource, record: dict, lesions: dict[str, list[dict]] | None
+) -> dict:
     annotated = lesions is not None or source.lesion_mask is not None
     instances = record['instances'] + (lesions or {}).get(source.scan_id, [])
     volume = cache.volume_path(source.scan_id).relative_to(cache.root)
     patient = {'patient': source.patient} if source.patient else {}
-    return dict(scan_id=source.scan_id, subset=source.subset, volume=volume.as_posix(),
-                geometry=record['geometry'], annotated=annotated, instances=instances, **patient)
+    return dict(
+        scan_id=source.scan_id,
+        subset=source.subset,
+        volume=volume.as_posix(),
+        geometry=record['geometry'],
+        annotated=annotated,
+        instances=instances,
+        **patient,
+    )
 
 
 def count_outside(scan: dict) -> int:
-    """How many lesions of an index's scan have their centre outside the volume."""
+    """How many lesions of an index's scan have their center outside the volume."""
     centers = np.array([i['center'] for i in scan['instances'] if not i['ignore']], float)
     geometry = VolumeGeometry.from_dict(scan['geometry'])
     voxels = geometry.world_to_index(centers.reshape(-1, 3)) + 0.5

@@ -1,4 +1,5 @@
 """Any CT volumes that SimpleITK reads, annotated by a CSV file, by masks or not at all."""
+
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ def stem(path: Path) -> str:
     """File name without the suffix, '.nii.gz' being one suffix. This is the scan id."""
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
-            return path.name[:-len(suffix)]
+            return path.name[: -len(suffix)]
     return path.stem
 
 
@@ -40,8 +41,9 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     return sorted(found)
 
 
-def find_scans(paths: Iterable[str | Path],
-               annotations: Iterable[str | Path] = ()) -> list[ScanSource]:
+def find_scans(
+    paths: Iterable[str | Path], annotations: Iterable[str | Path] = ()
+) -> list[ScanSource]:
     """One scan for each image that does not end like a mask, sorted by scan id.
 
     Args:
@@ -60,13 +62,17 @@ def find_scans(paths: Iterable[str | Path],
         if scan_id.lower().endswith(MASK_ENDINGS) or not inner.isdisjoint(_with_parents(image)):
             continue
         if scan_id in sources:
-            raise ValueError(f'{image} and {sources[scan_id].image} would both be the scan '
-                             f'{scan_id!r}: file names must be unique, rename one')
+            raise ValueError(
+                f'{image} and {sources[scan_id].image} would both be the scan '
+                f'{scan_id!r}: file names must be unique, rename one'
+            )
         sources[scan_id] = ScanSource(scan_id, image)
     if not sources:
-        raise ValueError(f'no volumes in {", ".join(map(str, paths))}: looked for '
-                         f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_ENDINGS)} are '
-                         'taken for masks')
+        raise ValueError(
+            f'no volumes in {", ".join(map(str, paths))}: looked for '
+            f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_ENDINGS)} are '
+            'taken for masks'
+        )
     return [sources[scan_id] for scan_id in sorted(sources)]
 
 
@@ -81,8 +87,9 @@ def _with_parents(path: str | Path) -> set[Path]:
     return {path, *path.parents}
 
 
-def pair_masks(sources: Sequence[ScanSource],
-               masks: Iterable[str | Path]) -> tuple[list[ScanSource], list[str]]:
+def pair_masks(
+    sources: Sequence[ScanSource], masks: Iterable[str | Path]
+) -> tuple[list[ScanSource], list[str]]:
     """Give each scan its mask: the file of the same stem, endings as '_image', '_label' apart.
 
     Args:
@@ -104,18 +111,22 @@ def pair_masks(sources: Sequence[ScanSource],
         if key in by_key:
             raise ValueError(f'{mask} and {by_key[key]} are both masks of {key!r}: keep one')
         by_key[key] = mask
-    paired = [dataclasses.replace(source, lesion_mask=_find_mask(source, by_key))
-              for source in sources]
+    paired = [
+        dataclasses.replace(source, lesion_mask=_find_mask(source, by_key)) for source in sources
+    ]
     used = {source.lesion_mask for source in paired}
     if not any(used):
-        raise ValueError(f'none of {len(by_key)} masks belongs to a volume: the mask of scan '
-                         f'{sources[0].scan_id} should be called like it, or '
-                         f'{_strip(sources[0].scan_id, IMAGE_ENDINGS)}_label, _mask or _seg')
+        raise ValueError(
+            f'none of {len(by_key)} masks belongs to a volume: the mask of scan '
+            f'{sources[0].scan_id} should be called like it, or '
+            f'{_strip(sources[0].scan_id, IMAGE_ENDINGS)}_label, _mask or _seg'
+        )
     return paired, sorted(stem(mask) for mask in by_key.values() if mask not in used)
 
 
-def pair_rows(sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]],
-              path: str | Path) -> list[str]:
+def pair_rows(
+    sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]], path: str | Path
+) -> list[str]:
     """Check that the rows of a CSV file are about the scans.
 
     Args:
@@ -132,10 +143,12 @@ def pair_rows(sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]],
     check_spelling(lesions, [source.scan_id for source in sources], path)
     missing = sorted(set(lesions) - {source.scan_id for source in sources})
     if lesions and len(missing) == len(lesions):
-        raise ValueError(f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
-                         f'first is {missing[0]!r}, but volumes have ids like '
-                         f'{sources[0].scan_id!r}; seriesuid must be the scan id: of a volume its '
-                         'file name without suffix, of a DICOM series its id')
+        raise ValueError(
+            f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
+            f'first is {missing[0]!r}, but volumes have ids like '
+            f'{sources[0].scan_id!r}; seriesuid must be the scan id: of a volume its '
+            'file name without suffix, of a DICOM series its id'
+        )
     return missing
 
 
@@ -146,15 +159,18 @@ def _find_mask(source: ScanSource, by_key: dict[str, Path]) -> Path | None:
 def _strip(name: str, endings: Sequence[str]) -> str:
     for ending in endings:
         if name.lower().endswith(ending):
-            return name[:-len(ending)]
+            return name[: -len(ending)]
     return name
 
 
 Annotated = tuple[list[ScanSource], dict[str, list[dict]] | None, list[str], list[str]]
 
 
-def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path],
-             mask_classes: Sequence[str] = ()) -> Annotated:
+def annotate(
+    sources: Sequence[ScanSource],
+    annotations: Sequence[str | Path],
+    mask_classes: Sequence[str] = (),
+) -> Annotated:
     """Find the lesions of scans.
 
     Args:
@@ -178,23 +194,30 @@ def annotate(sources: Sequence[ScanSource], annotations: Sequence[str | Path],
         sources, missing = pair_masks(sources, annotations)
         return sources, None, list(mask_classes) or [DEFAULT_CLASS], missing
     if mask_classes:
-        raise ValueError(f'{path}: --classes names values of masks, but this is a table, whose '
-                         'column class names them')
+        raise ValueError(
+            f'{path}: --classes names values of masks, but this is a table, whose '
+            'column class names them'
+        )
     classes = csv_classes(path) or [DEFAULT_CLASS]
     lesions = read_annotations(path, classes)
     missing = pair_rows(sources, lesions, path)
     return _with_patients(sources, csv_patients(path)), lesions, classes, missing
 
 
-def _with_patients(sources: Iterable[ScanSource],
-                   patients: Mapping[str, str]) -> list[ScanSource]:
-    return [dataclasses.replace(source, patient=patients.get(source.scan_id, source.patient))
-            for source in sources]
+def _with_patients(sources: Iterable[ScanSource], patients: Mapping[str, str]) -> list[ScanSource]:
+    return [
+        dataclasses.replace(source, patient=patients.get(source.scan_id, source.patient))
+        for source in sources
+    ]
 
 
-def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Path],
-                    out: str | Path, settings: ConvertSettings,
-                    workers: int = 1) -> ConversionReport:
+def convert_volumes(
+    paths: Iterable[str | Path],
+    annotations: Sequence[str | Path],
+    out: str | Path,
+    settings: ConvertSettings,
+    workers: int = 1,
+) -> ConversionReport:
     """Convert volumes to a cache with an index.
 
     Args:
@@ -211,6 +234,7 @@ def convert_volumes(paths: Iterable[str | Path], annotations: Sequence[str | Pat
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
     sources, lesions, classes, missing = annotate(
-        find_scans(paths, annotations), annotations, settings.class_names)
+        find_scans(paths, annotations), annotations, settings.class_names
+    )
     records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
     return finish(cache, sources, records, failures, lesions, classes, missing)

@@ -167,9 +167,9 @@ def _lung_wall(grid, look, side, z, y, x) -> np.ndarray:
 
 def _mediastinum(grid, look, z, y, x) -> np.ndarray:
     """Signed distance to what parts the lungs: mediastinum, heart and spine."""
-    centre = _ellipse(grid, [(y + 0.05) / 0.75, x / 0.19], 30)
+    center = _ellipse(grid, [(y + 0.05) / 0.75, x / 0.19], 30)
     spine = _ellipse(grid, [(y - 0.56) / 0.2, x / 0.17], 22) + 0 * z
-    return np.minimum(np.minimum(centre, spine), _heart(grid, look, z, y, x))
+    return np.minimum(np.minimum(center, spine), _heart(grid, look, z, y, x))
 
 
 def _heart(grid, look, z, y, x) -> np.ndarray:
@@ -193,15 +193,15 @@ def _diaphragm(grid, look, z, y, x) -> np.ndarray:
 
 
 def _draw_ribs(hu, grid, look, wall, z, y, x) -> None:
-    """Slanted bars in a shell around the lungs, and the breastbone."""
+    """Slanted bars in a shell around the lungs, and the sternum."""
     shell = coverage(np.abs(wall - 6 * grid.scale) - 3 * grid.scale, grid.voxel)
     slant = z * np.float32(grid.half[0]) + 0.35 * y * np.float32(grid.half[1])
     pitch = 24 * grid.scale
     bars = coverage(np.abs((slant / pitch) % 1 - 0.5) * pitch - 5 * grid.scale, grid.voxel)
     outer = (y / 0.5) ** 2 + (x / 0.62) ** 2 > 1
     blend(hu, shell * bars * outer, look.bone)
-    breastbone = _ellipse(grid, [(y + 0.68) / 0.06, x / 0.16], 7, 4.0)
-    blend(hu, coverage(breastbone, grid.voxel) * ((z > -0.5) & (z < 0.7)), look.bone)
+    sternum = _ellipse(grid, [(y + 0.68) / 0.06, x / 0.16], 7, 4.0)
+    blend(hu, coverage(sternum, grid.voxel) * ((z > -0.5) & (z < 0.7)), look.bone)
 
 
 def _draw_spine(hu, grid, look, z, y, x) -> None:

@@ -59,7 +59,7 @@ def _slices(scan: PhantomScan, step: int) -> Iterator[Dataset]:
     geometry, series = scan.geometry, f'{scan.uid}.{step}'
     direction = np.reshape(geometry.direction, (3, 3))
     for number in range(0, len(scan.volume), step):
-        position, = geometry.index_to_world(np.array([[number, 0, 0]]))
+        (position,) = geometry.index_to_world(np.array([[number, 0, 0]]))
         yield _image(scan.volume[number], f'{series}.{number + 1}', dict(
             SeriesInstanceUID=series, StudyInstanceUID=scan.uid, InstanceNumber=number,
             ImagePositionPatient=[round(value, 6) for value in position.tolist()],

@@ -95,8 +95,8 @@ def _cut_from_mask(raw: Path, uids: list[str]) -> str:
     uid = row['seriesuid']
     image = sitk.ReadImage(str(raw / LUNG_FOLDER / f'{uid}.mhd'))
     labels, geometry = sitk.GetArrayFromImage(image), VolumeGeometry.from_sitk(image)
-    centre = np.array([[float(row[name]) for name in ('coordX', 'coordY', 'coordZ')]])
-    offset = np.indices(labels.shape).reshape(3, -1).T - geometry.world_to_index(centre)
+    center = np.array([[float(row[name]) for name in ('coordX', 'coordY', 'coordZ')]])
+    offset = np.indices(labels.shape).reshape(3, -1).T - geometry.world_to_index(center)
     distance = np.linalg.norm(offset * geometry.spacing[::-1], axis=1).reshape(labels.shape)
     labels[distance < float(row['diameter_mm']) / 2] = 0
     write_volume(raw / LUNG_FOLDER, uid, labels, geometry, compress=True)

@@ -1,6 +1,6 @@
 """The voxel grid a phantom is drawn on, and drawing with partial volume.
 
-Phantom coordinates are millimetres in array order (z, y, x) with 0 in the middle of the volume:
+Phantom coordinates are millimeters in array order (z, y, x) with 0 in the middle of the volume:
 z grows towards the head, y towards the back, x towards the patient's left (LPS).
 """
 
@@ -12,7 +12,7 @@ from scipy import ndimage
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular voxel grid centred on the phantom's origin.
+    """A regular voxel grid centered on the phantom's origin.
 
     Args:
         shape: Voxels along (z, y, x).
@@ -54,7 +54,7 @@ class Grid:
     def axes(
         self, window: tuple[slice, ...] | None = None, oversample: int = 1
     ) -> list[np.ndarray]:
-        """Coordinates of (sub-)voxel centres in mm, as three arrays that broadcast to a volume."""
+        """Coordinates of (sub-)voxel centers in mm, as three arrays that broadcast to a volume."""
         window = window or tuple(slice(0, n) for n in self.shape)
         axes = []
         for axis, part in enumerate(window):

@@ -25,9 +25,9 @@ SOFT_TISSUE = 30.0
 
 @dataclass(frozen=True)
 class Nodule:
-    """A nodule: ``centre`` (3,) and ``diameter`` in mm, and its class in each respect."""
+    """A nodule: ``center`` (3,) and ``diameter`` in mm, and its class in each respect."""
 
-    centre: np.ndarray
+    center: np.ndarray
     diameter: float
     kind: str
     margin: str
@@ -71,21 +71,21 @@ def add_nodules(
         diameter = draw_diameter(rng)
         if diameter < 5 and kind in ('part-solid', 'ground-glass'):
             kind = 'solid'  # readers do not tell the finer kinds apart in so few voxels
-        centre, diameter = _place(chest, trees, nodules, site, diameter, rng)
-        nodules.append(Nodule(centre, diameter, kind, margin, site))
+        center, diameter = _place(chest, trees, nodules, site, diameter, rng)
+        nodules.append(Nodule(center, diameter, kind, margin, site))
         _draw_nodule(chest, nodules[-1], settings, rng)
     return nodules
 
 
 def _place(chest, trees, others, site, diameter, rng) -> tuple[np.ndarray, float]:
-    """A centre that is free, shrinking the nodule when the lung is too small or too full for it."""
+    """A center that is free, shrinking the nodule when the lung is too small or too full for it."""
     while True:
         for _ in range(30):
-            centre = _SITES[site](chest, trees, diameter / 2, rng)
-            if centre is not None and all(
-                np.linalg.norm(centre - o.centre) > (diameter + o.diameter) / 2 + 4 for o in others
+            center = _SITES[site](chest, trees, diameter / 2, rng)
+            if center is not None and all(
+                np.linalg.norm(center - o.center) > (diameter + o.diameter) / 2 + 4 for o in others
             ):
-                return centre, diameter
+                return center, diameter
         if diameter <= DIAMETERS[0]:
             raise ValueError('no room for a nodule in the lungs: raise the shape or the spacing')
         diameter = max(0.8 * diameter, DIAMETERS[0])
@@ -93,14 +93,14 @@ def _place(chest, trees, others, site, diameter, rng) -> tuple[np.ndarray, float
 
 def _isolated(chest, trees, radius, rng) -> np.ndarray | None:
     """Away from the pleura and from vessels one would take it to hang on."""
-    centre = chest.space.sample(rng, (radius + 2.0, np.inf))
-    if centre is None:
+    center = chest.space.sample(rng, (radius + 2.0, np.inf))
+    if center is None:
         return None
     for tree in trees:
-        gap = np.linalg.norm(tree.nodes - centre, axis=1) - tree.radii - radius
+        gap = np.linalg.norm(tree.nodes - center, axis=1) - tree.radii - radius
         if (gap[tree.radii > 0.8] < 2.5).any():
             return None
-    return centre
+    return center
 
 
 def _on_vessel(chest, trees, radius, rng) -> np.ndarray | None:
@@ -108,10 +108,10 @@ def _on_vessel(chest, trees, radius, rng) -> np.ndarray | None:
     tree = trees[rng.integers(len(trees))]
     node = rng.choice(np.flatnonzero(tree.radii < max(0.6 * radius, tree.radii.min() * 1.01)))
     gap = 0.7 * radius + tree.radii[node]
-    centre = tree.nodes[node] + gap * random_direction(rng)
-    nearest = ((chest.space.points - centre) ** 2).sum(1).argmin()
-    inside = np.linalg.norm(chest.space.points[nearest] - centre) < 2 * max(chest.grid.spacing)
-    return centre if inside and chest.space.depths[nearest] > radius else None
+    center = tree.nodes[node] + gap * random_direction(rng)
+    nearest = ((chest.space.points - center) ** 2).sum(1).argmin()
+    inside = np.linalg.norm(chest.space.points[nearest] - center) < 2 * max(chest.grid.spacing)
+    return center if inside and chest.space.depths[nearest] > radius else None
 
 
 def _on_pleura(chest, trees, radius, rng) -> np.ndarray | None:
@@ -130,20 +130,20 @@ def _draw_nodule(chest, nodule, settings, rng) -> None:
     opacity = rng.uniform(*settings.contrast)
     glass = rng.uniform(*settings.ground_glass)
     if nodule.kind == 'solid':
-        paint(chest, shape, nodule.centre, opacity, SOFT_TISSUE)
+        paint(chest, shape, nodule.center, opacity, SOFT_TISSUE)
     elif nodule.kind == 'ground-glass':
-        paint(chest, shape, nodule.centre, glass, SOFT_TISSUE)
+        paint(chest, shape, nodule.center, glass, SOFT_TISSUE)
     elif nodule.kind == 'part-solid':
-        paint(chest, shape, nodule.centre, glass, SOFT_TISSUE)
+        paint(chest, shape, nodule.center, glass, SOFT_TISSUE)
         core = Shape.draw(nodule.diameter * rng.uniform(0.4, 0.6), 'lobulated', 0.6, rng)
         paint(
             chest,
             core,
-            nodule.centre + rng.normal(0, 0.08 * nodule.diameter, 3),
+            nodule.center + rng.normal(0, 0.08 * nodule.diameter, 3),
             opacity,
             SOFT_TISSUE,
         )
     else:
-        paint(chest, shape, nodule.centre, 1.0, SOFT_TISSUE)
+        paint(chest, shape, nodule.center, 1.0, SOFT_TISSUE)
         core = Shape.draw(nodule.diameter * rng.uniform(0.5, 0.95), 'smooth', 0.6, rng)
-        paint(chest, core, nodule.centre, 1.0, rng.uniform(200, 700))
+        paint(chest, core, nodule.center, 1.0, rng.uniform(200, 700))

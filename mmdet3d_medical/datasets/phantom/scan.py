@@ -22,9 +22,9 @@ class PhantomScan:
     Args:
         uid: Series uid.
         volume: HU (D, H, W), int16.
-        lungs: Labels (D, H, W), uint8: 3 and 4 the left and right lung, 5 the windpipe.
+        lungs: Labels (D, H, W), uint8: 3 and 4 the left and right lung, 5 the trachea.
         geometry: Geometry of both.
-        nodules: Nodules, with ``centre`` in the world, (x, y, z) mm.
+        nodules: Nodules, with ``center`` in the world, (x, y, z) mm.
         findings: Findings that are no nodules, likewise.
     """
 
@@ -62,6 +62,6 @@ def make_scan(settings: PhantomSettings, seed: int, index: int) -> PhantomScan:
         volume=scanner.acquire(chest.hu, streams[5]),
         lungs=scanner.store(chest.labels),
         geometry=scanner.geometry,
-        nodules=[replace(n, centre=scanner.to_world(n.centre)) for n in nodules],
-        findings=[replace(f, centre=scanner.to_world(f.centre)) for f in findings],
+        nodules=[replace(n, center=scanner.to_world(n.center)) for n in nodules],
+        findings=[replace(f, center=scanner.to_world(f.center)) for f in findings],
     )

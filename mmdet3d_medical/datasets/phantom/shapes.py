@@ -53,14 +53,14 @@ class Shape:
 
     @property
     def reach(self) -> float:
-        """Distance in mm from the centre beyond which there is nothing of the body."""
+        """Distance in mm from the center beyond which there is nothing of the body."""
         bump = 1 + 1.3 * max(self.heights.max(), 0)  # a third more where bumps overlap
         return self.radius * self.stretch.max() * bump + self.softness
 
-    def share(self, grid: Grid, window: tuple[slice, ...], centre: np.ndarray) -> np.ndarray:
+    def share(self, grid: Grid, window: tuple[slice, ...], center: np.ndarray) -> np.ndarray:
         """Share of each voxel of ``window`` that the body fills, a mean over sub-voxels."""
         fine = int(np.clip(np.ceil(max(grid.spacing) / SUB_VOXEL), 1, 4))
-        offset = zip(grid.axes(window, fine), centre.astype(np.float32), self.stretch, strict=True)
+        offset = zip(grid.axes(window, fine), center.astype(np.float32), self.stretch, strict=True)
         delta = [((axis - c) / s).astype(np.float32) for axis, c, s in offset]
         distance = np.sqrt(sum(d**2 for d in delta))
         surface = np.ones_like(distance)
@@ -73,10 +73,10 @@ class Shape:
         return inside.reshape(d, fine, h, fine, w, fine).mean((1, 3, 5), dtype=np.float32)
 
 
-def paint(chest: Chest, shape: Shape, centre: np.ndarray, opacity: float, target: float) -> None:
-    """Make ``shape`` at ``centre`` (mm) denser, towards ``target`` HU by ``opacity``."""
-    window = chest.grid.window(centre - shape.reach, centre + shape.reach)
-    brighten(chest.hu[window], opacity * shape.share(chest.grid, window, centre), target)
+def paint(chest: Chest, shape: Shape, center: np.ndarray, opacity: float, target: float) -> None:
+    """Make ``shape`` at ``center`` (mm) denser, towards ``target`` HU by ``opacity``."""
+    window = chest.grid.window(center - shape.reach, center + shape.reach)
+    brighten(chest.hu[window], opacity * shape.share(chest.grid, window, center), target)
 
 
 def random_direction(rng: np.random.Generator) -> np.ndarray:

@@ -98,9 +98,9 @@ def hilum(grid: Grid, side: int, level: float) -> np.ndarray:
 
 
 def add_airways(chest: Chest, rng: np.random.Generator) -> None:
-    """Draw windpipe and bronchi: a wall of soft tissue around air.
+    """Draw trachea and bronchi: a wall of soft tissue around air.
 
-    The lumen up to the hila is labelled `TRACHEA`.
+    The lumen up to the hila is labeled `TRACHEA`.
     """
     grid = chest.grid
     lumen, wall = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)

@@ -173,8 +173,8 @@ def _record(scan: PhantomScan) -> dict:
 
 
 def _row(uid: str, lesion) -> list[str]:
-    """A line of the tables: uid, centre (x, y, z) in mm, diameter in mm."""
-    return [uid, *(f'{value:.6g}' for value in (*lesion.centre, lesion.diameter))]
+    """A line of the tables: uid, center (x, y, z) in mm, diameter in mm."""
+    return [uid, *(f'{value:.6g}' for value in (*lesion.center, lesion.diameter))]
 
 
 def _table(rows: list) -> str:

@@ -1,4 +1,5 @@
 """What both kinds of MixUp draw."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 

@@ -1,4 +1,5 @@
 """Patches of a volume."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,24 +28,27 @@ class RandomCrop3D(BaseTransform):
 
     Args:
         size: Patch (D, H, W) in voxels.
-        lesion_prob: Fraction of patches centred on a lesion, where the scan has one; in [0, 1].
+        lesion_prob: Fraction of patches centered on a lesion, where the scan has one; in [0, 1].
             Defaults to 0.5.
         jitter: How far the lesion may lie from the middle: 0 is the middle, 1 is touching the
             border of the patch. Defaults to 0.8.
         min_visible: Fraction of a box's volume, of the largest part of it that fits into the patch,
-            that must lie inside for the lesion to count. From 0.5 on, the centre of a box no
+            that must lie inside for the lesion to count. From 0.5 on, the center of a box no
             larger than the patch is then inside too. Defaults to 0.5.
         pad_value: HU outside the volume. Defaults to -1024, air.
     """
 
-    def __init__(self,
-                 size: Sequence[int],
-                 lesion_prob: float = 0.5,
-                 jitter: float = 0.8,
-                 min_visible: float = 0.5,
-                 pad_value: int = -1024) -> None:
-        for name, value in dict(lesion_prob=lesion_prob, jitter=jitter,
-                                min_visible=min_visible).items():
+    def __init__(
+        self,
+        size: Sequence[int],
+        lesion_prob: float = 0.5,
+        jitter: float = 0.8,
+        min_visible: float = 0.5,
+        pad_value: int = -1024,
+    ) -> None:
+        for name, value in dict(
+            lesion_prob=lesion_prob, jitter=jitter, min_visible=min_visible
+        ).items():
             if not 0 <= value <= 1:
                 raise ValueError(f'{name} must be in [0, 1], found {value}')
         if len(size) != 3 or min(size) < 1:
@@ -79,9 +83,11 @@ class RandomCrop3D(BaseTransform):
         return np.clip(start_around(box, size, self.jitter, rng), lowest, highest)
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(size={self.size.tolist()}, '
-                f'lesion_prob={self.lesion_prob}, jitter={self.jitter}, '
-                f'min_visible={self.min_visible}, pad_value={self.pad_value})')
+        return (
+            f'{type(self).__name__}(size={self.size.tolist()}, '
+            f'lesion_prob={self.lesion_prob}, jitter={self.jitter}, '
+            f'min_visible={self.min_visible}, pad_value={self.pad_value})'
+        )
 
 
 @TRANSFORMS.register_module()
@@ -97,8 +103,9 @@ class RandomResizedCrop3D(RandomCrop3D):
         **kwargs: Arguments of :class:`RandomCrop3D`.
     """
 
-    def __init__(self, size: Sequence[int], scale_range: Sequence[float] = (0.8, 1.25),
-                 **kwargs) -> None:
+    def __init__(
+        self, size: Sequence[int], scale_range: Sequence[float] = (0.8, 1.25), **kwargs
+    ) -> None:
         super().__init__(size, **kwargs)
         if not 0 < scale_range[0] <= scale_range[1]:
             raise ValueError(f'scale_range must be 0 < smallest <= largest, found {scale_range}')
@@ -119,8 +126,9 @@ class RandomResizedCrop3D(RandomCrop3D):
         return super().__repr__()[:-1] + f', scale_range={self.scale_range})'
 
 
-def start_around(box: np.ndarray, size: np.ndarray, jitter: float,
-                 rng: np.random.Generator) -> np.ndarray:
+def start_around(
+    box: np.ndarray, size: np.ndarray, jitter: float, rng: np.random.Generator
+) -> np.ndarray:
     """First voxel (3,) of a patch with a box (6,) displaced from its middle.
 
     Args:
@@ -135,7 +143,7 @@ def start_around(box: np.ndarray, size: np.ndarray, jitter: float,
 
 
 def aims(results: dict, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Boxes (M, 6) with centres inside the volume to cut patches around, and their chances (M,).
+    """Boxes (M, 6) with centers inside the volume to cut patches around, and their chances (M,).
 
     The candidates, if there is such a key, else the lesions that count, which are equally likely.
     """
@@ -148,13 +156,14 @@ def aims(results: dict, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray | Non
 
 
 def _is_inside(boxes: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """(M,) bool: the centre of the box lies in the volume."""
+    """(M,) bool: the center of the box lies in the volume."""
     centers = (boxes[:, :3] + boxes[:, 3:]) / 2
     return ((centers >= 0) & (centers < shape)).all(axis=1)
 
 
-def read_region(volume: np.ndarray, start: np.ndarray, size: np.ndarray,
-                pad_value: int) -> np.ndarray:
+def read_region(
+    volume: np.ndarray, start: np.ndarray, size: np.ndarray, pad_value: int
+) -> np.ndarray:
     """Copy the region (C, *size) from ``start`` on, padded where it leaves the volume."""
     stop = np.minimum(start + size, volume.shape[1:])
     first = np.maximum(start, 0)

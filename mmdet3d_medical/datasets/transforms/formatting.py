@@ -1,4 +1,5 @@
 """From the dict of a pipeline to what a detector takes."""
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -29,9 +30,12 @@ class PackVolumeInputs(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         volume, ignored = results['volume'], results['gt_ignore_flags']
-        sample = DetDataSample(metainfo={
-            'volume_shape': tuple(volume.shape[-3:]),
-            **{key: results[key] for key in self.meta_keys if key in results}})
+        sample = DetDataSample(
+            metainfo={
+                'volume_shape': tuple(volume.shape[-3:]),
+                **{key: results[key] for key in self.meta_keys if key in results},
+            }
+        )
         sample.gt_instances = pack_instances(results, ~ignored)
         sample.ignored_instances = pack_instances(results, ignored)
         return dict(inputs=torch.from_numpy(np.ascontiguousarray(volume)), data_samples=sample)
@@ -42,8 +46,10 @@ class PackVolumeInputs(BaseTransform):
 
 def pack_instances(results: dict, chosen: np.ndarray) -> InstanceData:
     """The chosen (N,) boxes of the pipeline's dict with their labels and soft scores."""
-    instances = InstanceData(bboxes=torch.from_numpy(results['gt_bboxes'][chosen]),
-                             labels=torch.from_numpy(results['gt_bboxes_labels'][chosen]))
+    instances = InstanceData(
+        bboxes=torch.from_numpy(results['gt_bboxes'][chosen]),
+        labels=torch.from_numpy(results['gt_bboxes_labels'][chosen]),
+    )
     if 'gt_bboxes_scores' in results:
         instances.scores = torch.from_numpy(results['gt_bboxes_scores'][chosen])
     return instances

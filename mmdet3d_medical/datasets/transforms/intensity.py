@@ -1,4 +1,5 @@
 """Changes of HU that imitate other scanners, doses and reconstruction kernels."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,8 +52,9 @@ class RandomGaussianNoise(_RandomIntensity):
 
     def change(self, volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = rng.standard_normal(volume.shape, dtype=np.float32)
-        return np.add(volume, np.multiply(noise, rng.uniform(*self.sigma_range), out=noise),
-                      out=volume)
+        return np.add(
+            volume, np.multiply(noise, rng.uniform(*self.sigma_range), out=noise), out=volume
+        )
 
 
 @TRANSFORMS.register_module()
@@ -67,8 +69,12 @@ class RandomHUShiftScale(_RandomIntensity):
         prob: Probability in [0, 1]. Defaults to 0.5.
     """
 
-    def __init__(self, shift_range: Sequence[float] = (-20.0, 20.0),
-                 scale_range: Sequence[float] = (0.95, 1.05), prob: float = 0.5) -> None:
+    def __init__(
+        self,
+        shift_range: Sequence[float] = (-20.0, 20.0),
+        scale_range: Sequence[float] = (0.95, 1.05),
+        prob: float = 0.5,
+    ) -> None:
         super().__init__(prob)
         self.shift_range = _checked_range('shift_range', shift_range)
         self.scale_range = _checked_range('scale_range', scale_range, lowest=0.0)
@@ -102,8 +108,9 @@ class RandomSharpness(_RandomIntensity):
         return torch.lerp(smooth, tensor, 1 + rng.uniform(*self.amount_range)).numpy()
 
 
-def _checked_range(name: str, values: Sequence[float],
-                   lowest: float = -np.inf) -> tuple[float, float]:
+def _checked_range(
+    name: str, values: Sequence[float], lowest: float = -np.inf
+) -> tuple[float, float]:
     if len(values) != 2 or not lowest <= values[0] <= values[1]:
         raise ValueError(f'{name} must be (smallest, largest), not below {lowest}, found {values}')
     return float(values[0]), float(values[1])

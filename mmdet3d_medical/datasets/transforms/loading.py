@@ -1,4 +1,5 @@
 """From an item of the data set to a volume with voxel boxes."""
+
 import os
 import warnings
 
@@ -26,7 +27,7 @@ class LoadVolume(BaseTransform):
 
     Args:
         with_ignored: Whether to load instances marked "ignore". Without them their place counts
-            as background. Those that hold a lesion's centre are never loaded: in LUNA16 every
+            as background. Those that hold a lesion's center are never loaded: in LUNA16 every
             nodule has such a twin among the excluded findings, and what surrounds a lesion must
             count as background for boxes to become tight. Defaults to True.
     """
@@ -35,8 +36,9 @@ class LoadVolume(BaseTransform):
         self.with_ignored = with_ignored
 
     def transform(self, results: dict) -> dict:
-        results['volume'] = open_volume(results['volume_path'], results['geometry'],
-                                        results['scan_id'])[None]
+        results['volume'] = open_volume(
+            results['volume_path'], results['geometry'], results['scan_id']
+        )[None]
         results['scan_geometry'] = results['geometry']
         instances = without_twins(results['instances'])
         if not self.with_ignored:
@@ -72,15 +74,19 @@ class LoadCandidates(BaseTransform):
     def __init__(self, marks: str | os.PathLike, score_thr: float = 0.0) -> None:
         found = read_marks(marks)
         if not (found.diameters > 0).all():
-            raise ValueError(f'{marks}: the boxes of candidates need a diameter_mm above 0 in '
-                             'every row: write it with tools/test.py --out')
+            raise ValueError(
+                f'{marks}: the boxes of candidates need a diameter_mm above 0 in '
+                'every row: write it with tools/test.py --out'
+            )
         if score_thr < 0:
             raise ValueError(f'score_thr must be at least 0, found {score_thr}')
         usable = np.flatnonzero((found.scores > 0) & (found.scores >= score_thr))
         if not len(usable):
-            raise ValueError(f'{marks}: no mark has a score above 0 that reaches score_thr='
-                             f'{score_thr}, the highest of {len(found.scores)} is '
-                             f'{max(found.scores, default=float("nan")):.3g}: lower score_thr')
+            raise ValueError(
+                f'{marks}: no mark has a score above 0 that reaches score_thr='
+                f'{score_thr}, the highest of {len(found.scores)} is '
+                f'{max(found.scores, default=float("nan")):.3g}: lower score_thr'
+            )
         self.marks = str(marks)
         self.score_thr = score_thr
         self._rows: dict[str, list[int]] = {}
@@ -109,7 +115,9 @@ class LoadCandidates(BaseTransform):
             warnings.warn(
                 f'{self.marks}: none of the first {UNSEEN} scans has a candidate, such as '
                 f'{scan_id}; the file names scans such as {next(iter(self._rows))}. Are the '
-                'marks of these scans?', stacklevel=2)
+                'marks of these scans?',
+                stacklevel=2,
+            )
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(marks={self.marks!r}, score_thr={self.score_thr})'
@@ -127,20 +135,26 @@ def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap:
     try:
         volume = np.load(path, mmap_mode='c')
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f'scan {scan_id}: {path} is not a readable volume ({error}), delete it '
-                         'and convert the data again') from error
+        raise ValueError(
+            f'scan {scan_id}: {path} is not a readable volume ({error}), delete it '
+            'and convert the data again'
+        ) from error
     mapped = isinstance(volume, np.memmap)
     if not (mapped and volume.offset + volume.nbytes == os.path.getsize(path)):
-        raise ValueError(f'scan {scan_id}: {path} is not a volume as the converters write it '
-                         '(.npy, nothing behind the voxels): delete it and convert the data again')
+        raise ValueError(
+            f'scan {scan_id}: {path} is not a volume as the converters write it '
+            '(.npy, nothing behind the voxels): delete it and convert the data again'
+        )
     if volume.dtype != np.int16 or volume.shape != tuple(geometry.shape):
-        raise ValueError(f'scan {scan_id}: {path} holds {volume.dtype} of shape {volume.shape}, '
-                         f'expected int16 of shape {tuple(geometry.shape)}: convert the data again')
+        raise ValueError(
+            f'scan {scan_id}: {path} holds {volume.dtype} of shape {volume.shape}, '
+            f'expected int16 of shape {tuple(geometry.shape)}: convert the data again'
+        )
     return volume
 
 
 def without_twins(instances: list[dict]) -> list[dict]:
-    """Instances without the ignored ones in whose sphere a lesion has its centre."""
+    """Instances without the ignored ones in whose sphere a lesion has its center."""
     lesions = np.array([i['center'] for i in instances if not i['ignore']], float).reshape(-1, 3)
     return [i for i in instances if not i['ignore'] or not _holds_any(i, lesions)]
 
@@ -151,7 +165,7 @@ def _holds_any(instance: dict, points: np.ndarray) -> bool:
 
 
 def instance_boxes(instances: list[dict], geometry: VolumeGeometry) -> np.ndarray:
-    """Voxel boxes (N, 6) float32 of instances given by centre and size in world millimetres."""
+    """Voxel boxes (N, 6) float32 of instances given by center and size in world millimeters."""
     centers = np.array([i['center'] for i in instances], float).reshape(-1, 3)
     sizes = np.array([i['size'] for i in instances], float).reshape(-1, 3)
     return geometry.world_to_box(centers, sizes).astype(np.float32)

@@ -3,6 +3,7 @@
 Either kind mixes batches on their device (``mix``, what a detector calls) and samples of a pipeline
 (``transform``, inside mmdet's ``MultiImageMixDataset``).
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -53,15 +54,21 @@ class ImageMixUp(BaseMixUp):
             to ``None``, all.
     """
 
-    def __init__(self, eta: float = 0.2, p: float = 1.0, box: str = 'dominant',
-                 num_channels: int | None = None) -> None:
+    def __init__(
+        self,
+        eta: float = 0.2,
+        p: float = 1.0,
+        box: str = 'dominant',
+        num_channels: int | None = None,
+    ) -> None:
         super().__init__(eta, p, num_channels)
         if box not in BOX_MODES:
             raise ValueError(f'box must be one of {BOX_MODES}, found {box!r}')
         self.box = box
 
-    def mix(self, inputs: Tensor, targets: DenseTargets,
-            rng: np.random.Generator) -> tuple[Tensor, DenseTargets, Tensor, Tensor]:
+    def mix(
+        self, inputs: Tensor, targets: DenseTargets, rng: np.random.Generator
+    ) -> tuple[Tensor, DenseTargets, Tensor, Tensor]:
         """Mix a batch. Patches with lambda' = 1 stay as they are, to the last bit.
 
         Args:
@@ -74,8 +81,12 @@ class ImageMixUp(BaseMixUp):
         """
         partner = torch.from_numpy(rng.permutation(len(inputs))).to(inputs.device)
         lam = torch.from_numpy(self.draw_lambda(len(inputs), rng)).to(inputs.device)
-        return (self.mix_inputs(inputs, partner, lam), self.mix_targets(targets, partner, lam),
-                partner, lam)
+        return (
+            self.mix_inputs(inputs, partner, lam),
+            self.mix_targets(targets, partner, lam),
+            partner,
+            lam,
+        )
 
     def mix_inputs(self, inputs: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
         """Patches (B, C, D, H, W) mixed with those of their partners, equation 12."""
@@ -87,8 +98,9 @@ class ImageMixUp(BaseMixUp):
     def mix_targets(self, targets: DenseTargets, partner: Tensor, lam: Tensor) -> DenseTargets:
         """Targets mixed with those of the partners, equation 13."""
         counts = (targets.cls_weight[partner] > 0) | (lam == 1)[:, None]
-        mixed = replace(targets, cls=_mixed(targets.cls, partner, lam),
-                        cls_weight=targets.cls_weight * counts)
+        mixed = replace(
+            targets, cls=_mixed(targets.cls, partner, lam), cls_weight=targets.cls_weight * counts
+        )
         if self.box == 'dominant':
             return mixed
         own, other = targets.box_weight, targets.box_weight[partner]
@@ -103,16 +115,21 @@ class ImageMixUp(BaseMixUp):
             return results
         own, other = results['volume'], partner['volume']
         if own.shape != other.shape:
-            raise ValueError(f'scan {results.get("scan_id")}: a patch of shape {own.shape} cannot '
-                             f'be mixed with one of {other.shape}, of scan '
-                             f'{partner.get("scan_id")}: crop to one size before')
+            raise ValueError(
+                f'scan {results.get("scan_id")}: a patch of shape {own.shape} cannot '
+                f'be mixed with one of {other.shape}, of scan '
+                f'{partner.get("scan_id")}: crop to one size before'
+            )
         mixed, image = own.astype(np.float32), slice(self.num_channels)
         mixed[image] = lam * own[image] + (1 - lam) * other[image]
         scores = lam * results['gt_bboxes_scores'], (1 - lam) * _scores(partner)
         for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_ignore_flags'):
             results[key] = np.concatenate([results[key], partner[key]])
-        results.update(volume=mixed, gt_bboxes_scores=np.concatenate(scores),
-                       annotated=all(r.get('annotated', True) for r in (results, partner)))
+        results.update(
+            volume=mixed,
+            gt_bboxes_scores=np.concatenate(scores),
+            annotated=all(r.get('annotated', True) for r in (results, partner)),
+        )
         return results
 
 
@@ -124,7 +141,7 @@ class ObjectMixUp(BaseMixUp):
     size and mixed by equations 10 to 12; targets are not mixed; image-level MixUp comes first. It
     does not state, so our choices are: a lambda for each object; partners are drawn uniformly,
     never the object itself; rescaling is trilinear, edges on edges; an object is the voxels whose
-    centres lie in its box, at least one, and of a box across the border the part inside; eta.
+    centers lie in its box, at least one, and of a box across the border the part inside; eta.
     Partners give their voxels as they were before any object was mixed.
 
     In a pipeline the objects are the sample's lesions that are not ignored, and partners are such
@@ -141,8 +158,9 @@ class ObjectMixUp(BaseMixUp):
     def __init__(self, eta: float = 0.2, p: float = 1.0, num_channels: int | None = None) -> None:
         super().__init__(eta, p, num_channels)
 
-    def mix(self, inputs: Tensor, targets: Sequence[Tensor], rng: np.random.Generator
-            ) -> tuple[Tensor, Sequence[Tensor], Tensor, Tensor]:
+    def mix(
+        self, inputs: Tensor, targets: Sequence[Tensor], rng: np.random.Generator
+    ) -> tuple[Tensor, Sequence[Tensor], Tensor, Tensor]:
         """Mix the objects of a batch. With fewer than two it stays as it is.
 
         Args:
@@ -160,23 +178,31 @@ class ObjectMixUp(BaseMixUp):
             ValueError: If ``targets`` is not one tensor for each patch.
         """
         if len(targets) != len(inputs):
-            raise ValueError(f'{len(inputs)} patches need as many tensors of boxes, found '
-                             f'{len(targets)}')
-        objects = [(row, region) for row, boxes in enumerate(targets)
-                   for region in voxel_regions(boxes.detach().float().cpu().numpy(),
-                                                inputs.shape[2:])]
+            raise ValueError(
+                f'{len(inputs)} patches need as many tensors of boxes, found {len(targets)}'
+            )
+        objects = [
+            (row, region)
+            for row, boxes in enumerate(targets)
+            for region in voxel_regions(boxes.detach().float().cpu().numpy(), inputs.shape[2:])
+        ]
         partner, lam = self._draw([region is not None for _, region in objects], rng)
         numbers = np.flatnonzero(lam < 1)
-        image, mixed = inputs[:, :self.num_channels], inputs.clone() if len(numbers) else inputs
+        image, mixed = inputs[:, : self.num_channels], inputs.clone() if len(numbers) else inputs
         for number in numbers:
             (row, region), (source, other) = objects[number], objects[partner[number]]
-            mix_region(mixed[row, :self.num_channels], region,
-                       image[(source, slice(None), *other)], float(lam[number]))
+            mix_region(
+                mixed[row, : self.num_channels],
+                region,
+                image[(source, slice(None), *other)],
+                float(lam[number]),
+            )
         drawn = (torch.from_numpy(values).to(inputs.device) for values in (partner, lam))
         return mixed, targets, *drawn
 
-    def _draw(self, solid: Sequence[bool],
-              rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(
+        self, solid: Sequence[bool], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Partners and weights (M,) of M boxes, of which only ``solid`` ones are mixed."""
         partner, lam = np.arange(len(solid)), np.ones(len(solid), np.float32)
         objects = np.flatnonzero(solid)
@@ -190,15 +216,19 @@ class ObjectMixUp(BaseMixUp):
 
     def transform(self, results: dict) -> dict:
         rng, regions = sample_generator(results), _lesion_regions(results)
-        others = [(partner['volume'][:self.num_channels], region)
-                  for partner in results['mix_results'] for region in _lesion_regions(partner)]
+        others = [
+            (partner['volume'][: self.num_channels], region)
+            for partner in results['mix_results']
+            for region in _lesion_regions(partner)
+        ]
         if not regions or not others:
             return results
         results['volume'] = results['volume'].astype(np.float32)
-        image = torch.from_numpy(results['volume'])[:self.num_channels]
+        image = torch.from_numpy(results['volume'])[: self.num_channels]
         chosen = rng.integers(len(others), size=len(regions))
-        for region, number, lam in zip(regions, chosen, self.draw_lambda(len(regions), rng),
-                                       strict=True):
+        for region, number, lam in zip(
+            regions, chosen, self.draw_lambda(len(regions), rng), strict=True
+        ):
             volume, other = others[number]
             voxels = volume[(slice(None), *other)].astype(np.float32)
             mix_region(image, region, torch.from_numpy(voxels), float(lam))

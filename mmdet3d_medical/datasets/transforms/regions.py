@@ -1,4 +1,5 @@
 """The voxels of a box, and how those of one box are brought to another."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ Region = tuple[slice, slice, slice]
 def voxel_regions(boxes: np.ndarray, shape: Sequence[int]) -> list[Region | None]:
     """The voxels of each box inside a volume.
 
-    A voxel belongs to a box if its centre does. A box between centres has the voxel around its
+    A voxel belongs to a box if its center does. A box between centers has the voxel around its
     middle, so that every box has one.
 
     Args:
@@ -27,9 +28,12 @@ def voxel_regions(boxes: np.ndarray, shape: Sequence[int]) -> list[Region | None
     middle = np.minimum(np.floor((low + high) / 2), np.subtract(shape, 1))
     start = np.where(start < stop, start, middle).astype(int)
     stop = np.maximum(stop, start + 1).astype(int)
-    return [tuple(map(slice, first, last)) if solid else None
-            for first, last, solid in zip(start.tolist(), stop.tolist(), (low < high).all(axis=1),
-                                          strict=True)]
+    return [
+        tuple(map(slice, first, last)) if solid else None
+        for first, last, solid in zip(
+            start.tolist(), stop.tolist(), (low < high).all(axis=1), strict=True
+        )
+    ]
 
 
 def extent(region: Region) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
 """Flips and permutations of axes: exact, no voxel is interpolated."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,7 +91,7 @@ def permute(results: dict, order: Sequence[int]) -> dict:
 
 
 def alike_axes(results: dict, axes: Sequence[int]) -> list[list[int]]:
-    """Group the axes by extent (voxels) and spacing (to a micrometre)."""
+    """Group the axes by extent (voxels) and spacing (to a micrometer)."""
     shape, spacing = results['volume'].shape[1:], results['geometry'].spacing_zyx
     groups: dict[tuple, list[int]] = {}
     for axis in axes:

@@ -4,5 +4,10 @@ from .plain_meta import PlainMetaHook
 from .semi_supervised import SemiSupervisedHook
 from .whole_checkpoint import WholeCheckpointHook
 
-__all__ = ['CheckClassesHook', 'NonFiniteLossHook', 'PlainMetaHook', 'SemiSupervisedHook',
-           'WholeCheckpointHook']
+__all__ = [
+    'CheckClassesHook',
+    'NonFiniteLossHook',
+    'PlainMetaHook',
+    'SemiSupervisedHook',
+    'WholeCheckpointHook',
+]

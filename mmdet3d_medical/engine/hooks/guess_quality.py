@@ -44,8 +44,8 @@ class KnownLesions:
             meta: Of the patch, with ``scan_id`` and ``geometry``.
 
         Returns:
-            Lesions (K, 6) whose centre lies in the patch; (M, 6) what counts neither way, that is
-            ignored findings and lesions whose centre lies outside. None for a scan without
+            Lesions (K, 6) whose center lies in the patch; (M, 6) what counts neither way, that is
+            ignored findings and lesions whose center lies outside. None for a scan without
             annotations.
         """
         scan = self._scans.get(meta['scan_id'])
@@ -74,7 +74,7 @@ def carry_boxes(boxes: np.ndarray, start: VolumeGeometry, end: VolumeGeometry) -
 def count_guesses(targets: Tensor, priors: Tensor, lesions: Tensor, neutral: Tensor) -> Counts:
     """Compare the guessed targets of a patch with its lesions.
 
-    A prior is *on* a lesion if their IoU is at least 0.1 or the prior's centre lies in the lesion
+    A prior is *on* a lesion if their IoU is at least 0.1 or the prior's center lies in the lesion
     (which decides for heads whose priors are small cells). A lesion is found if a prior on it has
     a target of at least 0.5 for any class. A guess is what NMS at IoU 0.1 leaves of the priors
     with a target of at least 0.5; it is right if it is on a lesion, and not counted if it is on

@@ -1,4 +1,4 @@
-"""Stops a training that has diverged."""
+"""Stops a run that has diverged."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,16 +21,24 @@ class NonFiniteLossHook(Hook):
     norm is normal: that step is skipped and the scale lowered.
     """
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         """Check the losses and the gradient of this iteration.
 
         Raises:
             FloatingPointError: If one of them is not finite.
         """
         values = {name: value for name, value in outputs.items() if 'loss' in name}
-        wrong = [name for name, value in (values | _grad_norm(runner)).items()
-                 if not torch.isfinite(torch.as_tensor(value)).all()]
+        wrong = [
+            name
+            for name, value in (values | _grad_norm(runner)).items()
+            if not torch.isfinite(torch.as_tensor(value)).all()
+        ]
         if wrong:
             scans = ', '.join(sorted(set(_scan_ids(data_batch['data_samples']))))
             raise FloatingPointError(
@@ -38,7 +46,8 @@ class NonFiniteLossHook(Hook):
                 f'{scans}. Look at these with tools/analysis_tools/check_dataset.py; if they are '
                 'sound, lower `optim_wrapper.optimizer.lr`, clip gradients with '
                 '`optim_wrapper.clip_grad=dict(max_norm=10)`, or train without --amp. '
-                f'Checkpoints in {runner.work_dir} are from before.')
+                f'Checkpoints in {runner.work_dir} are from before.'
+            )
 
 
 def _grad_norm(runner: Runner) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, whenever a training is stopped."""
+"""Checkpoints that are whole, whenever a run is stopped."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _keep_to_names(hub: MessageHub) -> None:
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, for trainings that may be killed while they save.
+    """mmengine's ``CheckpointHook``, for runs that may be killed while they save.
 
     A checkpoint is written under another name first, and an older one, or one that was the best
     before, goes when the new one is there: mmengine's hook removes first and writes in place, so

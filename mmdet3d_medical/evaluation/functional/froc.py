@@ -4,7 +4,7 @@ The rules, in their order:
 
 1. At most ``max_marks`` marks per scan count: with more, only those scored strictly above the
    first one too many.
-2. A mark hits a nodule when its squared distance to the centre is below the squared radius. The
+2. A mark hits a nodule when its squared distance to the center is below the squared radius. The
    best score among a nodule's hits is the nodule's score; a mark inside two nodules counts for
    both. No hit is ever a false positive.
 3. Only then the excluded findings: a mark that hit no nodule but lies in an excluded finding is

@@ -20,10 +20,10 @@ from ..table import froc_table
 
 @METRICS.register_module()
 class FROCMetric(BaseMetric):
-    """FROC by LUNA16's rules in world millimetres, and AP at 3D IoU 0.1 to 0.5.
+    """FROC by LUNA16's rules in world millimeters, and AP at 3D IoU 0.1 to 0.5.
 
     Lesions come from the samples: from the meta information ``instances`` where present, which has
-    the annotation's own centre and diameter, else from ``gt_instances`` and
+    the annotation's own center and diameter, else from ``gt_instances`` and
     ``ignored_instances``, a box's diameter being its mean extent in mm. Scans that are not
     annotated are left out of the scores; their marks are still written.
 

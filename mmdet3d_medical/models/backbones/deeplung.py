@@ -40,9 +40,7 @@ class EncoderDecoder3D(BaseModule):
         ValueError: For other than four strides.
     """
 
-    def __init__(
-        self, strides: Sequence[int], location: bool, init_cfg: dict | list | None = None
-    ):
+    def __init__(self, strides: Sequence[int], location: bool, init_cfg: dict | list | None = None):
         super().__init__(init_cfg or _KAIMING)
         if len(strides) != 4 or min(strides) < 1:
             raise ValueError(f'expected four strides >= 1, found {strides}')
@@ -114,7 +112,7 @@ class ResidualBlock(nn.Module):
         in_channels: Channels of the input.
         channels: Channels of the output.
         reduction: Of :class:`SqueezeExcitation` before the addition; None for no gate.
-        norm_cfg: Normalisation after each convolution.
+        norm_cfg: Normalization after each convolution.
     """
 
     def __init__(
@@ -150,7 +148,7 @@ class DeepLungRes18(EncoderDecoder3D):
         strides: Of the poolings.
         reduction: Of squeeze and excitation in each block; None for none.
         location: See :class:`EncoderDecoder3D`.
-        norm_cfg: Normalisation after each convolution.
+        norm_cfg: Normalization after each convolution.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
@@ -212,7 +210,7 @@ class DualPathBlock(nn.Module):
         num_groups: Of that convolution.
         first: Whether it opens a stage: its shortcut is then a convolution, which makes the
             channels of the residual path and the first ones of the dense path.
-        norm_cfg: Normalisation after each convolution.
+        norm_cfg: Normalization after each convolution.
     """
 
     def __init__(
@@ -261,7 +259,7 @@ class DeepLungDPN26(EncoderDecoder3D):
         num_groups: Of the 3 x 3 x 3 convolutions; a divisor of all widths.
         strides: Of the stages.
         location: See :class:`EncoderDecoder3D`.
-        norm_cfg: Normalisation after each convolution.
+        norm_cfg: Normalization after each convolution.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
@@ -310,10 +308,8 @@ class DeepLungDPN26(EncoderDecoder3D):
         self.out_channels = [last + 3 * dense_channels]
 
 
-def _conv(
-    in_channels: int, channels: int, kernel: int, norm_cfg: dict | None
-) -> list[nn.Module]:
-    """Convolution with biases, which ``ConvModule`` warns of, and normalisation."""
+def _conv(in_channels: int, channels: int, kernel: int, norm_cfg: dict | None) -> list[nn.Module]:
+    """Convolution with biases, which ``ConvModule`` warns of, and normalization."""
     conv = nn.Conv3d(in_channels, channels, kernel, padding=kernel // 2)
     return [conv, *_norm(norm_cfg, channels)]
 

@@ -47,7 +47,7 @@ class MONAIEncoder(BaseModule):
         reverse_axes: Whether the network works on (B, C, W, H, D).
         probe_size: Of the volume on the meta device, one number or (z, y, x), for networks that
             take certain sizes only.
-        init_cfg: As in mmengine's ``BaseModule``. Default: as MONAI initialises the network.
+        init_cfg: As in mmengine's ``BaseModule``. Default: as MONAI initializes the network.
 
     Attributes:
         out_channels (list[int]): Of each map.
@@ -76,7 +76,7 @@ class MONAIEncoder(BaseModule):
         self.reverse_axes = reverse_axes
         args = dict(args or {})
         channels = next((args[key] for key in IN_CHANNELS if key in args), 1)
-        shape = (2, channels, *triple(probe_size))  # two, for normalisation over the batch
+        shape = (2, channels, *triple(probe_size))  # two, for normalization over the batch
         network = _network_class(name)
         try:
             self.network = network(**args)

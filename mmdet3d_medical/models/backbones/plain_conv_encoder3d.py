@@ -20,7 +20,7 @@ class PlainConvEncoder3D(BaseModule):
     """Stages of 3 x 3 x 3 convolutions without shortcuts.
 
     As the encoder of nnU-Net (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z): each block is a
-    convolution, instance normalisation and a leaky ReLU of slope 0.01; two blocks to a resolution;
+    convolution, instance normalization and a leaky ReLU of slope 0.01; two blocks to a resolution;
     strided convolutions instead of pooling; 32 channels at first, doubled with every stage, at
     most 320. There the first stage keeps the full resolution, which is what costs memory here: in
     configs it is narrower.
@@ -33,7 +33,7 @@ class PlainConvEncoder3D(BaseModule):
             is the number of stages.
         num_blocks: Blocks of each stage, one number for all or one for each.
         out_indices: The stages to put out.
-        norm_cfg: Normalisation, as in ``ResNet3D``. Instance normalisation takes its statistics
+        norm_cfg: Normalization, as in ``ResNet3D``. Instance normalization takes its statistics
             from a patch alone, so patches and views do not see each other; it needs maps of more
             than one voxel in training.
         init_cfg: As in mmengine's ``BaseModule``. Default: Kaiming normal convolutions.

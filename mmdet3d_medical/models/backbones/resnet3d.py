@@ -23,7 +23,7 @@ class BasicBlock3D(BaseModule):
         in_channels: Channels of the input.
         channels: Width of the block; it puts out ``channels * expansion``.
         stride: Of the first convolution, one number or (z, y, x).
-        norm_cfg: Normalisation as mmcv's ``build_norm_layer`` takes it; None for none.
+        norm_cfg: Normalization as mmcv's ``build_norm_layer`` takes it; None for none.
         shortcut_bias: Bias of the convolution in the shortcut; 'auto' is where no norm follows.
     """
 
@@ -113,7 +113,7 @@ class ResNet3D(BaseModule):
         num_groups: Groups of the 3 x 3 x 3 convolution in bottlenecks.
         group_channels: Channels of each group in the first stage; they double with every stage.
             Default: as many as the groups share of the stage's width.
-        norm_cfg: Normalisation, for example ``dict(type='BN3d')``, ``dict(type='IN3d')`` or
+        norm_cfg: Normalization, for example ``dict(type='BN3d')``, ``dict(type='IN3d')`` or
             ``dict(type='GN', num_groups=8)``; None for none (convolutions get biases).
         shortcut_bias: Bias of the convolutions in the shortcuts. The default is none where a norm
             follows; True adds one, which the norm takes away again, for weights that have it.
@@ -250,7 +250,7 @@ def _stem(
 ) -> nn.Sequential:
     kernel = triple(kernel)
     if any(size % 2 == 0 for size in kernel):
-        raise ValueError(f'stem_kernel must be odd, to keep voxels centred, found {kernel}')
+        raise ValueError(f'stem_kernel must be odd, to keep voxels centered, found {kernel}')
     padding = tuple(size // 2 for size in kernel)
     return nn.Sequential(
         ConvModule(

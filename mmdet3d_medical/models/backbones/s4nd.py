@@ -26,7 +26,7 @@ class DenseBlock3D(nn.Module):
         in_channels: Channels of the input, which are part of the output.
         growth: Channels that each convolution appends.
         number: Of convolutions.
-        norm_cfg: Normalisation after each convolution.
+        norm_cfg: Normalization after each convolution.
     """
 
     def __init__(self, in_channels: int, growth: int, number: int, norm_cfg: dict | None):
@@ -58,7 +58,7 @@ class S4NDNet(BaseModule):
         num_convs: Convolutions of each block.
         pools: Of the map between two blocks, each one number for y and x or (z, y, x); one fewer
             than blocks. 32 in all is the paper's, how the four share it is a choice.
-        norm_cfg: Normalisation after each convolution.
+        norm_cfg: Normalization after each convolution.
         init_cfg: As in mmengine's ``BaseModule``. Default: Kaiming normal convolutions.
 
     Raises:

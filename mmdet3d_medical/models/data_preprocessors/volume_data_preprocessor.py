@@ -123,9 +123,7 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
                 raise ValueError(f'expected volumes (C, D, H, W), found {tuple(volume.shape)}')
         shape = self._padded_shape(volumes)
         for volume, sample in zip(volumes, samples or (), strict=bool(samples)):
-            sample.set_metainfo(
-                dict(volume_shape=tuple(volume.shape[1:]), batch_input_shape=shape)
-            )
+            sample.set_metainfo(dict(volume_shape=tuple(volume.shape[1:]), batch_input_shape=shape))
         return shape
 
     def _padded_shape(self, volumes: Sequence[Tensor]) -> tuple[int, int, int]:

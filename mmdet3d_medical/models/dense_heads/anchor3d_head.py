@@ -132,9 +132,7 @@ class Anchor3DHead(BaseModule):
             cls_weight[(covered > self.ignore_iof) & ~positive] = 0
         return cls, cls_weight, box, positive.to(priors.dtype)
 
-    def _assign(
-        self, priors: Tensor, lesions: InstanceData, ignored: Tensor, meta: dict
-    ) -> Tensor:
+    def _assign(self, priors: Tensor, lesions: InstanceData, ignored: Tensor, meta: dict) -> Tensor:
         """(N,): index of the lesion + 1, 0 for background, -1 for ignored."""
         sizes = self.anchors.featmap_sizes(meta['batch_input_shape'])
         counts = [d * h * w * self.num_anchors for d, h, w in sizes]
@@ -177,9 +175,7 @@ class Anchor3DHead(BaseModule):
 
 def _flat(levels: Sequence[Tensor], width: int) -> Tensor:
     """[(B, A * width, d, h, w)] -> (B, sum of d * h * w * A, width)."""
-    return torch.cat(
-        [x.permute(0, 2, 3, 4, 1).reshape(len(x), -1, width) for x in levels], dim=1
-    )
+    return torch.cat([x.permute(0, 2, 3, 4, 1).reshape(len(x), -1, width) for x in levels], dim=1)
 
 
 def _anchors_per_cell(numbers: Sequence[int]) -> int:

@@ -14,12 +14,12 @@ from .retina3d_head import Retina3DHead
 class FCOS3DHead(Retina3DHead):
     """FCOS's head (Tian et al. 2019, arXiv 1904.01355) on volumes.
 
-    It is :class:`Retina3DHead` with the cell itself, one stride around the cell's centre, in the
+    It is :class:`Retina3DHead` with the cell itself, one stride around the cell's center, in the
     place of anchors: the branches, losses and ignored boxes are the same, cells are assigned by
-    where they lie in a lesion, and boxes are distances from the cell's centre.
+    where they lie in a lesion, and boxes are distances from the cell's center.
 
-    There is no branch for centreness. Its aim is to lower the scores of cells near a
-    lesion's faces; centre sampling never trains these cells to score high. One probability for
+    There is no branch for centerness. Its aim is to lower the scores of cells near a
+    lesion's faces; center sampling never trains these cells to score high. One probability for
     each cell is also what lets semi-supervised training replace targets.
 
     Args:

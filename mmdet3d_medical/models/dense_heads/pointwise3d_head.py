@@ -1,4 +1,4 @@
-"""Head without neighbours: it looks at each cell by itself."""
+"""Head without neighbors: it looks at each cell by itself."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Retina3DHead(Anchor3DHead):
         in_channels: Channels of the feature maps.
         feat_channels: Width of the branches.
         stacked_convs: Convolutions per branch before the last one.
-        norm_cfg: Normalisation in the branches. Batch normalisation is refused where several
+        norm_cfg: Normalization in the branches. Batch normalization is refused where several
             levels share the branches: their statistics differ, so training works and then
             evaluation with the running mean fails.
         conv_bias: Bias of the convolutions in the branches; 'auto' is where no norm follows.
@@ -34,7 +34,7 @@ class Retina3DHead(Anchor3DHead):
             ``loss_bbox``, ``assigner``, ``bbox_coder``, ``sampler`` and ``ignore_iof``.
 
     Raises:
-        ValueError: For batch normalisation over several levels, no coder of boxes, or what
+        ValueError: For batch normalization over several levels, no coder of boxes, or what
             :class:`Anchor3DHead` refuses.
     """
 
@@ -94,6 +94,6 @@ def _branch(in_channels: int, width: int, number: int, **part) -> nn.Sequential:
 def _check_shared_norm(norm_cfg: dict | None, num_levels: int) -> None:
     if norm_cfg and 'BN' in norm_cfg['type'] and num_levels > 1:
         raise ValueError(
-            f"norm_cfg={norm_cfg['type']!r} in a head that {num_levels} levels share fails in "
+            f'norm_cfg={norm_cfg["type"]!r} in a head that {num_levels} levels share fails in '
             "evaluation: use dict(type='GN', num_groups=8) or None"
         )

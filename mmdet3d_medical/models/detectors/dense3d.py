@@ -29,7 +29,7 @@ TEST_DEFAULTS = dict(
     nms_pre=1000,
     nms_iou=0.1,
     max_per_scan=100,
-    views=None,
+    tta=None,
     merge='nms',
 )
 
@@ -53,11 +53,11 @@ class DenseDetector3D(BaseDetector):
             * ``tile_size``: one number or (D, H, W), multiples of the head's largest stride; None
               takes scans whole;
             * ``tile_overlap`` (32 voxels): one number or (z, y, x); a detection counts where
-              its centre is at least half of it away from the tile's borders inside the scan;
+              its center is at least half of it away from the tile's borders inside the scan;
             * ``tile_batch`` (1): tiles per forward pass;
             * ``score_thr`` (0.01), ``nms_pre`` (1000): lowest score and number of boxes per tile;
             * ``nms_iou`` (0.1), ``max_per_scan`` (100);
-            * ``views`` (None): ``flip_axes`` and ``permute_axes`` of
+            * ``tta`` (None), test-time augmentation: ``flip_axes`` and ``permute_axes`` of
               :class:`~mmdet3d_medical.models.detectors.views.RandomViews`, say
               ``dict(permute_axes=())``: each tile is looked at in all views that could be drawn,
               here the eight of mirroring, one after the other;
@@ -69,9 +69,9 @@ class DenseDetector3D(BaseDetector):
         winograd: On a CPU compute wide convolutions of 3^3 by Winograd's filtering
             (:class:`~mmdet3d_medical.models.layers.WinogradConv3d`): the same outputs up to
             rounding, with 256 channels in half of the time, see ``docs/model.md``.
-        rebuild_activations: Keep the outputs of convolutions for the backward pass, but not those
-            of the normalisations and ReLUs behind them, which are computed again there
-            (:mod:`~mmdet3d_medical.models.layers.rebuilt_activations`): the same gradients, less
+        recompute_activations: Keep the outputs of convolutions for the backward pass, but not those
+            of the normalizations and ReLUs behind them, which are computed again there
+            (:mod:`~mmdet3d_medical.models.layers.recomputed_activations`): the same gradients, less
             memory, a little more time, see ``docs/model.md``.
         init_cfg: As in mmengine's ``BaseModule``.
 
@@ -91,7 +91,7 @@ class DenseDetector3D(BaseDetector):
         test_cfg: dict | None = None,
         channels_last: bool = False,
         winograd: bool = False,
-        rebuild_activations: bool = False,
+        recompute_activations: bool = False,
         init_cfg: dict | list | None = None,
     ):
         preprocessor = data_preprocessor or dict(type='VolumeDataPreprocessor')
@@ -100,8 +100,8 @@ class DenseDetector3D(BaseDetector):
         self.neck = MODELS.build(_fitted(neck, self.backbone)) if neck else None
         self.bbox_head = MODELS.build(bbox_head)
         self.test_cfg = _checked_test_cfg(test_cfg)
-        views = self.test_cfg['views']
-        self.views = None if views is None else RandomViews(**views)
+        views = self.test_cfg['tta']
+        self.tta = None if views is None else RandomViews(**views)
         missing = missing_of_protocol(self.bbox_head)
         if missing:
             raise TypeError(
@@ -114,8 +114,8 @@ class DenseDetector3D(BaseDetector):
                     weight.data = weight.data.to(memory_format=torch.channels_last_3d)
         if winograd:
             layers.use_winograd(self)
-        if rebuild_activations:
-            layers.rebuild_activations(self)
+        if recompute_activations:
+            layers.recompute_activations(self)
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
         """Feature maps of a batch (B, C, D, H, W)."""
@@ -124,7 +124,7 @@ class DenseDetector3D(BaseDetector):
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: list | None = None):
         """The head's raw outputs."""
-        with layers.rebuilding(self):
+        with layers.recomputing(self):
             return self.bbox_head(self.extract_feat(batch_inputs))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict:
@@ -204,10 +204,10 @@ class DenseDetector3D(BaseDetector):
         return self.data_preprocessor.pad(volume[tile.slices], tile.shape)
 
     def _views(self, shape: Sequence[int], spacing: Sequence[float] | None) -> list[View]:
-        if self.views is None:
+        if self.tta is None:
             return [View()]
         spacings = [] if spacing is None else [spacing]
-        return self.views.all(shape, self.bbox_head.priors(shape), spacings)
+        return self.tta.all(shape, self.bbox_head.priors(shape), spacings)
 
     def _divisor(self) -> tuple[int, ...]:
         """What tiles start at multiples of: strides of the head and those inside the network."""
@@ -311,15 +311,13 @@ def annotations_of(sample: DetDataSample) -> InstanceData:
 def _checked_test_cfg(test_cfg: dict | None) -> dict:
     unknown = set(test_cfg or ()) - set(TEST_DEFAULTS)
     if unknown:
-        raise ValueError(
-            f'unknown test_cfg {sorted(unknown)}; known are {sorted(TEST_DEFAULTS)}'
-        )
+        raise ValueError(f'unknown test_cfg {sorted(unknown)}; known are {sorted(TEST_DEFAULTS)}')
     cfg = {**TEST_DEFAULTS, **(test_cfg or {})}
     if cfg['merge'] not in MERGES:
         raise ValueError(f'test_cfg.merge must be one of {MERGES}, found {cfg["merge"]!r}')
-    unknown = set(cfg['views'] or ()) - {'flip_axes', 'permute_axes'}
+    unknown = set(cfg['tta'] or ()) - {'flip_axes', 'permute_axes'}
     if unknown:
-        raise ValueError(f'test_cfg.views takes flip_axes and permute_axes, found {unknown}')
+        raise ValueError(f'test_cfg.tta takes flip_axes and permute_axes, found {unknown}')
     return cfg
 
 

@@ -20,7 +20,7 @@ from mmdet3d_medical.registry import MODELS, TRANSFORMS
 
 from ..data_preprocessors import BranchDataPreprocessor
 from ..dense_heads.targets import DenseTargets, missing_of_protocol, rows_of
-from ..layers import rebuilding
+from ..layers import recomputing
 from .dense3d import targets_of
 from .guess import Guess, TargetGuesser
 
@@ -46,9 +46,9 @@ class FocalMixDetector(BaseDetector):
             unless they say ``num_channels``.
         temperature: T of :func:`sharpen`, 0 for hard pseudo-labels, 1 for none.
         center: Of :func:`sharpen`; with ``temperature=0`` the threshold of pseudo-labels.
-        statistics: Of batch normalisation while guessing, see :class:`TargetGuesser`.
-        confidence: Lowest target of an object on unlabeled patches, for object-level MixUp.
-        unsure: Probabilities (low, high) between which guesses are left out, see
+        bn_stats: Of batch normalization while guessing, see :class:`TargetGuesser`.
+        score_thr: Lowest target of an object on unlabeled patches, for object-level MixUp.
+        ignore_range: Probabilities (low, high) between which guesses are left out, see
             :class:`TargetGuesser`.
         image_mixup: Config of ``ImageMixUp``, or None.
         object_mixup: Config of ``ObjectMixUp``, or None.
@@ -79,9 +79,9 @@ class FocalMixDetector(BaseDetector):
         views: dict = dict(num=4),  # noqa: B006 (never changed)
         temperature: float = 0.7,
         center: float = 0.5,
-        statistics: str = 'batch',
-        confidence: float = 0.9,
-        unsure: tuple[float, float] = (0.0, 0.0),
+        bn_stats: str = 'batch',
+        score_thr: float = 0.9,
+        ignore_range: tuple[float, float] = (0.0, 0.0),
         image_mixup: dict | None = dict(type='ImageMixUp', eta=0.2),  # noqa: B006
         object_mixup: dict | None = dict(type='ObjectMixUp', eta=0.2),  # noqa: B006
         unsup_weight: float = 1.0,
@@ -98,7 +98,7 @@ class FocalMixDetector(BaseDetector):
         self.detector = built
         image = _image_alone(branches.data_preprocessor)
         self.guesser = TargetGuesser(
-            dict(image, **views), temperature, center, statistics, confidence, unsure
+            dict(image, **views), temperature, center, bn_stats, score_thr, ignore_range
         )
         self.image_mixup = _mixup(image_mixup, image)
         self.object_mixup = _mixup(object_mixup, image)
@@ -135,7 +135,7 @@ class FocalMixDetector(BaseDetector):
             batch_inputs, batch_data_samples = dict(sup=batch_inputs), dict(sup=batch_data_samples)
         batch_inputs = {name: part for name, part in batch_inputs.items() if len(part)}
         if self.teacher is not None and self.step == 0:
-            self.update_teacher(momentum=1.0)  # weights were initialised or loaded meanwhile
+            self.update_teacher(momentum=1.0)  # weights were initialized or loaded meanwhile
         rng = np.random.default_rng([self.seed, int(self.step), get_rank()])
         inputs, parts, self.last_guess = _joined(batch_inputs), [], None
         if 'sup' in batch_inputs:
@@ -234,7 +234,7 @@ class FocalMixDetector(BaseDetector):
         return self.detector.predict(batch_inputs, batch_data_samples)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: Samples | None = None) -> Any:
-        with rebuilding(self.detector):
+        with recomputing(self.detector):
             return self.detector.bbox_head(self.extract_feat(batch_inputs))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:

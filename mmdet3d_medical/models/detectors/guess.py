@@ -15,7 +15,7 @@ from mmdet3d_medical.structures import nms3d
 
 from .views import PriorPermutations, RandomViews, View
 
-STATISTICS = ('batch', 'running')
+BN_STATS = ('batch', 'running')
 _MAX_OBJECTS = 1000  # best priors of a patch that go into NMS
 _OBJECT_IOU = 0.1  # above it, the weaker of two objects is dropped
 
@@ -42,15 +42,15 @@ class Guess:
 
 
 def sharpen(p: Tensor, temperature: float, center: float = 0.5) -> Tensor:
-    """Move probabilities away from the centre (FocalMix, arXiv 2003.09108, equation 4).
+    """Move probabilities away from the center (FocalMix, arXiv 2003.09108, equation 4).
 
     For a sigmoid the equation's p^(1/T) / (p^(1/T) + (1 - p)^(1/T)) is sigmoid(logit(p) / T), which
-    does not underflow at small T. About another centre c it is
+    does not underflow at small T. About another center c it is
     sigmoid((logit(p) - logit(c)) / T + logit(c)).
 
     Args:
         p: Probabilities, any shape.
-        temperature: T >= 0. 1 leaves p as it is, 0 gives 0 below the centre and 1 above.
+        temperature: T >= 0. 1 leaves p as it is, 0 gives 0 below the center and 1 above.
         center: The probability that stays where it is, in (0, 1).
     """
     if temperature == 1:
@@ -84,17 +84,17 @@ class TargetGuesser:
         views: Arguments of :class:`RandomViews`.
         temperature: T of :func:`sharpen`. The paper names no value.
         center: Of :func:`sharpen`.
-        statistics: Of batch normalisation while guessing. ``'batch'`` is right for the model in
+        bn_stats: Of batch normalization while guessing. ``'batch'`` is right for the model in
             training: its weights are fitted to the statistics of batches, while running ones lag
             behind them and are of mixed patches. ``'running'`` is right for an averaged teacher,
             which is fitted to no batch, and where batches are of one or two patches: a guess
             then depends on its own patch alone. Neither changes the running statistics. On one
             supervised detector of phantoms both found as many lesions; running statistics were
             more precise below a target of 0.5.
-        confidence: Lowest target of an object of object-level MixUp. The paper names no value.
-        unsure: (low, high): priors whose mean probability, before sharpening, lies between count
-            neither as lesion nor as background. Not in the paper; ``(0, 0)``, the default, leaves
-            none out.
+        score_thr: Lowest target of an object of object-level MixUp. The paper names no value.
+        ignore_range: (low, high): priors whose mean probability, before sharpening, lies between
+            these count neither as lesion nor as background. Not in the paper; ``(0, 0)``, the
+            default, ignores none.
 
     Raises:
         ValueError: For values outside these ranges.
@@ -105,21 +105,23 @@ class TargetGuesser:
         views: dict,
         temperature: float = 0.7,
         center: float = 0.5,
-        statistics: str = 'batch',
-        confidence: float = 0.9,
-        unsure: tuple[float, float] = (0.0, 0.0),
+        bn_stats: str = 'batch',
+        score_thr: float = 0.9,
+        ignore_range: tuple[float, float] = (0.0, 0.0),
     ):
-        if not 0 <= unsure[0] <= unsure[1] <= 1:
-            raise ValueError(f'expected unsure=(low, high), 0 <= low <= high <= 1, found {unsure}')
-        if statistics not in STATISTICS:
-            raise ValueError(f'statistics must be one of {STATISTICS}, found {statistics!r}')
+        if not 0 <= ignore_range[0] <= ignore_range[1] <= 1:
+            raise ValueError(
+                f'expected ignore_range=(low, high), 0 <= low <= high <= 1, found {ignore_range}'
+            )
+        if bn_stats not in BN_STATS:
+            raise ValueError(f'bn_stats must be one of {BN_STATS}, found {bn_stats!r}')
         check_sharpening(temperature, center)
         self.views = RandomViews(**views)
         self.temperature = temperature
         self.center = center
-        self.statistics = statistics
-        self.confidence = confidence
-        self.unsure = unsure
+        self.bn_stats = bn_stats
+        self.score_thr = score_thr
+        self.ignore_range = ignore_range
         self.permutations = PriorPermutations()
 
     @torch.no_grad()
@@ -146,7 +148,7 @@ class TargetGuesser:
         views = self.views.draw(rng, shape, priors, _spacings(metas))
         indices = [self.permutations.of(view, priors, shape) for view in views]
         total, first_deltas = 0.0, None
-        with guessing(detector, self.statistics):
+        with guessing(detector, self.bn_stats):
             predictions = self._predict(detector, inputs, views)
             for index, (logits, deltas) in zip(indices, predictions, strict=True):
                 total = total + logits.float().sigmoid()[:, index]
@@ -160,7 +162,7 @@ class TargetGuesser:
 
     def _weight(self, mean: Tensor) -> Tensor:
         """0 where the likeliest class (B, N, C) is unsure, else 1."""
-        low, high = self.unsure
+        low, high = self.ignore_range
         best = mean.amax(dim=-1)
         return ((best <= low) | (best >= high)).to(mean.dtype)
 
@@ -183,7 +185,7 @@ class TargetGuesser:
         """
         found = []
         for scores, row in zip(cls.amax(dim=-1), deltas, strict=True):
-            best = _best(scores, self.confidence)
+            best = _best(scores, self.score_thr)
             boxes = head.decode(priors[index[best]], row[index[best]])
             boxes = view.inverse().apply_to_boxes(boxes, [shape[axis] for axis in view.order])
             found.append(boxes[nms3d(boxes, scores[best], _OBJECT_IOU)])
@@ -201,17 +203,17 @@ def _spacings(metas: Sequence[Mapping]) -> list[np.ndarray]:
 
 
 @contextmanager
-def guessing(detector: nn.Module, statistics: str) -> Iterator[None]:
+def guessing(detector: nn.Module, bn_stats: str) -> Iterator[None]:
     """Evaluation mode, with batch statistics where asked for; all is put back afterwards.
 
-    Batch normalisation that trains uses the statistics of the batch without recording them;
+    Batch normalization that trains uses the statistics of the batch without recording them;
     frozen layers stay frozen.
     """
     modes = [(module, module.training) for module in detector.modules()]
     norms = [
         (module, module.track_running_stats)
         for module, training in modes
-        if isinstance(module, _BatchNorm) and training and statistics == 'batch'
+        if isinstance(module, _BatchNorm) and training and bn_stats == 'batch'
     ]
     detector.eval()
     for norm, _ in norms:

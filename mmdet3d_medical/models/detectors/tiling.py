@@ -35,7 +35,7 @@ class Tile:
         return (slice(None), *(slice(a, a + n) for a, n in pairs))
 
     def owns(self, boxes: Tensor) -> Tensor:
-        """(N,) bool: the boxes (N, 6), in the scan's voxels, whose centre lies in the core."""
+        """(N,) bool: the boxes (N, 6), in the scan's voxels, whose center lies in the core."""
         center = (boxes[:, :3] + boxes[:, 3:]) / 2
         low, high = center.new_tensor(self.core_start), center.new_tensor(self.core_end)
         return ((center >= low) & (center < high)).all(dim=1)
@@ -47,7 +47,7 @@ def cut_tiles(
     """Tiles that cover a scan.
 
     They start at multiples of ``divisor``, the detector's largest strides, so that a tile
-    has the same anchors as the whole scan. Neighbours overlap by at least ``overlap``; the border
+    has the same anchors as the whole scan. Neighbors overlap by at least ``overlap``; the border
     between their cores lies in the middle of the overlap.
 
     Args:

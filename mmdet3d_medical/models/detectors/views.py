@@ -126,7 +126,7 @@ class RandomViews:
         Args:
             rng: The only source of randomness.
             shape: Of the patches (D, H, W).
-            priors: (N, 6), always the same for a shape; their centres tell the strides.
+            priors: (N, 6), always the same for a shape; their centers tell the strides.
             spacings: Of each patch (z, y, x) in mm; none: the same along all axes.
         """
         views = self.all(shape, priors, spacings)
@@ -161,7 +161,7 @@ class RandomViews:
         key = tuple(shape)
         if key not in self._kinds:
             self._kinds[key] = _axis_kinds(shape, priors)
-        spacing = np.round(np.reshape(spacings, (-1, 3)), 3).T.tolist()  # to a micrometre
+        spacing = np.round(np.reshape(spacings, (-1, 3)), 3).T.tolist()  # to a micrometer
         orders = self._orders(list(zip(self._kinds[key], spacing, strict=True)))
         return [View(order, flip) for order in orders for flip in flips]
 
@@ -170,13 +170,11 @@ class RandomViews:
             may_move = {new, old} <= set(self.permute_axes)
             return new == old or (may_move and kinds[new] == kinds[old])
 
-        return [
-            order for order in itertools.permutations(AXES) if all(map(legal, AXES, order))
-        ]
+        return [order for order in itertools.permutations(AXES) if all(map(legal, AXES, order))]
 
 
 def _axis_kinds(shape: Sequence[int], priors: Tensor) -> list[int]:
-    """A number for each axis, equal for axes with the same sides and centres of priors."""
+    """A number for each axis, equal for axes with the same sides and centers of priors."""
     centers = ((priors[:, :3] + priors[:, 3:]) / 2).double().cpu().numpy()
     grids = [np.unique(np.round(centers[:, axis] / _SAME)) for axis in AXES]
 

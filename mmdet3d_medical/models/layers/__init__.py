@@ -1,14 +1,14 @@
 """Layers that networks share."""
 
 from .channel_norm3d import ChannelNorm3d
-from .rebuilt_activations import RebuiltConvModule, rebuild_activations, rebuilding
+from .recomputed_activations import RecomputedConvModule, recompute_activations, recomputing
 from .winograd_conv3d import WinogradConv3d, use_winograd
 
 __all__ = [
     'ChannelNorm3d',
-    'RebuiltConvModule',
+    'RecomputedConvModule',
     'WinogradConv3d',
-    'rebuild_activations',
-    'rebuilding',
+    'recompute_activations',
+    'recomputing',
     'use_winograd',
 ]

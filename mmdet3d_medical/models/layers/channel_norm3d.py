@@ -1,4 +1,4 @@
-"""Normalisation that does not see where it is."""
+"""Normalization that does not see where it is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mmdet3d_medical.registry import MODELS
 
 @MODELS.register_module('ChannelNorm3d')
 class ChannelNorm3d(nn.LayerNorm):
-    """Layer normalisation over the channels of each voxel of a map (B, C, D, H, W).
+    """Layer normalization over the channels of each voxel of a map (B, C, D, H, W).
 
-    Unlike group and instance normalisation it has no statistics over space, so a network trained
-    on small patches computes the same on a whole scan; unlike batch normalisation it has none over
+    Unlike group and instance normalization it has no statistics over space, so a network trained
+    on small patches computes the same on a whole scan; unlike batch normalization it has none over
     the batch either, so levels may share it. In configs: ``norm_cfg=dict(type='ChannelNorm3d')``.
 
     Args:
@@ -24,5 +24,5 @@ class ChannelNorm3d(nn.LayerNorm):
         super().__init__(num_features, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, D, H, W)."""
+        """Normalize (B, C, D, H, W)."""
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)

@@ -129,7 +129,7 @@ def fits_winograd(module: nn.Module) -> bool:
 def use_winograd(module: nn.Module) -> None:
     """Put :class:`WinogradConv3d` in the place of all convolutions inside that it can compute.
 
-    Names and parameters stay, so checkpoints and optimisers do not notice.
+    Names and parameters stay, so checkpoints and optimizers do not notice.
     """
     for parent in list(module.modules()):
         for name, child in parent.named_children():
@@ -173,9 +173,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return out
 
 
-def _add_place(
-    volumes: Tensor, kernel: Tensor, out: Tensor, reads: Tensor, writes: Tensor
-) -> None:
+def _add_place(volumes: Tensor, kernel: Tensor, out: Tensor, reads: Tensor, writes: Tensor) -> None:
     """Convolve with a plane (3, 3, C, O) and add to the outputs that it counts in."""
     spectrum = _along_both(TAPS, kernel)
     for volume, result in zip(volumes, out, strict=True):

@@ -30,7 +30,7 @@ class DenseFPN3D(BaseModule):
         shrink: How finer maps are pooled, ``'max'``, which keeps what is small and bright, or
             ``'avg'``.
         enlarge: How coarser maps are interpolated, ``'nearest'`` or ``'trilinear'``.
-        norm_cfg: Normalisation after each convolution; None for none.
+        norm_cfg: Normalization after each convolution; None for none.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:

@@ -27,7 +27,7 @@ class FPN3D(BaseModule):
             convolutions on the coarsest one, as P6 and P7 of RetinaNet, or ``'pool'``, every other
             voxel of it.
         upsample: ``'nearest'`` or ``'trilinear'``.
-        norm_cfg: Normalisation after each convolution; None for none.
+        norm_cfg: Normalization after each convolution; None for none.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:

@@ -16,7 +16,7 @@ Number3 = float | Sequence[float]
 class Anchor3DGenerator:
     """Anchors of given sizes and aspect ratios on the cells of each level.
 
-    The anchors of cell (i, j, k) on a level with stride s are centred at
+    The anchors of cell (i, j, k) on a level with stride s are centered at
     ``((i, j, k) + center_offset) * s``. With the default offset of 0.5 flipping a volume whose
     sides are multiples of the stride maps anchors onto anchors, which FocalMix relies on; mmdet's
     2D ``AnchorGenerator`` and MONAI use 0.
@@ -26,7 +26,7 @@ class Anchor3DGenerator:
         sizes: For each level the sizes of its anchors in voxels, each one number (a cube) or
             (z, y, x).
         ratios: Aspect ratios (z, y, x) every size is multiplied with. Default: the size itself.
-        center_offset: Position of the centres within a cell, 0 (corner) to 1.
+        center_offset: Position of the centers within a cell, 0 (corner) to 1.
         round_halves: Round half the sides to whole voxels, to even ones from the middle between
             two, as MONAI does: a side of 5 becomes 4, one of 6 stays.
 

@@ -17,16 +17,16 @@ from mmdet3d_medical.structures import box_iou3d
 class ATSS3DAssigner(BaseAssigner):
     """Adaptive training sample selection (Zhang et al. 2020, arXiv 1912.02424, algorithm 1), in 3D.
 
-    For each lesion the ``topk`` anchors nearest to its centre on each level are candidates. Those
+    For each lesion the ``topk`` anchors nearest to its center on each level are candidates. Those
     whose IoU reaches the candidates' mean plus standard deviation are positive. A small lesion
     whose best anchor overlaps by 0.2 thus has positives, which a fixed threshold denies it. The
-    anchor's centre must lie in the lesion, except for the candidate of the highest IoU: a lesion
-    smaller than a cell may hold no centre at all. An anchor wanted by several lesions goes to
+    anchor's center must lie in the lesion, except for the candidate of the highest IoU: a lesion
+    smaller than a cell may hold no center at all. An anchor wanted by several lesions goes to
     the one it overlaps most.
 
     Args:
-        topk: Candidates per level; anchors of a cell share a centre, so give at least their number.
-        center_inside: Whether an anchor's centre must lie in the lesion, as above. False is for
+        topk: Candidates per level; anchors of a cell share a center, so give at least their number.
+        center_inside: Whether an anchor's center must lie in the lesion, as above. False is for
             lesions smaller than a cell; an anchor must then overlap the lesion.
     """
 
@@ -86,17 +86,15 @@ class ATSS3DAssigner(BaseAssigner):
 
     @staticmethod
     def _has_center(priors: Tensor, boxes: Tensor) -> Tensor:
-        """(K, M) bool: whether the centre of a prior (K, M, 6) lies in its box (K, 6)."""
+        """(K, M) bool: whether the center of a prior (K, M, 6) lies in its box (K, 6)."""
         center = (priors[..., :3] + priors[..., 3:]) / 2
         return ((center > boxes[:, None, :3]) & (center < boxes[:, None, 3:])).all(dim=-1)
 
-    def _candidates(
-        self, priors: Tensor, boxes: Tensor, num_level_priors: Sequence[int]
-    ) -> Tensor:
+    def _candidates(self, priors: Tensor, boxes: Tensor, num_level_priors: Sequence[int]) -> Tensor:
         """(K, <= topk * levels) indices of the nearest priors on each level."""
         centers = (priors[:, :3] + priors[:, 3:]) / 2
         middles = (boxes[:, :3] + boxes[:, 3:]) / 2
-        # By differences: the default, by products, confuses near centres far from the origin.
+        # By differences: the default, by products, confuses near centers far from the origin.
         distances = torch.cdist(middles, centers, compute_mode='donot_use_mm_for_euclid_dist')
         chosen, start = [], 0
         for level in distances.split(list(num_level_priors), dim=1):

@@ -1,4 +1,4 @@
-"""Assignment of cells to lesions by where their centres lie."""
+"""Assignment of cells to lesions by where their centers lie."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SAME = 1e-4  # strides: cells nearer to each other than this are equally near t
 class CenterSampling3DAssigner(BaseAssigner):
     """Cells in the middle of a lesion, on the level of its size (FCOS, arXiv 1904.01355).
 
-    The centre sampling is that of the paper's later version. A lesion belongs to the first level
+    The center sampling is that of the paper's later version. A lesion belongs to the first level
     on which it spans at most ``max_cells`` cells along each axis, else to the last. There it gets
-    the cells whose centres lie in it and less than ``radius`` strides from its own centre along
+    the cells whose centers lie in it and less than ``radius`` strides from its own center along
     each axis; where there is none, the nearest cell, or all of the nearest, so that
     assignment commutes with mirroring. A cell that several lesions want goes to the smallest.
     Ignored boxes take cells as lesions do.

@@ -1,4 +1,4 @@
-"""Boxes as a centre and one diameter."""
+"""Boxes as a center and one diameter."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mmdet3d_medical.structures import centers_sizes_to_corners, corners_to_cent
 
 @TASK_UTILS.register_module()
 class CubeBox3DCoder(BaseBBoxCoder):
-    """Offset of the centre and log diameter, as in DeepLung (Zhu et al. 2018, arXiv 1801.09555).
+    """Offset of the center and log diameter, as in DeepLung (Zhu et al. 2018, arXiv 1801.09555).
 
-    ``delta = ((c - c_anchor) / s_anchor, log(d / d_anchor))`` with centre c (z, y, x) and sides s;
+    ``delta = ((c - c_anchor) / s_anchor, log(d / d_anchor))`` with center c (z, y, x) and sides s;
     the diameter d of a box that is no cube is the geometric mean of its sides, so that its
     volume stays. Decoded boxes are cubes.
 

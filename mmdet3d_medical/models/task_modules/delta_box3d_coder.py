@@ -14,10 +14,10 @@ from mmdet3d_medical.structures import centers_sizes_to_corners, corners_to_cent
 
 @TASK_UTILS.register_module()
 class DeltaBox3DCoder(BaseBBoxCoder):
-    """Offsets of centre and log size (Girshick et al. 2014, arXiv 1311.2524, appendix C, in 3D).
+    """Offsets of center and log size (Girshick et al. 2014, arXiv 1311.2524, appendix C, in 3D).
 
     ``delta = ((c - c_anchor) / s_anchor, log(s / s_anchor))``, less ``means`` and over ``stds``,
-    with centre c and size s in the order z, y, x.
+    with center c and size s in the order z, y, x.
 
     Args:
         means: Six means.

@@ -14,7 +14,7 @@ from mmdet3d_medical.structures import corners_to_centers_sizes
 
 @TASK_UTILS.register_module()
 class DistanceBox3DCoder(BaseBBoxCoder):
-    """Distances from a cell's centre to the six faces (FCOS, arXiv 1904.01355, section 3.1, in 3D).
+    """Distances from a cell's center to the six faces (FCOS, arXiv 1904.01355, section 3.1, in 3D).
 
     ``delta = log(distance / side)`` with the sides of the cell, which are the strides of its
     level: decoding needs nothing but the cell, distances are positive, and those of all levels
@@ -22,7 +22,7 @@ class DistanceBox3DCoder(BaseBBoxCoder):
 
     Args:
         max_ratio: Distances are kept between ``side / max_ratio`` and ``side * max_ratio``. A
-            centre outside the box is thus encoded as if it lay just within the face.
+            center outside the box is thus encoded as if it lay just within the face.
     """
 
     encode_size = 6

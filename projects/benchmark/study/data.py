@@ -83,8 +83,11 @@ class BenchmarkData:
 
     def scan_ids(self, part: str) -> list[str]:
         """Scans of 'training', 'validation' or 'test', sorted."""
-        return sorted(scan_uid(self.seed, number) for number in range(self.scans)
-                      if number % SUBSETS in self.subsets[part])
+        return sorted(
+            scan_uid(self.seed, number)
+            for number in range(self.scans)
+            if number % SUBSETS in self.subsets[part]
+        )
 
     def truth(self, part: str) -> Truth:
         """The committed findings of the scans of a part."""
@@ -112,14 +115,24 @@ class BenchmarkData:
         settings = ConvertSettings(spacing=self.spacing, crop='lungs')
         report = convert_luna16(root / 'raw', root, settings, workers)
         if report.failures:
-            raise ValueError(f'{len(report.failures)} scans could not be converted, the first '
-                             f'error: {next(iter(report.failures.values()))}')
+            raise ValueError(
+                f'{len(report.failures)} scans could not be converted, the first '
+                f'error: {next(iter(report.failures.values()))}'
+            )
         scans = read_index(root / 'index.json')['scans']
         for draw in range(self.draws):
-            lists = make_splits(scans, self.subsets['training'], self.subsets['test'],
-                                self.labeled, self.unlabeled, draw)
-            write_splits(root / 'splits' / f'draw{draw}',
-                         {**lists, 'validation': self.scan_ids('validation')})
+            lists = make_splits(
+                scans,
+                self.subsets['training'],
+                self.subsets['test'],
+                self.labeled,
+                self.unlabeled,
+                draw,
+            )
+            write_splits(
+                root / 'splits' / f'draw{draw}',
+                {**lists, 'validation': self.scan_ids('validation')},
+            )
 
     def check(self, root: Path) -> None:
         """Refuse data that are not those whose hashes are recorded.
@@ -145,8 +158,10 @@ class BenchmarkData:
             ValueError: If hashes are recorded already.
         """
         if self._hash_file.exists():
-            raise ValueError(f'{self._hash_file} records this data set already. Other data need a '
-                             'definition of their own, or delete it if nothing was trained on them')
+            raise ValueError(
+                f'{self._hash_file} records this data set already. Other data need a '
+                'definition of their own, or delete it if nothing was trained on them'
+            )
         lines = [f'{digest}  {scan}\n' for scan, digest in self._hashes(root).items()]
         write_text(self._hash_file, ''.join(lines))
         scored = {*self.scan_ids('validation'), *self.scan_ids('test')}
@@ -159,16 +174,21 @@ class BenchmarkData:
 
     def _recorded(self) -> dict[str, str]:
         if not self._hash_file.is_file():
-            raise ValueError(f'{self._hash_file}: no hashes are recorded yet, "{TOOL} {self.path} '
-                             '--record" makes the data and records them')
+            raise ValueError(
+                f'{self._hash_file}: no hashes are recorded yet, "{TOOL} {self.path} '
+                '--record" makes the data and records them'
+            )
         lines = [line.split() for line in self._hash_file.read_text().splitlines()]
         return {scan: digest for digest, scan in lines}
 
     def _hashes(self, root: Path) -> dict[str, str]:
         """SHA-256 of each scan's findings and voxels, by scan id in order."""
         numbers = track(range(self.scans), 'Checking', transient=True)
-        hashes = {uid: _hash(root / 'raw', uid, number % SUBSETS)
-                  for number in numbers if (uid := scan_uid(self.seed, number))}
+        hashes = {
+            uid: _hash(root / 'raw', uid, number % SUBSETS)
+            for number in numbers
+            if (uid := scan_uid(self.seed, number))
+        }
         return dict(sorted(hashes.items()))
 
 
@@ -184,8 +204,10 @@ def read_data(path: str | Path) -> BenchmarkData:
     check_keys(content['subsets'], PARTS, PARTS, f'{path}: subsets')
     used = [number for part in content['subsets'].values() for number in part]
     if len(set(used)) < len(used) or not set(used) <= set(range(SUBSETS)):
-        raise ValueError(f'{path}: each of the subsets 0 to {SUBSETS - 1} is for one use at most, '
-                         f'found {content["subsets"]}')
+        raise ValueError(
+            f'{path}: each of the subsets 0 to {SUBSETS - 1} is for one use at most, '
+            f'found {content["subsets"]}'
+        )
     if content['draws'] < 1:
         raise ValueError(f'{path}: draws must be at least 1, found {content["draws"]}')
     shape = {'shape': tuple(content['shape'])} if 'shape' in content else {}

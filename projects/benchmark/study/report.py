@@ -54,13 +54,28 @@ def _grid(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _comparison(table: Table, scores: Scores) -> Iterator[list[str]]:
-    yield ['row', *(f'seed {seed}' for seed in table.seeds), 'mean CPM', 'compared with',
-           'difference', 'gain', 'reads', 'paper', 'steps', 'minutes']
+    yield [
+        'row',
+        *(f'seed {seed}' for seed in table.seeds),
+        'mean CPM',
+        'compared with',
+        'difference',
+        'gain',
+        'reads',
+        'paper',
+        'steps',
+        'minutes',
+    ]
     for name, score in scores.items():
         row = table.rows[name]
-        yield [row.label, *(_cpm_of_seed(score, seed) for seed in table.seeds),
-               f'**{_number(score.cpm)}**', *_difference(table, row, score),
-               '' if row.paper is None else f'{row.paper:.3f}', *_cost(score)]
+        yield [
+            row.label,
+            *(_cpm_of_seed(score, seed) for seed in table.seeds),
+            f'**{_number(score.cpm)}**',
+            *_difference(table, row, score),
+            '' if row.paper is None else f'{row.paper:.3f}',
+            *_cost(score),
+        ]
 
 
 def _cpm_of_seed(score: RowScore, seed: int) -> str:
@@ -96,9 +111,11 @@ def _explanation(table: Table, scores: Scores) -> str:
     if results:
         scans, nodules = results[0].scans, results[0].nodules
         what = f'Scored on {scans} {table.scored_on} scans with {nodules} nodules. '
-    return (f'{what}In brackets the 95 % interval of the difference in mean CPM, by '
-            f'{BOOTSTRAPS:,} joint bootstraps of scans and seeds; "not resolved" where it holds 0. '
-            f'{ABSENT}: not run yet.')
+    return (
+        f'{what}In brackets the 95 % interval of the difference in mean CPM, by '
+        f'{BOOTSTRAPS:,} joint bootstraps of scans and seeds; "not resolved" where it holds 0. '
+        f'{ABSENT}: not run yet.'
+    )
 
 
 def _sensitivities(table: Table, scores: Scores) -> Iterator[list[str]]:
@@ -114,12 +131,17 @@ def _number(value: float) -> str:
 
 def compute(results: Results) -> str:
     """How long all runs with a result were trained; one that two tables show counts once."""
-    seconds = {(result['settings'], result['seed'], result['amp']): result['seconds']
-               for result in results.all() if 'failure' not in result}
+    seconds = {
+        (result['settings'], result['seed'], result['amp']): result['seconds']
+        for result in results.all()
+        if 'failure' not in result
+    }
     if not seconds:
         return 'Not run yet.\n'
-    return (f'{len(seconds)} trainings, {sum(seconds.values()) / 3600:.1f} hours in all, each on '
-            'one thread.\n')
+    return (
+        f'{len(seconds)} runs, {sum(seconds.values()) / 3600:.1f} hours in all, each on '
+        'one thread.\n'
+    )
 
 
 def plot(table: Table, scores: Scores, path: Path) -> None:
@@ -157,14 +179,15 @@ def shared_means(scores: Sequence[RowScore]) -> list[float]:
     difference between seeds; NaN where they share none.
     """
     shared = set.intersection(*(set(score.scored) for score in scores))
-    return [float(np.mean([score.scored[seed].cpm for seed in shared])) if shared else math.nan
-            for score in scores]
+    return [
+        float(np.mean([score.scored[seed].cpm for seed in shared])) if shared else math.nan
+        for score in scores
+    ]
 
 
 def _pairs(places: Iterable[float], values: Iterable[Sequence[float]]) -> tuple[list, list]:
     """Each value with the place of its group."""
-    pairs = [(place, value) for place, group in zip(places, values, strict=True)
-             for value in group]
+    pairs = [(place, value) for place, group in zip(places, values, strict=True) for value in group]
     return [place for place, _ in pairs], [value for _, value in pairs]
 
 

@@ -43,8 +43,11 @@ class Results:
 
     def all(self) -> list[dict[str, Any]]:
         """Those of all tables."""
-        return [line for path in sorted(self.folder.glob('*.jsonl'))
-                for line in self._read(path).values()]
+        return [
+            line
+            for path in sorted(self.folder.glob('*.jsonl'))
+            for line in self._read(path).values()
+        ]
 
     @staticmethod
     def _read(path: Path) -> dict[tuple[str, int], dict[str, Any]]:

@@ -36,7 +36,7 @@ class RowScore:
     Attributes:
         runs: By seed, those that are finished.
         difference: In mean CPM from the baseline, over the seeds that are finished of both; None
-            if there are none, a training of either failed or there is no baseline.
+            if there are none, a run of either failed or there is no baseline.
         gain: The difference as a share of the baseline's mean CPM over the same seeds.
     """
 
@@ -73,8 +73,10 @@ def score_rows(table: Table, results: Results) -> dict[str, RowScore]:
     for name in table.rows:
         runs = {run.seed: _score_run(run, results) for run in runs_of(table, [name])}
         scores[name] = RowScore({seed: run for seed, run in runs.items() if run is not None})
-    return {name: _compare(score, scores.get(table.rows[name].baseline))
-            for name, score in scores.items()}
+    return {
+        name: _compare(score, scores.get(table.rows[name].baseline))
+        for name, score in scores.items()
+    }
 
 
 def _score_run(run: Run, results: Results) -> RunScore | None:

@@ -46,7 +46,7 @@ class Runner:
 
     A run that was interrupted goes on from its last checkpoint. Its folder is locked as long as a
     process works there, be it one that outlived its runner, so any number of runners may share
-    folders. A training that diverges is recorded as failed; other errors leave a run for later.
+    folders. A run that diverges is recorded as failed; other errors leave a run for later.
 
     Args:
         bench: Where.
@@ -64,8 +64,12 @@ class Runner:
         self.jobs: list[Job] = []
         self.errors: dict[str, str] = {}
         self.outlook = Outlook(bench, runs, workers)
-        self.progress = Progress(TextColumn('{task.description}'), BarColumn(),
-                                 TaskProgressColumn(), TextColumn('{task.fields[left]}'))
+        self.progress = Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn('{task.fields[left]}'),
+        )
 
     def run(self) -> None:
         """Return when nothing is left to do; on any exception stop all processes first."""
@@ -119,7 +123,7 @@ class Runner:
         return True
 
     def _look_into(self, job: Job) -> None:
-        """An error: a training that diverged, or something to put right."""
+        """An error: a run that diverged, or something to put right."""
         printed = tail(job.log).rpartition('\n$ ')[2]  # since the process began
         reasons = [line for line in printed.splitlines() if DIVERGED in line]
         if reasons and job.log == self.bench.log(job.run, 'train'):
@@ -134,8 +138,12 @@ class Runner:
 
     def _say(self, run: Run, text: str) -> None:
         left = self.outlook.left
-        self.progress.console.print(f'{run.name}: {text}{left and f" ({left})"}', markup=False,
-                                    highlight=False, soft_wrap=True)
+        self.progress.console.print(
+            f'{run.name}: {text}{left and f" ({left})"}',
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def _stop(self) -> None:
         for job in self.jobs:

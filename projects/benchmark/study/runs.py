@@ -84,8 +84,10 @@ class Bench:
         if not any(candidate_steps(part) for _, part in datasets_in(dataset, '')):
             return False
         if run.start is None:
-            raise ValueError(f'{run.name} cuts patches around candidates: give the row a start, '
-                             'whose detector finds them')
+            raise ValueError(
+                f'{run.name} cuts patches around candidates: give the row a start, '
+                'whose detector finds them'
+            )
         return not self.candidates(run.start).is_file()
 
     def plan(self, runs: Iterable[Run]) -> list[Run]:
@@ -103,7 +105,7 @@ class Bench:
         return list(planned.values())
 
     def describe(self, run: Run) -> dict:
-        """What decides a training, as plain values. ``settings`` is a hash of the whole config."""
+        """What decides a run, as plain values. ``settings`` is a hash of the whole config."""
         setting, start = run.setting, run.start
         return dict(
             row=setting.name,
@@ -173,7 +175,7 @@ class Bench:
         )
 
     def record_failure(self, run: Run, reason: str) -> None:
-        """Keep why a training cannot come to an end."""
+        """Keep why a run cannot come to an end."""
         self._keep(run, failure=reason)
 
     def _keep(self, run: Run, **found: Any) -> None:
@@ -205,5 +207,7 @@ def _differences(made: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> di
 
 def _made_otherwise(path: Path, differ: Mapping[str, tuple], what: str) -> str:
     values = '; '.join(f'{key} {made!r}, now {asked!r}' for key, (made, asked) in differ.items())
-    return (f'{path} is of another run: {values}. Restore the table or the config, or delete '
-            f'{what} to run it again')
+    return (
+        f'{path} is of another run: {values}. Restore the table or the config, or delete '
+        f'{what} to run it again'
+    )

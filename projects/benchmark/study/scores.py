@@ -40,9 +40,13 @@ class Score:
         """As plain values."""
         samples = np.rint(self.samples * STEPS).astype('<u2').tobytes()
         rates = [f'{rate:g}' for rate in FP_RATES]
-        return dict(cpm=self.cpm, scans=self.scans, nodules=self.nodules,
-                    sensitivity=dict(zip(rates, self.sensitivity.tolist(), strict=True)),
-                    samples=base64.b64encode(samples).decode())
+        return dict(
+            cpm=self.cpm,
+            scans=self.scans,
+            nodules=self.nodules,
+            sensitivity=dict(zip(rates, self.sensitivity.tolist(), strict=True)),
+            samples=base64.b64encode(samples).decode(),
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Score:
@@ -55,5 +59,10 @@ class Score:
 def score_marks(marks: Marks, truth: Truth, bootstraps: int = BOOTSTRAPS) -> Score:
     """Score marks; those of equal truth and bootstraps are scored on the same draws of scans."""
     result = froc(truth.scan_ids, marks, truth.nodules, truth.excluded, bootstraps=bootstraps)
-    return Score(result.cpm, result.sensitivity, result.samples.mean(axis=1), result.scans,
-                 result.tp + result.fn)
+    return Score(
+        result.cpm,
+        result.sensitivity,
+        result.samples.mean(axis=1),
+        result.scans,
+        result.tp + result.fn,
+    )

@@ -67,7 +67,7 @@ class Table:
         title: What it shows.
         data: File that defines the data set.
         scored_on: Which part of the data is scored, one of ``SETS``.
-        seeds: Of the trainings.
+        seeds: Of the runs.
         rows: By name, in order.
         x_label: What the rows' ``x`` counts, '' if they are not plotted against a number.
     """
@@ -142,20 +142,34 @@ def _read(path: Path, readers: tuple[Path, ...]) -> Table:
     check_keys(content, TABLE_KEYS, TABLE_NEEDS, str(path))
     _check_values(content, path)
     rows: dict[str, Row] = {}
-    table = Table(path, content['title'], path.parent / content['data'], content['scored_on'],
-                  tuple(content['seeds']), rows, content.get('x_label', ''))
+    table = Table(
+        path,
+        content['title'],
+        path.parent / content['data'],
+        content['scored_on'],
+        tuple(content['seeds']),
+        rows,
+        content.get('x_label', ''),
+    )
     for number, entry in enumerate(content['rows'], 1):
         where = f'{path}: row {number}'
         check_keys(entry, ROW_KEYS, {'name'}, where)
         where = f'{where} ({entry["name"]})'
         _check_row(entry, rows, where)
         setting = _setting(entry, content, table, readers, where)
-        rows[entry['name']] = Row(str(entry.get('label', entry['name'])), setting,
-                                  entry.get('baseline'), entry.get('paper'), entry.get('x'))
+        rows[entry['name']] = Row(
+            str(entry.get('label', entry['name'])),
+            setting,
+            entry.get('baseline'),
+            entry.get('paper'),
+            entry.get('x'),
+        )
     for name, row in rows.items():
         if row.baseline is not None and row.baseline not in rows:
-            raise ValueError(f'{path}: row {name} has the baseline {row.baseline!r}, but the rows '
-                             f'are {list(rows)}')
+            raise ValueError(
+                f'{path}: row {name} has the baseline {row.baseline!r}, but the rows '
+                f'are {list(rows)}'
+            )
         if table.x_label and row.x is None:
             raise ValueError(f'{path} has an x_label, so row {name} needs an x')
     return table
@@ -167,8 +181,7 @@ def _check_values(content: dict, path: Path) -> None:
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f'{path}: seeds must be different integers of at least 0, found {seeds!r}')
     if content['scored_on'] not in SETS:
-        raise ValueError(f'{path}: scored_on must be one of {SETS}, found '
-                         f'{content["scored_on"]!r}')
+        raise ValueError(f'{path}: scored_on must be one of {SETS}, found {content["scored_on"]!r}')
     if not isinstance(rows, list) or not rows:
         raise ValueError(f'{path}: rows must be a list of at least one row, found {rows!r}')
     _check_options(content.get('options', {}), str(path))
@@ -177,13 +190,17 @@ def _check_values(content: dict, path: Path) -> None:
 def _check_row(entry: dict, rows: Mapping[str, Row], where: str) -> None:
     name = entry['name']
     if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
-        raise ValueError(f'{where}: name becomes a file name, so letters, digits, ".", "_", "+" '
-                         f'and "-" are expected, found {name!r}')
+        raise ValueError(
+            f'{where}: name becomes a file name, so letters, digits, ".", "_", "+" '
+            f'and "-" are expected, found {name!r}'
+        )
     if name in rows:
         raise ValueError(f'{where}: another row has this name')
     if 'same_as' in entry and OWN_KEYS & set(entry):
-        raise ValueError(f'{where}: a row with same_as shows the runs of another row, so it '
-                         f'has no {sorted(OWN_KEYS & set(entry))} of its own')
+        raise ValueError(
+            f'{where}: a row with same_as shows the runs of another row, so it '
+            f'has no {sorted(OWN_KEYS & set(entry))} of its own'
+        )
     if 'same_as' not in entry and 'config' not in entry:
         raise ValueError(f'{where}: expected a config, or same_as with the name of another row')
     for key in ('paper', 'x'):
@@ -197,12 +214,15 @@ def _check_options(options: Any, where: str) -> None:
         raise ValueError(f'{where}: options must be values by dotted key, found {options!r}')
     for key, value in options.items():
         if isinstance(value, dict):
-            raise ValueError(f'{where}: option {key} must be one value or a list, found {value}: '
-                             f'write {key}.{next(iter(value), "key")} and so on')
+            raise ValueError(
+                f'{where}: option {key} must be one value or a list, found {value}: '
+                f'write {key}.{next(iter(value), "key")} and so on'
+            )
 
 
-def _setting(entry: dict, content: dict, table: Table, readers: tuple[Path, ...],
-             where: str) -> Setting:
+def _setting(
+    entry: dict, content: dict, table: Table, readers: tuple[Path, ...], where: str
+) -> Setting:
     if 'same_as' in entry:
         return _refer(entry['same_as'], table, readers, f'{where}: same_as')
     start = entry.get('start')
@@ -227,10 +247,14 @@ def _refer(reference: Any, table: Table, readers: Sequence[Path], where: str) ->
         found = _read(path, (*readers, table.path))
         for key in ('data', 'scored_on'):
             if getattr(found, key) != getattr(table, key):
-                raise ValueError(f'{where}: {path} has {key} {getattr(found, key)}, this table '
-                                 f'{getattr(table, key)}')
+                raise ValueError(
+                    f'{where}: {path} has {key} {getattr(found, key)}, this table '
+                    f'{getattr(table, key)}'
+                )
         rows = found.rows
     if name not in rows:
-        raise ValueError(f'{where} names {reference!r}, expected one of the rows '
-                         f'{"of " + other if other else "above"}, {list(rows)}, or table/row')
+        raise ValueError(
+            f'{where} names {reference!r}, expected one of the rows '
+            f'{"of " + other if other else "above"}, {list(rows)}, or table/row'
+        )
     return rows[name].setting

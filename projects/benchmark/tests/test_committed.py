@@ -37,11 +37,17 @@ def test_its_lists_are_made(path, tmp_path):
     table = read_table(path)
     data = read_data(table.data)
     bench = Bench(TOOLS, data, tmp_path, table.scored_on, tmp_path / 'work', Results(tmp_path))
-    made = {'train.txt', *(f'labeled_{size}.txt' for size in data.labeled),
-            *(f'unlabeled_{size}.txt' for size in data.unlabeled)}
-    for run in runs_of(table)[:len(table.rows)]:
-        options = dict(option.split('=', 1) for option in train_command(bench, run)
-                       if option.startswith('train_dataloader'))
+    made = {
+        'train.txt',
+        *(f'labeled_{size}.txt' for size in data.labeled),
+        *(f'unlabeled_{size}.txt' for size in data.unlabeled),
+    }
+    for run in runs_of(table)[: len(table.rows)]:
+        options = dict(
+            option.split('=', 1)
+            for option in train_command(bench, run)
+            if option.startswith('train_dataloader')
+        )
         lists = [Path(value).name for key, value in options.items() if key.endswith('.split')]
         assert lists and set(lists) <= made
 

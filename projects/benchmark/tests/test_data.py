@@ -78,14 +78,23 @@ def test_hashes_are_recorded_once(data, tmp_path):
         read_data(tmp_path / 'data.yml').check(data[1])
 
 
-@pytest.mark.parametrize(('changes', 'message'), [
-    (dict(scan=3), r"\['scan'\] are not known"),
-    (dict(subsets=dict(DATA['subsets'], test=[4])), 'each of the subsets 0 to 9 is for one use'),
-    (dict(subsets=dict(DATA['subsets'], test=[10])), 'each of the subsets 0 to 9 is for one use'),
-    (dict(subsets=dict(test=[1])), 'subsets: .* are missing'),
-    (dict(draws=0), 'draws must be at least 1'),
-    (dict(difficulty='harder'), "difficulty 'harder' is unknown"),
-])
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(scan=3), r"\['scan'\] are not known"),
+        (
+            dict(subsets=dict(DATA['subsets'], test=[4])),
+            'each of the subsets 0 to 9 is for one use',
+        ),
+        (
+            dict(subsets=dict(DATA['subsets'], test=[10])),
+            'each of the subsets 0 to 9 is for one use',
+        ),
+        (dict(subsets=dict(test=[1])), 'subsets: .* are missing'),
+        (dict(draws=0), 'draws must be at least 1'),
+        (dict(difficulty='harder'), "difficulty 'harder' is unknown"),
+    ],
+)
 def test_mistakes_are_named(changes, message, tmp_path):
     (tmp_path / 'data.yml').write_text(yaml.safe_dump({**DATA, **changes}))
     with pytest.raises(ValueError, match=message):

@@ -35,16 +35,19 @@ def committed() -> dict[str, dict[str, str]]:
 def test_the_page_is_up_to_date(name, monkeypatch):
     monkeypatch.setitem(TOOL['row'].__globals__, 'memory', lambda detector: ['', ''])
     row = cells_of(TOOL['row'](name, SYSTEMS[name], CONFIGS))
-    fresh, page = ({key: cell for key, cell in cells.items() if key not in LEFT_OUT}
-                   for cells in (row, committed()[name]))
+    fresh, page = (
+        {key: cell for key, cell in cells.items() if key not in LEFT_OUT}
+        for cells in (row, committed()[name])
+    )
     assert fresh == page, 'run projects/benchmark/list_systems.py'
 
 
 def test_systems_are_supervised_configs_for_luna16():
     assert {'retina3d_fpn', 'deeplung_res18', 's4nd'} <= set(SYSTEMS)
     assert not any('focalmix' in str(path) or 'phantom' in str(path) for path in SYSTEMS.values())
-    assert TOOL['systems']({'a_luna16': 1, 'a_phantom': 2, 'focalmix_a_luna16': 3,
-                            'a_luna16_25l-0u': 4}) == {'a': 1}
+    assert TOOL['systems'](
+        {'a_luna16': 1, 'a_phantom': 2, 'focalmix_a_luna16': 3, 'a_luna16_25l-0u': 4}
+    ) == {'a': 1}
 
 
 def test_scores_are_of_listed_configs():
@@ -53,16 +56,18 @@ def test_scores_are_of_listed_configs():
     assert all(0 < entry['cpm'] < 1 and entry['source'] for entry in published.values())
     rows = read_table(TOOL['BENCHMARK']).rows
     ends = {name for name in rows if not name.endswith('-start')}
-    in_the_text = {'retina3d_r50_monai_centred', 'deepseed_unmined'}  # as controls, not shown
+    in_the_text = {'retina3d_r50_monai_centered', 'deepseed_unmined'}  # as controls, not shown
     assert in_the_text <= ends
     assert {f'{name}_phantom' for name in ends - in_the_text} <= set(CONFIGS)
 
 
 def test_scores_on_phantoms_are_of_the_first_seed(tmp_path, monkeypatch):
     table = tmp_path / 'systems.yml'
-    table.write_text('title: t\ndata: data.yml\nscored_on: test\nseeds: [1, 0, 2]\n'
-                     'rows: [{name: a, config: a.py}, {name: b, same_as: a}, '
-                     '{name: c, config: c.py}]\n')
+    table.write_text(
+        'title: t\ndata: data.yml\nscored_on: test\nseeds: [1, 0, 2]\n'
+        'rows: [{name: a, config: a.py}, {name: b, same_as: a}, '
+        '{name: c, config: c.py}]\n'
+    )
     results = tmp_path / 'results/systems.jsonl'
     results.parent.mkdir()
     lines = [dict(row='a', seed=0, cpm=0.4), dict(row='a', seed=1, cpm=0.5)]
@@ -79,7 +84,10 @@ def test_scores_on_phantoms_are_of_the_first_seed(tmp_path, monkeypatch):
 def test_cells_of_scores():
     cell = TOOL['score_cell']
     assert [cell(None, False), cell(None, True), cell(0.5264, True)] == [
-        'no config', 'not trained', '0.526']
+        'no config',
+        'not trained',
+        '0.526',
+    ]
 
 
 class OneConvolution(nn.Conv3d):
@@ -105,7 +113,9 @@ def test_costs_by_hand():
     voxels = 128**3
     assert TOOL['size'](OneConvolution()) == ['0.00', f'{108 * voxels / 1e9:.0f}']
     assert TOOL['memory'](OneConvolution()) == [
-        f'{8 * voxels / 1e9:.2f}', f'{16 * voxels / 1e9:.2f}']
+        f'{8 * voxels / 1e9:.2f}',
+        f'{16 * voxels / 1e9:.2f}',
+    ]
 
 
 def test_a_measured_step_learns_from_a_lesion():

@@ -13,12 +13,26 @@ def on_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
 
 
-@pytest.mark.parametrize('name', ['retina3d/retina3d_fpn', 'focalmix/retina3d_fpn',
-                                  'focalmix/deeplung_dpn26'])
+@pytest.mark.parametrize(
+    'name', ['retina3d/retina3d_fpn', 'focalmix/retina3d_fpn', 'focalmix/deeplung_dpn26']
+)
 def test_a_step_of_the_config(run_tool, name):
     """Of the smallest patches, with and without guesses and locations."""
-    code = run_tool(TOOL, CONFIGS / f'{name}_phantom.py', '--steps', 1, '--batch', 1, 1,
-                    '--patch', 16, 16, 16, '--json', 'cost.json')
+    code = run_tool(
+        TOOL,
+        CONFIGS / f'{name}_phantom.py',
+        '--steps',
+        1,
+        '--batch',
+        1,
+        1,
+        '--patch',
+        16,
+        16,
+        16,
+        '--json',
+        'cost.json',
+    )
     assert code == 0
     numbers = json.loads(Path('cost.json').read_text())
     assert numbers['device'] == 'cpu' and numbers['float32']['seconds'] > 0

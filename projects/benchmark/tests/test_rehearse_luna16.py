@@ -91,7 +91,8 @@ def test_data_that_configs_read_are_converted(monkeypatch):
 
 def test_every_row_of_the_paper_is_trained(monkeypatch):
     rows = {
-        path.stem for path in (ROOT / 'configs/focalmix').glob('retina3d_fpn_luna16_*.py')
+        path.stem
+        for path in (ROOT / 'configs/focalmix').glob('retina3d_fpn_luna16_*.py')
         if not path.stem.endswith(NOT_OF_THE_PAPER)
         and not re.search('_(25|50)l-[123]00u', path.stem)
     }
@@ -104,7 +105,11 @@ def test_options_of_the_rehearsal():
     small = ['--shrink', '--cfg-options', 'train_cfg.max_iters=2']
     assert make_small([*train, '--amp']) == [*train, *small]
     assert make_small(['tools/test.py', 'configs/a.py', 'w/iter_40000.pth']) == [
-        'tools/test.py', 'configs/a.py', 'w/iter_2.pth', '--shrink']
+        'tools/test.py',
+        'configs/a.py',
+        'w/iter_2.pth',
+        '--shrink',
+    ]
     for config, ending in (('retina3d/x.py', []), ('s4nd/x.py', ['--folds', '0'])):
         command = ['tools/cross_validate.py', f'configs/{config}']
         assert make_small(command) == [*command, *small, *ending]
@@ -116,36 +121,53 @@ def test_options_of_the_rehearsal():
 
 def test_loops_and_their_order(tmp_path):
     page = tmp_path / 'page.md'
-    page.write_text('```bash\nfor a in 1 "2 3"; do\n    python x.py "$a" \\\n        -b\n'
-                    'done\n```\ntext\n```\npython no.py\n```\n```bash\npython y.py\n```\n')
+    page.write_text(
+        '```bash\nfor a in 1 "2 3"; do\n    python x.py "$a" \\\n        -b\n'
+        'done\n```\ntext\n```\npython no.py\n```\n```bash\npython y.py\n```\n'
+    )
     assert REHEARSAL['commands_of'](page, tmp_path) == [
-        ['x.py', '1', '-b'], ['x.py', '2 3', '-b'], ['y.py']]
+        ['x.py', '1', '-b'],
+        ['x.py', '2 3', '-b'],
+        ['y.py'],
+    ]
 
 
 @pytest.fixture
 def rehearsed(tmp_path):
     """What a rehearsal of one command leaves."""
     (tmp_path / 'data/nlst').mkdir(parents=True)
-    expected = dict(luna16={'scans are in several subsets': ['b'], 'no mask': ['a', 'c']},
-                    nlst=dict(results={'converted': 1, 'left out': 2}, reasons=['localiser']))
+    expected = dict(
+        luna16={'scans are in several subsets': ['b'], 'no mask': ['a', 'c']},
+        nlst=dict(results={'converted': 1, 'left out': 2}, reasons=['localiser']),
+    )
     (tmp_path / 'data/expected.json').write_text(json.dumps(expected))
     (tmp_path / 'data/nlst/report.csv').write_text(
         'seriesuid,result,reason\na,left out,localiser\nb,converted,\nc,left out,not CT\n'
-        ',left out,not DICOM\n')
+        ',left out,not DICOM\n'
+    )
     (tmp_path / 'rehearsal.log').write_text(
         '$ python x.py\n1 scans are in several subsets and so on:\n  b: subset0, subset5\n'
-        '3 scans have no mask:\n  a\n  b\n  c\n24 scans, 30 lesions: index.json\n')
+        '3 scans have no mask:\n  a\n  b\n  c\n24 scans, 30 lesions: index.json\n'
+    )
     (tmp_path / 'marks.csv').touch()
     return tmp_path
 
 
-@pytest.mark.parametrize('file, before, after, problem', [
-    ('rehearsal.log', '', '', None),
-    ('rehearsal.log', '  c\n', '', 'luna16.py has not reported c among: no mask'),
-    ('rehearsal.log', '  b:', '  bb:', 'has not reported b among: scans are in several subsets'),
-    ('data/nlst/report.csv', 'c,left out', 'c,failed', "'converted': 1, 'failed': 1}"),
-    ('data/nlst/report.csv', 'localiser', 'not CT', 'no series is left out for localiser'),
-])
+@pytest.mark.parametrize(
+    'file, before, after, problem',
+    [
+        ('rehearsal.log', '', '', None),
+        ('rehearsal.log', '  c\n', '', 'luna16.py has not reported c among: no mask'),
+        (
+            'rehearsal.log',
+            '  b:',
+            '  bb:',
+            'has not reported b among: scans are in several subsets',
+        ),
+        ('data/nlst/report.csv', 'c,left out', 'c,failed', "'converted': 1, 'failed': 1}"),
+        ('data/nlst/report.csv', 'localiser', 'not CT', 'no series is left out for localiser'),
+    ],
+)
 def test_what_is_not_as_expected_is_told(rehearsed, file, before, after, problem):
     problems_of = REHEARSAL['problems_of']
     path = rehearsed / file

@@ -34,8 +34,7 @@ def scores():
     }
 
 
-def test_markdown(table, scores):
-    assert markdown(table, scores) == """\
+TABLE = """\
 **A table**
 
 | row | seed 0 | seed 1 | mean CPM | compared with | difference | gain | reads | paper | steps | minutes |
@@ -59,6 +58,10 @@ Sensitivity at rates of false positives per scan, mean over seeds:
 """  # noqa: E501
 
 
+def test_markdown(table, scores):
+    assert markdown(table, scores) == TABLE
+
+
 def test_columns_without_an_entry_are_left_out(write_table, scores):
     table = read_table(write_table(rows=[dict(name='plain', config=PLAIN)]))
     text = markdown(table, {'plain': scores['plain']})
@@ -79,11 +82,15 @@ def test_nothing_is_claimed_before_the_first_run(table):
 def test_compute_is_that_of_runs_that_came_to_an_end(tmp_path):
     assert compute(Results(tmp_path)) == 'Not run yet.\n'
     made = dict(settings='a', row='a', seed=0, amp=False)
-    results = (dict(made, seconds=5400.0), dict(made, seed=1, seconds=1800.0),
-               dict(made, seconds=5400.0), dict(made, failure='diverged'))
+    results = (
+        dict(made, seconds=5400.0),
+        dict(made, seed=1, seconds=1800.0),
+        dict(made, seconds=5400.0),
+        dict(made, failure='diverged'),
+    )
     for number, result in enumerate(results):
         (tmp_path / f'table{number}.jsonl').write_text(json.dumps(result) + '\n')
-    assert compute(Results(tmp_path)) == '2 trainings, 2.0 hours in all, each on one thread.\n'
+    assert compute(Results(tmp_path)) == '2 runs, 2.0 hours in all, each on one thread.\n'
 
 
 @pytest.mark.parametrize('options', [{}, dict(x_label='unlabeled scans')])
@@ -109,6 +116,7 @@ def test_pages_are_filled_between_their_marks(tmp_path):
     for text in ('one\n', 'two\nlines\n'):
         assert fill(page, 'table1', text)
         assert page.read_text() == (
-            f'a\n<!-- table1 -->\n{text}<!-- end of table1 -->\nb\n<!-- table2 -->\n')
+            f'a\n<!-- table1 -->\n{text}<!-- end of table1 -->\nb\n<!-- table2 -->\n'
+        )
     assert not fill(page, 'table2', 'text\n')
     assert not fill(page, 'table', 'text\n')

@@ -12,9 +12,17 @@ import yaml
 from study.data import read_data
 
 TOOL = Path(__file__).parents[3] / 'projects/benchmark/reproduce.py'
-DATA = dict(name='tiny', scans=10, seed=3, shape=[40, 40, 40], spacing=[2, 2, 2], draws=1,
-            subsets=dict(training=[0, 1, 2, 3], validation=[4], test=[5, 6, 7, 8, 9]),
-            labeled=[2], unlabeled=[2])
+DATA = dict(
+    name='tiny',
+    scans=10,
+    seed=3,
+    shape=[40, 40, 40],
+    spacing=[2, 2, 2],
+    draws=1,
+    subsets=dict(training=[0, 1, 2, 3], validation=[4], test=[5, 6, 7, 8, 9]),
+    labeled=[2],
+    unlabeled=[2],
+)
 CONFIG = """
 _base_ = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom.py'
 train_dataloader = dict(batch_size=2, sampler=dict(batch_size=2), dataset=dict(datasets=dict(
@@ -37,9 +45,17 @@ def table(tmp_path) -> Path:
     data.record(tmp_path / 'data')
     row = dict(config=str(tmp_path / 'config.py'))
     (tmp_path / 'README.md').write_text('<!-- table -->\n<!-- end of table -->\n')
-    (tmp_path / 'table.yml').write_text(yaml.safe_dump(dict(
-        title='Twins', data='data.yml', scored_on='test', seeds=[4],
-        rows=[dict(row, name='killed'), dict(row, name='whole', baseline='killed')])))
+    (tmp_path / 'table.yml').write_text(
+        yaml.safe_dump(
+            dict(
+                title='Twins',
+                data='data.yml',
+                scored_on='test',
+                seeds=[4],
+                rows=[dict(row, name='killed'), dict(row, name='whole', baseline='killed')],
+            )
+        )
+    )
     return tmp_path / 'table.yml'
 
 
@@ -47,8 +63,13 @@ def start(table: Path) -> subprocess.Popen:
     """Reproduce a table, in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, TOOL, table, '--data', table.parent / 'data', '--workers', '1'],
-        cwd=table.parent, start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''})
+        cwd=table.parent,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''},
+    )
 
 
 def test_a_killed_run_goes_on_to_the_same_result(table):

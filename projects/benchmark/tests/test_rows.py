@@ -34,7 +34,8 @@ def test_means_differences_and_cost(table, bench, score, write_result):
     pairs = [(later.scored[seed], plain.scored[seed]) for seed in (0, 1)]
     assert later.difference == difference_over_seeds(
         [one.cpm - other.cpm for one, other in pairs],
-        np.array([one.samples - other.samples for one, other in pairs]))
+        np.array([one.samples - other.samples for one, other in pairs]),
+    )
     # With what it started from.
     assert [(run.steps, run.seconds) for run in later.runs.values()] == [(9, 180.0)] * 2
 
@@ -75,8 +76,12 @@ def test_nothing_is_compared_with_a_row_that_failed(table, score, write_result):
 
 
 def test_a_row_that_finds_nothing_has_no_gain_over_it(write_table, score, write_result):
-    table = read_table(write_table(seeds=[0], rows=[
-        dict(name='a', config=PLAIN), dict(name='b', config=PLAIN, baseline='a')]))
+    table = read_table(
+        write_table(
+            seeds=[0],
+            rows=[dict(name='a', config=PLAIN), dict(name='b', config=PLAIN, baseline='a')],
+        )
+    )
     for run, found in zip(runs_of(table), (0, 2), strict=True):
         write_result(run, found)
     assert score(table)['b'].gain is None

@@ -30,7 +30,7 @@ CONFIG = 'configs/focalmix/retina3d_fpn_phantom_10l-100u_candidates.py'
 
 @pytest.fixture
 def scripts(monkeypatch):
-    """What trainings do besides, by name of the run; and the commands that were run."""
+    """What runs do besides, by name of the run; and the commands that were run."""
     extra, commands = {}, []
 
     def command(what, script):
@@ -38,6 +38,7 @@ def scripts(monkeypatch):
             commands.append((what, run.name))
             code = script.format(folder=str(bench.folder(run)), extra=extra.get(run.name, ''))
             return [sys.executable, '-S', '-c', code]
+
         return make
 
     monkeypatch.setattr(runner, 'train_command', command('train', TRAIN))
@@ -57,8 +58,9 @@ def forget(bench, run):
     """Delete the line of a run, as its user would."""
     path = bench.results.file(run)
     row = f'"row": "{run.setting.name}"'
-    path.write_text(''.join(line for line in path.read_text().splitlines(keepends=True)
-                            if row not in line))
+    path.write_text(
+        ''.join(line for line in path.read_text().splitlines(keepends=True) if row not in line)
+    )
 
 
 def run_all(bench, missing, workers=2):
@@ -79,7 +81,8 @@ def test_each_run_is_trained_tested_and_recorded(bench, missing, scripts, capsys
     assert 'table/mixed_seed0: CPM 0.000, 4 steps in 0.0 min' in capsys.readouterr().out
     _, commands = scripts
     assert commands.index(('test', 'table/plain_seed0')) < commands.index(
-        ('train', 'table/later_seed0'))
+        ('train', 'table/later_seed0')
+    )
 
 
 def test_finished_parts_are_not_repeated(bench, missing, scripts):
@@ -139,26 +142,34 @@ while not pathlib.Path({str(done)!r}).exists():
 
 def test_candidates_are_found_once_by_what_a_run_starts_from(bench, write_table, scripts):
     _, commands = scripts
-    rows = [dict(name='base', config=PLAIN), dict(name='one', config=CONFIG, start='base'),
-            dict(name='two', config=CONFIG, start='base')]
+    rows = [
+        dict(name='base', config=PLAIN),
+        dict(name='one', config=CONFIG, start='base'),
+        dict(name='two', config=CONFIG, start='base'),
+    ]
     runs = bench.plan(runs_of(read_table(write_table(rows=rows, seeds=[0]))))
     assert run_all(bench, runs) == {}
     assert [run for what, run in commands if what == 'candidates'] == ['table/base_seed0']
-    assert commands[:3] == [('train', 'table/base_seed0'), ('test', 'table/base_seed0'),
-                            ('candidates', 'table/base_seed0')]
+    assert commands[:3] == [
+        ('train', 'table/base_seed0'),
+        ('test', 'table/base_seed0'),
+        ('candidates', 'table/base_seed0'),
+    ]
     assert bench.candidates(runs[0]).is_file() and not bench.new_candidates(runs[0]).exists()
 
 
 def test_a_search_for_candidates_that_fails_is_told_by_its_log(
-        bench, write_table, scripts, monkeypatch):
+    bench, write_table, scripts, monkeypatch
+):
     rows = [dict(name='base', config=PLAIN), dict(name='one', config=CONFIG, start='base')]
     bench_runs = runs_of(read_table(write_table(rows=rows, seeds=[0])))
     code = 'import sys; print("is not finite in iteration"); sys.exit(3)'
     fails = [sys.executable, '-S', '-c', code]
     monkeypatch.setattr(runner, 'candidates_command', lambda bench, run: fails)
     errors = run_all(bench, bench_runs)
-    assert errors == {'table/one_seed0':
-                      f'exit status 3, see {bench.log(bench_runs[0], "candidates")}'}
+    assert errors == {
+        'table/one_seed0': f'exit status 3, see {bench.log(bench_runs[0], "candidates")}'
+    }
     assert bench.results.find(bench_runs[1]) is None
 
 
@@ -175,8 +186,10 @@ def test_an_older_failure_in_the_log_is_not_taken_for_this_one(bench, missing, s
 def test_candidates_need_a_start(bench, write_table, scripts):
     runs = runs_of(read_table(write_table(rows=[dict(name='one', config=CONFIG)], seeds=[0])))
     errors = run_all(bench, runs)
-    assert errors == {'table/one_seed0': 'table/one_seed0 cuts patches around candidates: give the '
-                      'row a start, whose detector finds them'}
+    assert errors == {
+        'table/one_seed0': 'table/one_seed0 cuts patches around candidates: give the '
+        'row a start, whose detector finds them'
+    }
 
 
 def test_processes_keep_the_lock_of_a_runner_that_is_gone(bench, missing, scripts):
@@ -216,7 +229,8 @@ def test_time_left(bench, missing):
         bench.folder(run).mkdir(parents=True)
         bench.log(run, 'train').write_text(
             'Iter(train) [   0/4]  time: 9.0\n'
-            f'Iter(train) [   {step}/4]  lr: 1  time: {seconds}.0  data_time: 0.1\n')
+            f'Iter(train) [   {step}/4]  lr: 1  time: {seconds}.0  data_time: 0.1\n'
+        )
     look.look([plain, mixed], [later])
     # 1 step of 60 s, 3 of 120 s, 4 of the 90 s that are usual: 780 s on two processes.
     assert (look.done, look.left) == (4, '6 min left')

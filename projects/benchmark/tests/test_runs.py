@@ -18,7 +18,7 @@ def runs(write_table):
 
 
 def train(bench, run) -> Path:
-    """Leave what a training leaves."""
+    """Leave what a run leaves."""
     folder = bench.folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'iter_4.pth').touch()
@@ -66,8 +66,9 @@ def test_what_is_missing_is_planned_and_what_it_starts_from(bench, runs):
 
 
 def test_runs_of_two_rows_are_run_once(bench, write_table):
-    table = read_table(write_table(rows=[dict(name='a', config=PLAIN), dict(name='b', same_as='a')],
-                                   seeds=[5]))
+    table = read_table(
+        write_table(rows=[dict(name='a', config=PLAIN), dict(name='b', same_as='a')], seeds=[5])
+    )
     assert names(bench.plan(runs_of(table))) == ['table/a_seed5']
 
 
@@ -98,10 +99,23 @@ def config_of(command: list[str], name: str):
 
 
 def test_training_takes_the_lists_of_the_benchmark(bench, write_table):
-    table = read_table(write_table(amp=True, rows=[dict(name='a', config=MIXED, options={
-        'custom_hooks.0.ann_file': 'index.json', 'model.teacher.momentum': 0.5,
-        'model.object_mixup': None,
-        'model.detector.bbox_head.loss_cls.alpha': [0.1, 0.9]})]))
+    table = read_table(
+        write_table(
+            amp=True,
+            rows=[
+                dict(
+                    name='a',
+                    config=MIXED,
+                    options={
+                        'custom_hooks.0.ann_file': 'index.json',
+                        'model.teacher.momentum': 0.5,
+                        'model.object_mixup': None,
+                        'model.detector.bbox_head.loss_cls.alpha': [0.1, 0.9],
+                    },
+                )
+            ],
+        )
+    )
     args, cfg = config_of(train_command(bench, runs_of(table)[1]), 'train.py')
     assert (args.seed, args.amp, args.resume) == ('1', True, True)
     assert args.work_dir == str(bench.work / 'table/a_seed1')
@@ -178,8 +192,10 @@ def test_results_of_another_default_are_named_but_not_gone_on_with(bench, runs):
 
 
 def test_settings_tell_of_what_a_training_starts_from(bench, runs, write_table):
-    rows = [dict(name='plain', config=PLAIN, options={'train_cfg.max_iters': 8}),
-            dict(name='later', config=PLAIN, start='plain')]
+    rows = [
+        dict(name='plain', config=PLAIN, options={'train_cfg.max_iters': 8}),
+        dict(name='later', config=PLAIN, start='plain'),
+    ]
     longer = runs_of(read_table(write_table(rows=rows)))[1]
     before, now = (bench.describe(run) for run in (runs['table/later_seed0'], longer))
     assert {key for key in now if now[key] != before[key]} == {'settings'}
@@ -190,6 +206,14 @@ def test_results_are_plain(bench, runs):
     finish(bench, run)
     result = bench.results.find(run)
     assert result.pop('failure') == 'diverged' and len(result.pop('settings')) == 16
-    assert result == dict(row='later', seed=0, config=PLAIN, options={'train_cfg.max_iters': 4},
-                          amp=False, start='table/plain_seed0', data='tiny', scored_on='test')
+    assert result == dict(
+        row='later',
+        seed=0,
+        config=PLAIN,
+        options={'train_cfg.max_iters': 4},
+        amp=False,
+        start='table/plain_seed0',
+        data='tiny',
+        scored_on='test',
+    )
     assert bench.summary(run) == 'failed: diverged'

@@ -22,8 +22,9 @@ def marks():
     """In each scan 60 false marks and, in most, a better one on the nodule."""
     rng = np.random.default_rng(0)
     places = [((100, 0, 0), 0.0)] * 60 + [((0, 0, 0), 0.7)]
-    return Marks.from_rows((scan, place, rng.uniform(least, 1), 5.0, '')
-                           for scan in SCANS for place, least in places)
+    return Marks.from_rows(
+        (scan, place, rng.uniform(least, 1), 5.0, '') for scan in SCANS for place, least in places
+    )
 
 
 def test_what_is_kept_is_what_the_marks_give(marks, truth):

@@ -21,17 +21,23 @@ def test_options_of_a_row_come_before_those_of_the_table(write_table):
 
 def test_rows_show_the_runs_of_other_tables(write_table):
     write_table('first', amp=True)
-    path = write_table('second', rows=[
-        dict(name='again', same_as='first/mixed', label='K = 4'),
-        dict(name='once more', same_as='again'),
-    ])
+    path = write_table(
+        'second',
+        rows=[
+            dict(name='again', same_as='first/mixed', label='K = 4'),
+            dict(name='once more', same_as='again'),
+        ],
+    )
     with pytest.raises(ValueError, match='row 2 .once more.: name becomes a file name'):
         read_table(path)
-    path = write_table('second', rows=[
-        dict(name='again', same_as='first/mixed', label='K = 4'),
-        dict(name='more', same_as='again', baseline='again'),
-        dict(name='on', config='plain.py', start='first/plain'),
-    ])
+    path = write_table(
+        'second',
+        rows=[
+            dict(name='again', same_as='first/mixed', label='K = 4'),
+            dict(name='more', same_as='again', baseline='again'),
+            dict(name='on', config='plain.py', start='first/plain'),
+        ],
+    )
     again, more, on = read_table(path).rows.values()
     assert again.label == 'K = 4' and more.label == 'more'
     assert (again.setting.table, again.setting.name, again.setting.amp) == ('first', 'mixed', True)
@@ -43,29 +49,35 @@ def row(**changes):
     return dict(rows=[{'name': 'a', 'config': 'a.py', **changes}])
 
 
-@pytest.mark.parametrize(('changes', 'message'), [
-    (dict(seed=[1]), r"\['seed'\] are not known"),
-    (dict(seeds=[]), 'seeds must be different integers'),
-    (dict(seeds=[0, 0]), r'seeds must be different .* found \[0, 0\]'),
-    (dict(seeds=[True]), 'seeds must be different integers'),
-    (dict(scored_on='training'), "scored_on must be one of .* found 'training'"),
-    (dict(rows=[]), 'rows must be a list of at least one row'),
-    (dict(options=['a=1']), 'options must be values by dotted key'),
-    (dict(rows=['a']), 'row 1: expected the keys'),
-    (dict(rows=[dict(config='a.py')]), r"row 1: \['name'\] are missing"),
-    (dict(rows=[dict(name='a')]), 'row 1 .a.: expected a config, or same_as'),
-    (dict(rows=[dict(name='a', config='a.py')] * 2), 'row 2 .a.: another row has this name'),
-    (row(name='a/b'), 'name becomes a file name'),
-    (row(same_as='b'), r"has no \['config'\] of its own"),
-    (row(options={'model': {'views': 1}}), 'option model must be one value .* write model.views'),
-    (row(paper='66.6'), "paper must be a number, found '66.6'"),
-    (dict(x_label='scans'), 'has an x_label, so row plain needs an x'),
-    (row(baseline='b'), r"row a has the baseline 'b', but the rows are \['a'\]"),
-    (row(start='b'), r"start names 'b', expected one of the rows above, \[\]"),
-    (row(start='a'), "start names 'a', expected one of the rows above"),
-    (row(start='none/a'), 'there is no .*none.yml'),
-    (row(start='table/a'), 'table.yml refers to this table in turn'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(seed=[1]), r"\['seed'\] are not known"),
+        (dict(seeds=[]), 'seeds must be different integers'),
+        (dict(seeds=[0, 0]), r'seeds must be different .* found \[0, 0\]'),
+        (dict(seeds=[True]), 'seeds must be different integers'),
+        (dict(scored_on='training'), "scored_on must be one of .* found 'training'"),
+        (dict(rows=[]), 'rows must be a list of at least one row'),
+        (dict(options=['a=1']), 'options must be values by dotted key'),
+        (dict(rows=['a']), 'row 1: expected the keys'),
+        (dict(rows=[dict(config='a.py')]), r"row 1: \['name'\] are missing"),
+        (dict(rows=[dict(name='a')]), 'row 1 .a.: expected a config, or same_as'),
+        (dict(rows=[dict(name='a', config='a.py')] * 2), 'row 2 .a.: another row has this name'),
+        (row(name='a/b'), 'name becomes a file name'),
+        (row(same_as='b'), r"has no \['config'\] of its own"),
+        (
+            row(options={'model': {'views': 1}}),
+            'option model must be one value .* write model.views',
+        ),
+        (row(paper='66.6'), "paper must be a number, found '66.6'"),
+        (dict(x_label='scans'), 'has an x_label, so row plain needs an x'),
+        (row(baseline='b'), r"row a has the baseline 'b', but the rows are \['a'\]"),
+        (row(start='b'), r"start names 'b', expected one of the rows above, \[\]"),
+        (row(start='a'), "start names 'a', expected one of the rows above"),
+        (row(start='none/a'), 'there is no .*none.yml'),
+        (row(start='table/a'), 'table.yml refers to this table in turn'),
+    ],
+)
 def test_mistakes_are_named(changes, message, write_table):
     with pytest.raises(ValueError, match=message) as error:
         read_table(write_table(**changes))

@@ -1,4 +1,5 @@
 """From a folder of DICOM files to a cache with an index and a report."""
+
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -34,10 +35,16 @@ class Row:
     kernel: str = ''
 
 
-def convert_dicom(root: str | Path, out: str | Path, settings: ConvertSettings,
-                  rules: SeriesRules | None = None, annotations: Sequence[str | Path] = (),
-                  workers: int = 1, list_unreadable: str | Path | None = None,
-                  patient_key: str | Path | None = None) -> ConversionReport:
+def convert_dicom(
+    root: str | Path,
+    out: str | Path,
+    settings: ConvertSettings,
+    rules: SeriesRules | None = None,
+    annotations: Sequence[str | Path] = (),
+    workers: int = 1,
+    list_unreadable: str | Path | None = None,
+    patient_key: str | Path | None = None,
+) -> ConversionReport:
     """Convert the series below a folder that the rules allow, one of each study.
 
     Where the best series of a study cannot be decoded, the next one is taken. ``report.csv`` in the
@@ -74,8 +81,9 @@ def convert_dicom(root: str | Path, out: str | Path, settings: ConvertSettings,
         write_text(list_unreadable, ''.join(f'{one_line(path)}\n' for path in bad))
     if not usable:
         write_rows(cache.root / REPORT, rows)
-        raise ValueError(f'{root}: no series can be used: {_summary(rows)}; {cache.root / REPORT} '
-                         'tells why')
+        raise ValueError(
+            f'{root}: no series can be used: {_summary(rows)}; {cache.root / REPORT} tells why'
+        )
     found = [DicomSource.from_series(series) for series in usable]
     found, lesions, classes, missing = annotate(found, annotations, settings.class_names)
     sources = {source.scan_id: source for source in found}
@@ -84,13 +92,22 @@ def convert_dicom(root: str | Path, out: str | Path, settings: ConvertSettings,
     records, failures = _convert_best(studies, sources, cache, workers)
     rows += [_row(series, study, records, failures) for study in studies for series in study]
     write_rows(cache.root / REPORT, rows)
-    report = finish(cache, [sources[key] for key in sorted(records)], records, failures, lesions,
-                    classes, missing, dataclasses.asdict(rules))
+    report = finish(
+        cache,
+        [sources[key] for key in sorted(records)],
+        records,
+        failures,
+        lesions,
+        classes,
+        missing,
+        dataclasses.asdict(rules),
+    )
     return dataclasses.replace(report, table=_table(rows))
 
 
-def _sort_out(groups: Mapping[str, list[ImageHeader]],
-              rules: SeriesRules) -> tuple[list[Series], list[Row]]:
+def _sort_out(
+    groups: Mapping[str, list[ImageHeader]], rules: SeriesRules
+) -> tuple[list[Series], list[Row]]:
     """Series that the rules allow, and what to report of the others."""
     usable, rows = [], []
     for key, headers in groups.items():
@@ -101,8 +118,12 @@ def _sort_out(groups: Mapping[str, list[ImageHeader]],
     return usable, rows
 
 
-def _convert_best(studies: Iterable[Sequence[Series]], sources: Mapping[str, DicomSource],
-                  cache: VolumeCache, workers: int) -> tuple[dict[str, dict], dict[str, str]]:
+def _convert_best(
+    studies: Iterable[Sequence[Series]],
+    sources: Mapping[str, DicomSource],
+    cache: VolumeCache,
+    workers: int,
+) -> tuple[dict[str, dict], dict[str, str]]:
     """Convert the first series of each study that can be decoded.
 
     Returns:
@@ -119,8 +140,12 @@ def _convert_best(studies: Iterable[Sequence[Series]], sources: Mapping[str, Dic
     return records, failures
 
 
-def _row(series: Series, study: Sequence[Series], records: Mapping[str, dict],
-         failures: Mapping[str, str]) -> Row:
+def _row(
+    series: Series,
+    study: Sequence[Series],
+    records: Mapping[str, dict],
+    failures: Mapping[str, str],
+) -> Row:
     if series.series in records:
         result = CONVERTED, '', series.note
     elif series.series in failures:
@@ -128,15 +153,21 @@ def _row(series: Series, study: Sequence[Series], records: Mapping[str, dict],
     else:
         taken = next(other.series for other in study if other.series in records)
         result = LEFT_OUT, NOT_CHOSEN, taken
-    return Row(series.series, *result, len(series.paths), f'{series.thickness:g}',
-               kernel_word(series.kernel))
+    return Row(
+        series.series,
+        *result,
+        len(series.paths),
+        f'{series.thickness:g}',
+        kernel_word(series.kernel),
+    )
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write the report, sorted by series id."""
     rows = sorted(rows, key=lambda row: row.seriesuid)
-    write_table(path, [field.name for field in dataclasses.fields(Row)],
-                map(dataclasses.astuple, rows))
+    write_table(
+        path, [field.name for field in dataclasses.fields(Row)], map(dataclasses.astuple, rows)
+    )
 
 
 def _count(rows: Iterable[Row]) -> dict[tuple[str, str], list[int]]:
@@ -150,8 +181,10 @@ def _count(rows: Iterable[Row]) -> dict[tuple[str, str], list[int]]:
 
 
 def _summary(rows: Iterable[Row]) -> str:
-    found = [f'{reason}: {series} series, {files} files'
-             for (_, reason), (series, files) in _count(rows).items()]
+    found = [
+        f'{reason}: {series} series, {files} files'
+        for (_, reason), (series, files) in _count(rows).items()
+    ]
     return '; '.join(found) or 'the folder is empty'
 
 

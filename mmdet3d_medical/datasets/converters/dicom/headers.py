@@ -1,4 +1,5 @@
 """Headers of DICOM files: what decides how a series can be used, and a hash of the patient."""
+
 import functools
 import logging
 import math
@@ -53,16 +54,38 @@ class ImageHeader(NamedTuple):
 
     path: str
     uid: str  # of the image
-    position: tuple[float, ...] | None  # world (x, y, z) in mm of the first voxel's centre
+    position: tuple[float, ...] | None  # world (x, y, z) in mm of the first voxel's center
     common: CommonHeader
 
 
-TAGS = ('SeriesInstanceUID', 'StudyInstanceUID', 'SOPInstanceUID', 'SOPClassUID', 'Modality',
-        'ImageType', 'Rows', 'Columns', 'NumberOfFrames', 'ImageOrientationPatient',
-        'ImagePositionPatient', 'PixelSpacing', 'SliceThickness', 'GantryDetectorTilt',
-        'ConvolutionKernel', 'RescaleSlope', 'RescaleIntercept', 'RescaleType',
-        'ModalityLUTSequence', 'PhotometricInterpretation', 'SamplesPerPixel', 'BitsAllocated',
-        'BitsStored', 'HighBit', 'PixelRepresentation', 'PatientID')
+TAGS = (
+    'SeriesInstanceUID',
+    'StudyInstanceUID',
+    'SOPInstanceUID',
+    'SOPClassUID',
+    'Modality',
+    'ImageType',
+    'Rows',
+    'Columns',
+    'NumberOfFrames',
+    'ImageOrientationPatient',
+    'ImagePositionPatient',
+    'PixelSpacing',
+    'SliceThickness',
+    'GantryDetectorTilt',
+    'ConvolutionKernel',
+    'RescaleSlope',
+    'RescaleIntercept',
+    'RescaleType',
+    'ModalityLUTSequence',
+    'PhotometricInterpretation',
+    'SamplesPerPixel',
+    'BitsAllocated',
+    'BitsStored',
+    'HighBit',
+    'PixelRepresentation',
+    'PatientID',
+)
 BITS = ('BitsAllocated', 'BitsStored', 'HighBit', 'PixelRepresentation')
 
 
@@ -74,8 +97,9 @@ def find_files(root: str | Path) -> list[str]:
     """
     if not Path(root).is_dir():
         raise ValueError(f'{root}: no such folder')
-    return sorted(os.path.join(folder, name)
-                  for folder, _, names in os.walk(root) for name in names)
+    return sorted(
+        os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names
+    )
 
 
 @contextmanager
@@ -110,8 +134,9 @@ def read_header(path: str, key: bytes) -> ImageHeader | str:
         return UNREADABLE
 
 
-def read_headers(paths: Sequence[str], key: bytes,
-                 workers: int = 1) -> tuple[list[ImageHeader], dict[str, list[str]]]:
+def read_headers(
+    paths: Sequence[str], key: bytes, workers: int = 1
+) -> tuple[list[ImageHeader], dict[str, list[str]]]:
     """Read many headers.
 
     Args:
@@ -125,10 +150,14 @@ def read_headers(paths: Sequence[str], key: bytes,
     found: list[ImageHeader] = []
     others: dict[str, list[str]] = {}
     shared: dict[CommonHeader, CommonHeader] = {}
-    chunks = [paths[start:start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     read = functools.partial(_read_chunk, key=key)
-    results = track(map_parallel(read, chunks, workers), 'Reading headers', total=len(chunks),
-                    disable=not chunks)
+    results = track(
+        map_parallel(read, chunks, workers),
+        'Reading headers',
+        total=len(chunks),
+        disable=not chunks,
+    )
     for chunk, headers in zip(chunks, results, strict=True):
         for path, header in zip(chunk, headers, strict=True):
             if isinstance(header, str):
@@ -158,21 +187,23 @@ def _parse(path: str, dataset: Dataset, key: bytes) -> ImageHeader | str:
         sop_class=_text(dataset, 'SOPClassUID'),
         image_type=tuple(_text(dataset, 'ImageType').upper().split('/')),
         shape=_join(rows_columns),
-        frames=(numbers(dataset, 'NumberOfFrames', 1) or (1.0, ))[0],
+        frames=(numbers(dataset, 'NumberOfFrames', 1) or (1.0,))[0],
         orientation=numbers(dataset, 'ImageOrientationPatient', 6),
         spacing=numbers(dataset, 'PixelSpacing', 2),
-        thickness=(numbers(dataset, 'SliceThickness', 1) or (None, ))[0],
-        tilt=(numbers(dataset, 'GantryDetectorTilt', 1) or (0.0, ))[0],
+        thickness=(numbers(dataset, 'SliceThickness', 1) or (None,))[0],
+        tilt=(numbers(dataset, 'GantryDetectorTilt', 1) or (0.0,))[0],
         kernel=_text(dataset, 'ConvolutionKernel'),
         rescale=_join(rescale),
         rescale_type=_text(dataset, 'RescaleType').upper(),
         lut='ModalityLUTSequence' in dataset,
         photometric=_text(dataset, 'PhotometricInterpretation').upper(),
-        samples=(numbers(dataset, 'SamplesPerPixel', 1) or (1.0, ))[0],
+        samples=(numbers(dataset, 'SamplesPerPixel', 1) or (1.0,))[0],
         bits=_join(bits),
-        patient=hash_patient(_text(dataset, 'PatientID'), key))
-    return ImageHeader(path, _text(dataset, 'SOPInstanceUID'),
-                       numbers(dataset, 'ImagePositionPatient', 3), common)
+        patient=hash_patient(_text(dataset, 'PatientID'), key),
+    )
+    return ImageHeader(
+        path, _text(dataset, 'SOPInstanceUID'), numbers(dataset, 'ImagePositionPatient', 3), common
+    )
 
 
 def _text(dataset: Dataset, name: str) -> str:

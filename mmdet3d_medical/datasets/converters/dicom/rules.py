@@ -1,4 +1,5 @@
 """Which series of a DICOM study can be used, and which one is. Documented in ``docs/data.md``."""
+
 import dataclasses
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
@@ -121,12 +122,21 @@ def check_series(headers: Sequence[ImageHeader], rules: SeriesRules) -> Series:
     thickness = round(max(common.thickness or 0.0, geometry.spacing[2]), 2)
     if thickness > rules.max_thickness:
         raise LeftOutError('thick slices', f'{thickness:g} mm')
-    return Series(common.series, common.study, tuple(h.path for h in images), geometry, thickness,
-                  common.kernel, note, patient)
+    return Series(
+        common.series,
+        common.study,
+        tuple(h.path for h in images),
+        geometry,
+        thickness,
+        common.kernel,
+        note,
+        patient,
+    )
 
 
-def choose(candidates: Iterable[Series], rules: SeriesRules,
-           annotated: Iterable[str] = ()) -> list[list[Series]]:
+def choose(
+    candidates: Iterable[Series], rules: SeriesRules, annotated: Iterable[str] = ()
+) -> list[list[Series]]:
     """Put the series of each study into order.
 
     Args:
@@ -141,13 +151,18 @@ def choose(candidates: Iterable[Series], rules: SeriesRules,
     studies: dict[str, list[Series]] = {}
     for series in candidates:
         studies.setdefault(series.series if rules.all_series else series.study, []).append(series)
-    return [sorted(study, key=lambda s: (s.series not in annotated, *_rank(s, rules), s.series))
-            for _, study in sorted(studies.items())]
+    return [
+        sorted(study, key=lambda s: (s.series not in annotated, *_rank(s, rules), s.series))
+        for _, study in sorted(studies.items())
+    ]
 
 
 def _rank(series: Series, rules: SeriesRules) -> list[float]:
-    ranks = dict(kernel=_kernel_rank(series.kernel, rules.kernels), thickness=series.thickness,
-                 slices=-len(series.paths))
+    ranks = dict(
+        kernel=_kernel_rank(series.kernel, rules.kernels),
+        thickness=series.thickness,
+        slices=-len(series.paths),
+    )
     return [ranks[name] for name in rules.prefer]
 
 
@@ -225,8 +240,9 @@ def _check_patient(commons: Sequence[CommonHeader]) -> str | None:
     return next(iter(patients), None)
 
 
-def _stack(images: Sequence[ImageHeader], common: CommonHeader,
-           rules: SeriesRules) -> tuple[list[ImageHeader], VolumeGeometry]:
+def _stack(
+    images: Sequence[ImageHeader], common: CommonHeader, rules: SeriesRules
+) -> tuple[list[ImageHeader], VolumeGeometry]:
     """Order images along the normal of their plane and check that they lie on a regular grid."""
     axes = _axes(common.orientation)
     angle = np.degrees(np.arccos(min(1.0, abs(axes[2, 2]))))
@@ -242,8 +258,12 @@ def _stack(images: Sequence[ImageHeader], common: CommonHeader,
     step = _check_distances(heights[order])
     _check_straight(np.array([image.position for image in images]), axes[2])
     (rows, columns), (row_mm, column_mm) = common.shape, common.spacing
-    return images, VolumeGeometry(images[0].position, (column_mm, row_mm, step), axes.T.ravel(),
-                                  (len(images), int(rows), int(columns)))
+    return images, VolumeGeometry(
+        images[0].position,
+        (column_mm, row_mm, step),
+        axes.T.ravel(),
+        (len(images), int(rows), int(columns)),
+    )
 
 
 def _axes(orientation: Sequence[float]) -> np.ndarray:

@@ -1,4 +1,5 @@
 """The voxels of a DICOM series, and what tells whether they changed."""
+
 import dataclasses
 import hashlib
 import json
@@ -29,8 +30,13 @@ class DicomSource(ScanSource):
 
     @classmethod
     def from_series(cls, series: Series) -> 'DicomSource':
-        return cls(series.series, Path(series.paths[0]), patient=series.patient,
-                   slices=series.paths, geometry=series.geometry)
+        return cls(
+            series.series,
+            Path(series.paths[0]),
+            patient=series.patient,
+            slices=series.paths,
+            geometry=series.geometry,
+        )
 
     @property
     def name(self) -> str:
@@ -56,15 +62,20 @@ class DicomSource(ScanSource):
         try:
             return read_slice(self.slices[number])
         except PixelError as error:
-            raise ValueError(f'{self.name}: slice {number + 1} of {len(self.slices)} cannot be '
-                             f'decoded: {error}') from None
+            raise ValueError(
+                f'{self.name}: slice {number + 1} of {len(self.slices)} cannot be decoded: {error}'
+            ) from None
 
     def stamps(self) -> dict[str, list]:
         """Number of files and a digest of their sizes and times and of the geometry."""
         states = [os.stat(path) for path in self.slices]
-        content = json.dumps([[[state.st_size, state.st_mtime_ns] for state in states],
-                              self.geometry.to_dict(),
-                              self.lesion_mask and file_stamps(self.lesion_mask)])
+        content = json.dumps(
+            [
+                [[state.st_size, state.st_mtime_ns] for state in states],
+                self.geometry.to_dict(),
+                self.lesion_mask and file_stamps(self.lesion_mask),
+            ]
+        )
         return {'dicom': [len(states), hashlib.sha256(content.encode()).hexdigest()]}
 
     def notes(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Rebuilding activations changes what is kept, and nothing else."""
+"""Recomputing activations changes what is kept, and nothing else."""
 
 import copy
 import gc
@@ -8,14 +8,14 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import nn
 
-from mmdet3d_medical.models.layers import RebuiltConvModule, rebuild_activations, rebuilding
+from mmdet3d_medical.models.layers import RecomputedConvModule, recompute_activations, recomputing
 
 GN, BN, IN = dict(type='GN', num_groups=2), dict(type='BN3d'), dict(type='IN3d')
 RELU, LEAKY = dict(type='ReLU'), dict(type='LeakyReLU', negative_slope=0.1)
 
 
 def network(norm=GN, act=RELU, width=4):
-    """Two modules of which results follow from what is kept, one without normalisation, one
+    """Two modules of which results follow from what is kept, one without normalization, one
     convolution."""
     torch.manual_seed(0)
     part = dict(conv_cfg=dict(type='Conv3d'), act_cfg=act, padding=1)
@@ -30,9 +30,9 @@ def network(norm=GN, act=RELU, width=4):
     return net
 
 
-def rebuilt(net):
+def recomputed(net):
     net = copy.deepcopy(net)
-    rebuild_activations(net)
+    recompute_activations(net)
     return net
 
 
@@ -40,7 +40,7 @@ def passes(net, inputs):
     """Output, and gradients of input and weights."""
     inputs = inputs.clone().requires_grad_()
     trained = [inputs, *(weight for weight in net.parameters() if weight.requires_grad)]
-    with rebuilding(net):
+    with recomputing(net):
         out = net(inputs)
     return out, *torch.autograd.grad(out.float().square().sum(), trained)
 
@@ -50,8 +50,8 @@ def passes(net, inputs):
 @pytest.mark.parametrize('training', [True, False], ids=['train', 'eval'])
 def test_outputs_gradients_and_statistics_are_the_same(norm, act, training):
     plain = network(norm, act).train(training)
-    other = rebuilt(plain)
-    assert other[0].can_rebuild and not other[2].can_rebuild
+    other = recomputed(plain)
+    assert other[0].can_recompute and not other[2].can_recompute
     inputs = torch.randn(2, 1, 5, 6, 7)
     for ours, theirs in zip(passes(other, inputs), passes(plain, inputs), strict=True):
         assert torch.equal(ours, theirs)
@@ -61,7 +61,7 @@ def test_outputs_gradients_and_statistics_are_the_same(norm, act, training):
 @pytest.mark.parametrize('norm', [GN, BN], ids=lambda norm: norm['type'])
 def test_mixed_precision(norm):
     plain = network(norm)
-    other = rebuilt(plain)
+    other = recomputed(plain)
     inputs = torch.randn(2, 1, 5, 6, 7)
     with torch.autocast('cpu', torch.bfloat16):
         assert other[0](inputs).dtype == torch.bfloat16
@@ -77,14 +77,14 @@ def test_frozen_weights_and_double_precision():
     plain[0].requires_grad_(False)
     plain[1].gn.weight.requires_grad_(False)
     inputs = torch.randn(2, 1, 4, 4, 4).double()
-    for ours, theirs in zip(passes(rebuilt(plain), inputs), passes(plain, inputs), strict=True):
+    for ours, theirs in zip(passes(recomputed(plain), inputs), passes(plain, inputs), strict=True):
         assert torch.equal(ours, theirs)
         assert ours.dtype == torch.float64
 
 
 def test_a_graph_may_be_used_twice():
-    net = rebuilt(network())
-    with rebuilding(net):
+    net = recomputed(network())
+    with recomputing(net):
         loss = net(torch.randn(1, 1, 4, 4, 4)).square().sum()
     first = torch.autograd.grad(loss, net.parameters(), retain_graph=True)
     assert all(map(torch.equal, first, torch.autograd.grad(loss, net.parameters())))
@@ -102,7 +102,7 @@ class Changed(nn.Sequential):
 
 def test_a_result_that_is_changed_in_place_is_kept():
     plain = Changed(network()[0], nn.Conv3d(4, 2, 3))
-    other, inputs = rebuilt(plain), torch.randn(1, 1, 5, 5, 5)
+    other, inputs = recomputed(plain), torch.randn(1, 1, 5, 5, 5)
     other.in_place = True
     for ours, theirs in zip(passes(other, inputs), passes(plain, inputs), strict=True):
         assert torch.equal(ours, theirs)
@@ -117,15 +117,15 @@ def without_garbage_collection():
 
 def test_results_are_not_kept_and_nothing_outlives_the_loss(without_garbage_collection, watch):
     plain, inputs = network(), torch.randn(1, 1, 4, 4, 4)
-    for net, kept in ((plain, [True] * 4), (rebuilt(plain), [True, False] * 2)):
+    for net, kept in ((plain, [True] * 4), (recomputed(plain), [True, False] * 2)):
         alive = watch(net[0].conv, net[0], net[1].conv, net[1])
-        with rebuilding(net):
+        with recomputing(net):
             loss = net(inputs).sum()
         assert alive() == kept
         loss.backward()
         assert alive() == [False] * 4
         del loss
-        with rebuilding(net):
+        with recomputing(net):
             net(inputs)
         assert alive() == [False] * 8
 
@@ -134,8 +134,8 @@ def test_results_are_not_kept_and_nothing_outlives_the_loss(without_garbage_coll
 def test_the_mode_is_that_of_the_forward_pass(training):
     plain, inputs = network(BN).train(training), torch.linspace(-1, 1, 64).view(1, 1, 4, 4, 4)
     nn.init.uniform_(plain[0].bn.running_mean)
-    net = rebuilt(plain)
-    with rebuilding(net):
+    net = recomputed(plain)
+    with recomputing(net):
         loss = net(inputs).square().sum()
     net.train(not training)
     with torch.no_grad():
@@ -145,9 +145,9 @@ def test_the_mode_is_that_of_the_forward_pass(training):
 
 
 def test_what_was_changed_meanwhile_is_noticed():
-    net = rebuilt(network())
+    net = recomputed(network())
     for part in (net[0].conv, net[0].gn, net[3]):
-        with rebuilding(net):
+        with recomputing(net):
             loss = net(torch.randn(1, 1, 4, 4, 4, requires_grad=True)).square().sum()
         with torch.no_grad():
             part.weight.add_(1.0)
@@ -156,8 +156,8 @@ def test_what_was_changed_meanwhile_is_noticed():
 
 
 def test_a_change_without_gradient_is_noticed():
-    net = rebuilt(network())
-    with rebuilding(net):
+    net = recomputed(network())
+    with recomputing(net):
         result = net[0](torch.randn(1, 1, 4, 4, 4))
         out = net[1](result.clone())
         with torch.no_grad():
@@ -172,8 +172,8 @@ def test_a_change_without_gradient_is_noticed():
 
 def test_nothing_to_train():
     plain = network().requires_grad_(False)
-    net, inputs = rebuilt(plain), torch.randn(1, 1, 4, 4, 4)
-    with rebuilding(net):
+    net, inputs = recomputed(plain), torch.randn(1, 1, 4, 4, 4)
+    with recomputing(net):
         assert torch.equal(net(inputs), plain(inputs))
 
 
@@ -181,7 +181,7 @@ def test_nothing_to_train():
 def test_weights_in_low_precision(norm):
     plain = network(norm).bfloat16()
     inputs = torch.randn(2, 1, 4, 4, 4).bfloat16()
-    for ours, theirs in zip(passes(rebuilt(plain), inputs), passes(plain, inputs), strict=True):
+    for ours, theirs in zip(passes(recomputed(plain), inputs), passes(plain, inputs), strict=True):
         assert ours.dtype == torch.bfloat16
         torch.testing.assert_close(ours, theirs)
 
@@ -204,29 +204,29 @@ def module(**options):
     module(norm_cfg=dict(type='IN3d', track_running_stats=True)),
     hooked(module()),
 ], ids=['order', 'no activation', 'sigmoid', 'tracked', 'hooked'])  # fmt: skip
-def test_what_cannot_be_rebuilt_is_left_alone(plain):
-    other, inputs = rebuilt(nn.Sequential(plain)), torch.randn(2, 2, 4, 4, 4)
-    assert not other[0].can_rebuild
+def test_what_cannot_be_recomputed_is_left_alone(plain):
+    other, inputs = recomputed(nn.Sequential(plain)), torch.randn(2, 2, 4, 4, 4)
+    assert not other[0].can_recompute
     for ours, theirs in zip(passes(other, inputs), passes(plain, inputs), strict=True):
         assert torch.equal(ours, theirs)
 
 
 def test_hooks_of_weights_run_once():
-    net, calls = rebuilt(network()), []
+    net, calls = recomputed(network()), []
     net[0].gn.weight.register_hook(calls.append)
-    with rebuilding(net):
+    with recomputing(net):
         net(torch.randn(1, 1, 4, 4, 4)).sum().backward()
     assert len(calls) == 1
 
 
-def test_synchronised_batch_normalisation_is_left_alone():
-    net = rebuilt(network(BN))
+def test_synchronized_batch_normalization_is_left_alone():
+    net = recomputed(network(BN))
     net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
-    assert isinstance(net[0], RebuiltConvModule) and not net[0].can_rebuild
+    assert isinstance(net[0], RecomputedConvModule) and not net[0].can_recompute
 
 
 def test_parts_may_be_switched_off():
     plain = network()[0]
-    other, inputs = rebuilt(nn.Sequential(plain))[0], torch.randn(1, 1, 4, 4, 4)
+    other, inputs = recomputed(nn.Sequential(plain))[0], torch.randn(1, 1, 4, 4, 4)
     for options in (dict(activate=False), dict(norm=False), dict(activate=False, norm=False)):
         assert torch.equal(other(inputs, **options), plain(inputs, **options))

@@ -1,8 +1,8 @@
 """Activations that are not kept for the backward pass, but computed again from what is kept anyway.
 
-A convolution, its normalisation and its activation keep two maps: the convolution's output, for
-the normalisation, and the activation's, for the next convolution. The second follows from the first
-by a few operations for each voxel. In-place activated batch normalisation (`arXiv:1712.02616
+A convolution, its normalization and its activation keep two maps: the convolution's output, for
+the normalization, and the activation's, for the next convolution. The second follows from the first
+by a few operations for each voxel. In-place activated batch normalization (`arXiv:1712.02616
 <https://arxiv.org/abs/1712.02616>`_) keeps the second instead, which needs activations that can be
 inverted, as ReLU cannot.
 """
@@ -23,16 +23,16 @@ NORMS = (nn.GroupNorm, nn.BatchNorm3d, nn.InstanceNorm3d)
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU)
 
 
-class RebuiltConvModule(ConvModule):
-    """``ConvModule`` whose result can be rebuilt from the output of its convolution.
+class RecomputedConvModule(ConvModule):
+    """``ConvModule`` whose result can be recomputed from the output of its convolution.
 
-    Where convolution, group, batch or instance normalisation and a (leaky) ReLU follow each other;
-    otherwise, synchronised batch normalisation included, it is a ``ConvModule``.
+    Where convolution, group, batch or instance normalization and a (leaky) ReLU follow each other;
+    otherwise, synchronized batch normalization included, it is a ``ConvModule``.
     """
 
     def forward(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
         """As that of ``ConvModule``."""
-        if not (activate and norm and torch.is_grad_enabled() and self.can_rebuild):
+        if not (activate and norm and torch.is_grad_enabled() and self.can_recompute):
             return super().forward(x, activate, norm)
         out = _NormAct.apply(self, self.conv(x), *self.norm.parameters())
         if out.requires_grad:
@@ -40,8 +40,8 @@ class RebuiltConvModule(ConvModule):
         return out
 
     @property
-    def can_rebuild(self) -> bool:
-        """Whether its parts are such as can be rebuilt."""
+    def can_recompute(self) -> bool:
+        """Whether its parts are such as can be recomputed."""
         return (
             self.order == ('conv', 'norm', 'act')
             and not self.with_explicit_padding
@@ -55,20 +55,20 @@ class RebuiltConvModule(ConvModule):
         )
 
 
-def rebuild_activations(module: nn.Module) -> None:
-    """Make every ``ConvModule`` inside a :class:`RebuiltConvModule`.
+def recompute_activations(module: nn.Module) -> None:
+    """Make every ``ConvModule`` inside a :class:`RecomputedConvModule`.
 
-    Parameters and their names stay. It saves memory within :func:`rebuilding`.
+    Parameters and their names stay. It saves memory within :func:`recomputing`.
     """
     for part in module.modules():
         if type(part) is ConvModule:
-            part.__class__ = RebuiltConvModule
+            part.__class__ = RecomputedConvModule
 
 
 @contextmanager
-def rebuilding(module: nn.Module) -> Iterator[None]:
-    """Operations within do not keep results of a :class:`RebuiltConvModule` in ``module``."""
-    if not any(isinstance(part, RebuiltConvModule) for part in module.modules()):
+def recomputing(module: nn.Module) -> Iterator[None]:
+    """Operations within do not keep results of a :class:`RecomputedConvModule` in ``module``."""
+    if not any(isinstance(part, RecomputedConvModule) for part in module.modules()):
         yield
         return
     with torch.autograd.graph.saved_tensors_hooks(_pack, _unpack):
@@ -76,37 +76,37 @@ def rebuilding(module: nn.Module) -> Iterator[None]:
 
 
 class _NormAct(torch.autograd.Function):
-    """Normalisation and activation, of which the input is kept alone.
+    """Normalization and activation, of which the input is kept alone.
 
     The result has the precision of a convolution's output, in which the next one will take it.
     """
 
     @staticmethod
-    def forward(ctx, module: RebuiltConvModule, x: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx, module: RecomputedConvModule, x: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(x, *parameters)
-        ctx.activate, ctx.rebuilt = module.activate, None
+        ctx.activate, ctx.recomputed = module.activate, None
         ctx.norm = _as_it_is(module.norm)
         return module.activate(module.norm(_as_taken(module.norm, x))).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, out = _rebuild(ctx)
-        ctx.rebuilt = None
+        inputs, out = _recompute(ctx)
+        ctx.recomputed = None
         return None, *torch.autograd.grad(out, inputs, grad)
 
 
 @torch.enable_grad()
-def _rebuild(ctx) -> tuple[list[Tensor], Tensor]:
+def _recompute(ctx) -> tuple[list[Tensor], Tensor]:
     """Inputs and result of a ``_NormAct``, joined by a graph; once for all that need them.
 
     Without calling modules and with inputs of its own, so that no hook runs twice.
     """
-    if ctx.rebuilt is None:
+    if ctx.recomputed is None:
         x, *parameters = inputs = [kept.detach().requires_grad_() for kept in ctx.saved_tensors]
         out = ctx.activate.forward(ctx.norm(x, *parameters))
-        ctx.rebuilt = inputs, out.to(x.dtype)
-    return ctx.rebuilt
+        ctx.recomputed = inputs, out.to(x.dtype)
+    return ctx.recomputed
 
 
 def _as_it_is(norm: nn.Module) -> Callable[..., Tensor]:
@@ -123,7 +123,7 @@ def _as_it_is(norm: nn.Module) -> Callable[..., Tensor]:
 
 
 def _as_taken(norm: nn.Module, x: Tensor) -> Tensor:
-    """In the precision that is normalised in; of group normalisation autocast makes it float32."""
+    """In the precision that is normalized in; of group normalization autocast makes it float32."""
     mixed = isinstance(norm, nn.GroupNorm) and norm.affine and norm.weight.dtype != x.dtype
     return x.to(norm.weight.dtype) if mixed else x
 
@@ -152,7 +152,7 @@ def _pack(tensor: Tensor) -> _Origin | _Kept:
 def _unpack(kept: _Origin | _Kept) -> Tensor:
     """Autograd does not look itself whether what hooks keep was changed."""
     if isinstance(kept, _Origin):
-        return _rebuild(kept.ctx)[1].detach()
+        return _recompute(kept.ctx)[1].detach()
     if kept.tensor._version != kept.version:
         raise RuntimeError(
             'one of the variables needed for gradient computation has been modified by an '
