@@ -70,5 +70,6 @@ setup(
         'all': requirements('tests', 'docs', 'optional'),
     },
     cmdclass={'build_py': BuildWithConfigs},
+    entry_points={'console_scripts': ['mmdet3d-medical = mmdet3d_medical.cli:main']},
     zip_safe=False,
 )

@@ -14,9 +14,8 @@ from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch import Tensor, nn
 
 from mmdet3d_medical.utils.checkpoints import read_checkpoint, weights_in
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_bytes
-
-from .errors import UsageError
 
 OF_TRAINING = 'message_hub', 'optimizer'  # in checkpoints that a run may go on from
 

@@ -6,13 +6,15 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import check_writable
 
 from .checkpoint import last_checkpoint
 from .config_checks import check_keys, check_options, check_values
-from .errors import UsageError
 from .schedule import fit_schedule
 from .shrink import shrink
+
+SHIPPED = Path(__file__).parents[1] / '.mim'
 
 
 def load_config(
@@ -38,11 +40,7 @@ def load_config(
         UsageError: If there is no such file, it cannot be read as a config, an option or a key
             of it is misspelled, or a number is one that nothing can work with.
     """
-    if not Path(path).is_file():
-        raise UsageError(
-            f'There is no config {path} (looked in {Path.cwd()}). '
-            'The configs that come with this package lie in configs/.'
-        )
+    path = find_config(path)
     cfg = _read(path)
     if small:
         cfg = shrink(cfg)
@@ -57,6 +55,25 @@ def load_config(
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     set_launcher(cfg, launcher)
     return cfg
+
+
+def find_config(path: str) -> str:
+    """A config file, or the one of that name among those that come with this package.
+
+    Args:
+        path (str): ``configs/retina3d/...`` and ``retina3d/...`` are found from any folder.
+
+    Raises:
+        UsageError: If there is neither.
+    """
+    places = Path(path), SHIPPED / path, SHIPPED / 'configs' / path
+    for place in places:
+        if place.is_file():
+            return str(place)
+    raise UsageError(
+        f'There is no config {path} (looked in {Path.cwd()}, and among the configs that come '
+        'with this package, such as configs/retina3d/retina3d_fpn_phantom.py)'
+    )
 
 
 def _read(path: str) -> Config:

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from .errors import UsageError
+from mmdet3d_medical.utils.errors import UsageError
 
 OF_RUNNER = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
 # Those that its other methods ask the config for.

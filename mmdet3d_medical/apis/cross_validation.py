@@ -17,11 +17,11 @@ import torch
 
 from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.evaluation.marks import Marks, read_marks, write_marks
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import in_progress, staged, write_text
 from mmdet3d_medical.utils.processes import STEPS_LOCK, BusyError, launch, lock_folder, tail
 
 from .checkpoint import trained_checkpoint
-from .errors import UsageError
 from .options import datasets_in
 from .setup import Setup
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import UsageError
+from mmdet3d_medical.utils.errors import UsageError
 
 UNSPOKEN = ' ,()[]{}\'"'  # which mmengine's DictAction deletes, or takes for lists
 

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import in_progress
 from mmdet3d_medical.utils.processes import STEPS_LOCK, launch, lock_folder, tail
 
 from .checkpoint import trained_checkpoint
-from .errors import UsageError
 from .options import candidate_steps, datasets_in
 from .setup import Setup
 

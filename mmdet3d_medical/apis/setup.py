@@ -12,10 +12,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_json
 
 from .config import load_config
-from .errors import UsageError
 from .options import spell_options
 
 
@@ -24,7 +24,6 @@ class Setup:
     """A config, what changes it, and on what it runs.
 
     Attributes:
-        tools: Folder of ``train.py`` and ``test.py``.
         path: The config.
         options: Values to change in the config, by dotted key.
         shrink: Whether to make everything small.
@@ -34,7 +33,6 @@ class Setup:
         trust: Whether to read checkpoints that run code.
     """
 
-    tools: Path
     path: str
     options: dict[str, Any] = field(default_factory=dict)
     shrink: bool = False
@@ -56,7 +54,7 @@ class Setup:
         """
         options = {**options, 'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
         return [
-            *self._program('train.py'),
+            *self._program('train'),
             self.path,
             '--work-dir',
             str(work),
@@ -78,7 +76,7 @@ class Setup:
             options: Further values to change.
         """
         return [
-            *self._program('test.py'),
+            *self._program('test'),
             self.path,
             str(checkpoint),
             '--work-dir',
@@ -88,13 +86,13 @@ class Setup:
             *self._ending(options),
         ]
 
-    def _program(self, name: str) -> list[str]:
+    def _program(self, command: str) -> list[str]:
         several = (
             ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={self.processes}']
             if self.processes > 1
             else []
         )
-        return [sys.executable, *several, str(self.tools / name)]
+        return [sys.executable, *several, '-m', 'mmdet3d_medical', command]
 
     def _ending(self, options: dict[str, Any]) -> list[str]:
         launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []

@@ -10,8 +10,7 @@ from torch import nn
 
 from mmdet3d_medical.models.detectors import FocalMixDetector
 from mmdet3d_medical.utils.cost import input_channels
-
-from .errors import UsageError
+from mmdet3d_medical.utils.errors import UsageError
 
 
 class Plan(NamedTuple):

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
@@ -75,24 +76,63 @@ def check_distributions() -> None:
 
 
 def stand_in_for_missing_ops() -> None:
-    """Register :class:`MissingOps` as ``mmcv._ext`` unless mmcv has its compiled operators."""
-    import mmcv
+    """Register :class:`MissingOps` as ``mmcv._ext`` unless mmcv has its compiled operators.
 
-    if find_spec('mmcv._ext') is None:
-        sys.modules['mmcv._ext'] = mmcv._ext = MissingOps('mmcv._ext')
+    mmcv itself is not imported, which takes a second.
+    """
+    mmcv = sys.modules.get('mmcv')
+    folders = mmcv.__path__ if mmcv else find_spec('mmcv').submodule_search_locations
+    marked_absent = sys.modules.get('mmcv._ext', ...) is None
+    if marked_absent or PathFinder.find_spec('mmcv._ext', folders) is None:
+        ops = sys.modules['mmcv._ext'] = MissingOps('mmcv._ext')
+        _when_imported('mmcv', lambda: setattr(sys.modules['mmcv'], '_ext', ops))
+
+
+def _when_imported(module: str, then: Callable[[], None]) -> None:
+    """Call ``then()`` now if the module is imported, else as soon as it is."""
+    if module in sys.modules:
+        then()
+    else:
+        sys.meta_path.insert(0, _WhenImported(module, then))
+
+
+class _WhenImported(MetaPathFinder):
+    """Calls ``then()`` once, when ``module`` has been imported."""
+
+    def __init__(self, module: str, then: Callable[[], None]):
+        self.module, self.then = module, then
+
+    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+        if name != self.module:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        execute = spec.loader.exec_module
+
+        def execute_and_then(module: ModuleType) -> None:
+            execute(module)
+            self.then()
+
+        spec.loader.exec_module = execute_and_then
+        return spec
 
 
 def join_openmmlab(package: str) -> None:
-    """Make the package one that mmengine knows.
+    """Make the package one that mmengine knows, as soon as mmengine is imported.
 
     From then on ``_base_ = '<package>::retina3d/...'`` finds its configs, and a registry that is
-    asked for a type in the package's scope imports its modules.
+    asked for a type in the package's scope imports its modules. mmengine is not imported for
+    it: with torch that takes a second, which ``--help`` should not.
 
     Args:
         package (str): Name of the package, which is its scope and its distribution as well.
     """
+
+    def register() -> None:
+        from mmengine.config.utils import MODULE2PACKAGE
+
+        MODULE2PACKAGE[package] = package
+
     check_distributions()
     stand_in_for_missing_ops()
-    from mmengine.config.utils import MODULE2PACKAGE
-
-    MODULE2PACKAGE[package] = package
+    _when_imported('mmengine', register)

@@ -26,7 +26,7 @@ from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 
-from mmdet3d_medical.apis import out_file
+from mmdet3d_medical.cli.arguments import out_file
 from mmdet3d_medical.datasets.transforms.loading import open_volume
 from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.functional.froc import FP_RATES, Matches, match_marks

@@ -32,8 +32,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from mmdet3d_medical.apis import UsageError, out_file, run_tool
+from mmdet3d_medical.cli.arguments import out_file
+from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.models.layers import recompute_activations
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
 CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'

@@ -24,9 +24,11 @@ from study.results import Results
 from study.table import read_table, runs_of
 from torch import nn
 
-from mmdet3d_medical.apis import UsageError, load_config, run_tool
+from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils.cost import forward_cost, input_channels, training_cost
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
 HERE = Path(__file__).resolve().parent

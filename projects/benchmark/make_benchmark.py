@@ -9,7 +9,8 @@ from pathlib import Path
 
 from study.data import read_data
 
-from mmdet3d_medical.apis import at_least, run_tool
+from mmdet3d_medical.cli.arguments import at_least
+from mmdet3d_medical.cli.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:

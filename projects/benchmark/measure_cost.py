@@ -25,8 +25,10 @@ from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 
-from mmdet3d_medical.apis import DictAction, at_least, load_config, out_file, run_tool, set_amp
+from mmdet3d_medical.apis import load_config, set_amp
 from mmdet3d_medical.apis.step_plan import Plan, plan_of
+from mmdet3d_medical.cli.arguments import DictAction, at_least, out_file
+from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import write_text

@@ -19,7 +19,9 @@ from study.runner import Runner
 from study.runs import Bench
 from study.table import Table, read_table, runs_of
 
-from mmdet3d_medical.apis import UsageError, at_least, run_tool
+from mmdet3d_medical.cli.arguments import at_least
+from mmdet3d_medical.cli.errors import run_tool
+from mmdet3d_medical.utils.errors import UsageError
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 

@@ -5,14 +5,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdet3d_medical.apis import (
-    UsageError,
-    load_config,
-    set_amp,
-    set_marks_file,
-    set_resume,
-    set_seed,
-)
+from mmdet3d_medical.apis import load_config, set_amp, set_marks_file, set_resume, set_seed
+from mmdet3d_medical.utils.errors import UsageError
 
 
 def test_seed_reaches_every_place_that_takes_one():

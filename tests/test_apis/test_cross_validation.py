@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from filelock import lock_descriptor
 
-from mmdet3d_medical.apis import UsageError, cross_validation
+from mmdet3d_medical.apis import cross_validation
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
 from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.datasets import write_index
 from mmdet3d_medical.evaluation.functional import froc
 from mmdet3d_medical.evaluation.marks import read_findings, read_marks, read_scan_ids
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.processes import STEPS_LOCK, lock_folder
 
 GEOMETRY = dict(

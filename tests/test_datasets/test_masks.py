@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from mmdet3d_medical.cli.conversion import parse_settings
+from mmdet3d_medical.cli.main import parse
 from mmdet3d_medical.datasets.converters import ConvertSettings, convert_volumes
-from mmdet3d_medical.datasets.converters.command_line import (
-    add_mask_options,
-    make_parser,
-    parse_settings,
-)
 from mmdet3d_medical.datasets.converters.lung_mask import fill_outside_lungs
 from mmdet3d_medical.datasets.converters.lungs import lung_box
 from mmdet3d_medical.datasets.converters.masks import (
@@ -106,11 +103,8 @@ def test_parts_of_one_lesion_are_near(tmp_path):
 
 
 def test_the_command_line_is_strict():
-    parser = make_parser('x')
-    add_mask_options(parser)
-
     def settings(*words):
-        return parse_settings(parser.parse_args(['--out', 'x', *words]))
+        return parse_settings(parse('convert-volumes', ['scans', '--out', 'x', *words]))
 
     assert settings().instances == 'unambiguous'
     assert settings('--instances', 'auto').instances == 'auto'

@@ -8,7 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
-from mmdet3d_medical.apis.processes import leave
+from mmdet3d_medical.cli.processes import leave
 from mmdet3d_medical.registry import MODELS
 
 SHAPE = (16, 16, 16)

@@ -1,25 +1,18 @@
 """The contact sheet of a data set in LUNA16's layout."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmdet3d_medical import apis
+from mmdet3d_medical.cli import main
 from mmdet3d_medical.datasets.phantom import PhantomWriter, phantom_settings
-
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/contact_sheet.py'
 
 
 def run_tool(monkeypatch, *arguments):
-    spec = importlib.util.spec_from_file_location('contact_sheet', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     monkeypatch.setattr(sys, 'argv', ['contact_sheet.py', *map(str, arguments)])
-    apis.run_tool(tool.main)
+    main('contact-sheet')
 
 
 @pytest.mark.parametrize('healthy', [0.0, 1.0])

@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 import pytest
@@ -8,12 +7,11 @@ import torch
 from mmengine.registry import init_default_scope
 
 from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.cli import diagnose_guesses
 from mmdet3d_medical.models.dense_heads import DenseTargets
 from mmdet3d_medical.models.detectors.guess import Guess
 from mmdet3d_medical.registry import DATASETS, MODELS
 
-PATH = Path(__file__).parents[2] / 'tools/analysis_tools/diagnose_guesses.py'
-TOOL = run_path(str(PATH))
 CONFIG = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom.py'
 
 
@@ -38,20 +36,22 @@ def parts(semi):
     model = MODELS.build(cfg.model)
     dataset = DATASETS.build(cfg.train_dataloader.dataset.datasets.unlabeled)
     preprocessor = model.data_preprocessor.data_preprocessor
-    return model, next(TOOL['batches'](dataset, preprocessor, 1, 4, np.random.default_rng(0)))
+    return model, next(
+        diagnose_guesses.batches(dataset, preprocessor, 1, 4, np.random.default_rng(0))
+    )
 
 
 def look(model, batch, change, settings):
     """Tables for a model that guesses the true targets, changed."""
 
     def guesser(detector, inputs, rng, metas):
-        targets = TOOL['targets_of'](detector.bbox_head, batch[1], tuple(inputs.shape[2:]))
+        targets = diagnose_guesses.targets_of(detector.bbox_head, batch[1], tuple(inputs.shape[2:]))
         priors = detector.bbox_head.priors(tuple(inputs.shape[2:]))
         assert targets.cls.sum() > 0 and (targets.cls_weight == 1).all()
         return Guess(change(targets.cls), targets.cls_weight, priors, [], 6)
 
     model.guesser = guesser
-    diagnosis = TOOL['Diagnosis'](model, settings)
+    diagnosis = diagnose_guesses.Diagnosis(model, settings)
     diagnosis.look(*batch, np.random.default_rng(0))
     return diagnosis.tables()
 
@@ -76,7 +76,7 @@ def test_what_sharpening_does_to_timid_guesses(parts):
 
 
 def test_calibration_by_hand(parts):
-    diagnosis = TOOL['Diagnosis'](parts[0], [])
+    diagnosis = diagnose_guesses.Diagnosis(parts[0], [])
     guess = torch.tensor([0.005, 0.12, 0.18, 1.0, 0.7]).view(1, 5, 1)
     truth = torch.tensor([0.0, 0, 1, 1, 0]).view(1, 5, 1)
     weight = torch.tensor([[1.0, 1, 1, 1, 0]])  # the last one is ignored

@@ -6,12 +6,12 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from mmdet3d_medical.cli import draw_detections
 from mmdet3d_medical.datasets import read_index
 from mmdet3d_medical.evaluation.marks import Marks
 from mmdet3d_medical.structures import VolumeGeometry
 
 PATH = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'draw_detections.py'
-TOOL = run_path(str(PATH))
 
 
 def mark(scan, zyx, score, geometry, diameter=8.0):
@@ -31,7 +31,7 @@ def geometry(scan):
 
 def test_boxes_are_in_voxels_of_the_scan(scan, geometry):
     # The cube of voxels [10:14, 8:12, 16:20] is 8 mm wide at 2 mm voxels.
-    assert np.allclose(TOOL['lesion_boxes'](scan, geometry), [[10, 8, 16, 14, 12, 20]])
+    assert np.allclose(draw_detections.lesion_boxes(scan, geometry), [[10, 8, 16, 14, 12, 20]])
     marks = Marks.from_rows(
         [
             mark('scan0', (3, 3, 3), 0.3, geometry, 4.0),
@@ -40,7 +40,7 @@ def test_boxes_are_in_voxels_of_the_scan(scan, geometry):
             mark('scan1', (6, 6, 6), 0.8, geometry),
         ]
     )
-    boxes, scores = TOOL['mark_boxes'](marks, 'scan0', 0.2, geometry)
+    boxes, scores = draw_detections.mark_boxes(marks, 'scan0', 0.2, geometry)
     assert np.allclose(boxes, [[10, 8, 16, 14, 12, 20], [2.5, 2.5, 2.5, 4.5, 4.5, 4.5]], atol=1e-4)
     assert scores.tolist() == [0.9, 0.3]
 
@@ -48,11 +48,13 @@ def test_boxes_are_in_voxels_of_the_scan(scan, geometry):
 def test_shows_lesions_then_detections_that_hit_none():
     lesions = np.array([[10, 8, 16, 14, 12, 20.0]])
     hit, missed = [11, 9, 17, 13, 11, 19.0], [0, 0, 0, 4, 4, 4.0]
-    points = TOOL['points_to_show'](lesions, np.array([hit, missed]), 6, (24, 28, 32))
+    points = draw_detections.points_to_show(lesions, np.array([hit, missed]), 6, (24, 28, 32))
     assert points.tolist() == [[12, 10, 18], [2, 2, 2]]
-    assert len(TOOL['points_to_show'](lesions, np.array([hit, missed]), 1, (24, 28, 32))) == 1
+    assert (
+        len(draw_detections.points_to_show(lesions, np.array([hit, missed]), 1, (24, 28, 32))) == 1
+    )
     none = np.zeros((0, 6))
-    assert TOOL['points_to_show'](none, none, 6, (24, 28, 32)).tolist() == [[12, 14, 16]]
+    assert draw_detections.points_to_show(none, none, 6, (24, 28, 32)).tolist() == [[12, 14, 16]]
 
 
 @pytest.mark.parametrize('options', [(), ('--scan', 'scan9')], ids=['with lesion', 'without'])

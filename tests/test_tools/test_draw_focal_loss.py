@@ -1,15 +1,12 @@
 import math
-from pathlib import Path
-from runpy import run_path
 
 import matplotlib.image
 import numpy as np
 import pytest
 import torch
 
+from mmdet3d_medical.cli import draw_focal_loss
 from mmdet3d_medical.models.losses import SoftFocalLoss
-
-TOOL = run_path(str(Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'draw_focal_loss.py'))
 
 
 def curves(axes) -> dict:
@@ -24,15 +21,15 @@ def curves(axes) -> dict:
 @pytest.mark.parametrize('gamma', [0.0, 1.0, 2.0, 5.0])
 @pytest.mark.parametrize('y', [0.0, 0.3, 1.0])
 def test_what_is_drawn_is_the_loss_that_is_trained(gamma, y):
-    p, alpha = TOOL['PROBABILITIES'], (0.25, 0.75)
+    p, alpha = draw_focal_loss.PROBABILITIES, (0.25, 0.75)
     logits = torch.from_numpy(p).logit()
     loss = SoftFocalLoss(alpha, gamma, reduction='none')(logits, torch.full_like(logits, y))
-    np.testing.assert_allclose(TOOL['soft_focal_loss'](p, y, gamma, alpha), loss, atol=1e-9)
+    np.testing.assert_allclose(draw_focal_loss.soft_focal_loss(p, y, gamma, alpha), loss, atol=1e-9)
 
 
 def test_curves():
     """At p_t = 0.1 figure 1 has the gammas between log 10 = 2.30 and 0.9^5 of it."""
-    left, right = TOOL['draw_figure']([0, 0.5, 5], 2.0, (0.25, 0.75)).axes
+    left, right = draw_focal_loss.draw_figure([0, 0.5, 5], 2.0, (0.25, 0.75)).axes
     lines = curves(left)
     factors = {'γ = 0 (cross entropy)': 1, 'γ = 0.5': 0.9**0.5, 'γ = 5': 0.9**5}
     assert set(lines) == set(factors)

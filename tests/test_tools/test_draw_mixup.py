@@ -1,16 +1,13 @@
-from pathlib import Path
-from runpy import run_path
-
 import matplotlib.image
 import numpy as np
 import pytest
 import torch
 
+from mmdet3d_medical.cli import draw_mixup
 from mmdet3d_medical.datasets import VolumeDetDataset
 from mmdet3d_medical.datasets.transforms import ImageMixUp, ObjectMixUp
 from mmdet3d_medical.visualization.slices import HU_WINDOW
 
-TOOL = run_path(str(Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'draw_mixup.py'))
 CROP = [dict(type='LoadVolume'), dict(type='RandomCrop3D', size=(16, 16, 16), lesion_prob=0.5)]
 
 
@@ -21,7 +18,7 @@ def dataset_of(root, *pipeline, **kwargs):
 @pytest.fixture
 def samples(data_root):
     dataset = dataset_of(data_root, dict(type='PackVolumeInputs'))
-    return TOOL['draw_samples'](dataset, 3, np.random.default_rng(0))
+    return draw_mixup.draw_samples(dataset, 3, np.random.default_rng(0))
 
 
 def test_takes_samples_with_lesions_first_and_the_branch_in_use(samples, data_root):
@@ -32,7 +29,7 @@ def test_takes_samples_with_lesions_first_and_the_branch_in_use(samples, data_ro
         unsup=dict(type='mmdet3d_medical.PackVolumeInputs'),
     )
     dataset = dataset_of(data_root, branch, split=['scan9'])  # the scan without a lesion
-    samples = TOOL['draw_samples'](dataset, 2, np.random.default_rng(0))
+    samples = draw_mixup.draw_samples(dataset, 2, np.random.default_rng(0))
     assert [sample['data_samples'].scan_id for sample in samples] == ['scan9'] * 2
     assert samples[0]['inputs'].shape == (1, 16, 16, 16)
 
@@ -50,14 +47,14 @@ def test_figure_shows_what_is_mixed(samples):
         sample['inputs'] -= 100 * number  # lesions of three kinds, and the second is the largest
     boxes = [sample['data_samples'].gt_instances.bboxes for sample in samples]
     boxes[1][0, 5] += 1
-    rows = pictures(TOOL['draw_figure'](samples, 2, 4.0, np.random.default_rng(1)))
+    rows = pictures(draw_mixup.draw_figure(samples, 2, 4.0, np.random.default_rng(1)))
     assert len(rows) == 3 + 2
     rng = np.random.default_rng(1)
     lam = ImageMixUp(4.0).draw_lambda(3, rng)
     for (own, other, mixed), weight in zip(rows[:3], lam, strict=True):
         assert own.min() >= HU_WINDOW[0] and own.max() <= HU_WINDOW[1]
         np.testing.assert_allclose(mixed, weight * own + (1 - weight) * other, atol=1e-2)
-    inputs = TOOL['stack'](samples)
+    inputs = draw_mixup.stack(samples)
     mixed = ObjectMixUp(4.0).mix(inputs, boxes, rng)[0]
     z = int(boxes[1][0, [0, 3]].mean())
     np.testing.assert_array_equal(rows[3][0], inputs[1, 0, z].numpy())
@@ -68,7 +65,7 @@ def test_figure_shows_what_is_mixed(samples):
 def test_one_lesion_has_no_partner(samples):
     samples[0]['data_samples'].gt_instances = samples[0]['data_samples'].gt_instances[:0]
     samples[1]['data_samples'].gt_instances = samples[1]['data_samples'].gt_instances[:0]
-    figure = TOOL['draw_figure'](samples, 3, 1.0, np.random.default_rng(0))
+    figure = draw_mixup.draw_figure(samples, 3, 1.0, np.random.default_rng(0))
     assert len(figure.axes) == 3 * 3
 
 
@@ -86,4 +83,4 @@ def test_what_cannot_be_mixed_is_refused(run_tool, config, tmp_path, samples, ca
     assert 'at least 2' in capsys.readouterr().err
     samples[0]['inputs'] = torch.zeros(1, 16, 16, 15)
     with pytest.raises(Exception, match='Patches must have one shape'):
-        TOOL['stack'](samples)
+        draw_mixup.stack(samples)

@@ -38,12 +38,15 @@ def make_splits(tmp_path, monkeypatch, capsys):
     def run(subsets, *arguments, **kwargs):
         make_index(tmp_path / 'index.json', subsets, **kwargs)
         monkeypatch.setattr(sys, 'argv', [str(TOOL), str(tmp_path / 'index.json'), *arguments])
-        with pytest.raises(SystemExit) as stopped:
+        code = 0
+        try:
             runpy.run_path(str(TOOL), run_name='__main__')
+        except SystemExit as stopped:
+            code = stopped.code
         lists = {
             path.stem: path.read_text().split() for path in (tmp_path / 'splits').glob('*.txt')
         }
-        return stopped.value.code, lists, capsys.readouterr()
+        return code, lists, capsys.readouterr()
 
     return run
 

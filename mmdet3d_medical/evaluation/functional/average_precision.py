@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-
-from mmdet3d_medical.structures import box_iou3d
 
 # As nnDetection (Baumgartner et al., MICCAI 2021) reports: mean over IoU 0.10, 0.15, ..., 0.50.
 IOU_THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 11))
@@ -90,5 +87,9 @@ def _match_scan(scan: ScanBoxes, thresholds: np.ndarray, max_boxes: int):
 
 
 def _ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    import torch  # here, as FROC is computed without, and importing it takes seconds
+
+    from mmdet3d_medical.structures import box_iou3d
+
     pair = (torch.from_numpy(np.asarray(boxes, float).reshape(-1, 6)) for boxes in (a, b))
     return box_iou3d(*pair).numpy()

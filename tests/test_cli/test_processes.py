@@ -6,7 +6,7 @@ import pytest
 TOOL = """
 import atexit, sys
 import torch.distributed as dist
-from mmdet3d_medical.apis.processes import leave
+from mmdet3d_medical.cli.processes import leave
 
 class Late:
     def __del__(self):

@@ -1,27 +1,38 @@
 """Types of command line arguments, which refuse wrong values before any work is done."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import Action, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
-
-from matplotlib.figure import Figure
-from mmengine.config import DictAction as _DictAction
 
 from mmdet3d_medical.utils.files import check_writable
 
 
-class DictAction(_DictAction):
+class DictAction(Action):
     """mmengine's ``KEY=VALUE`` options, with a message where there is no ``=``."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Parse the options, or end with status 2 and what is wrong."""
+        from mmengine.config import DictAction
+
         for value in values:
             if not value.partition('=')[0] or '=' not in value:
                 parser.error(f'{option_string}: expected KEY=VALUE, found {value!r}')
         try:
-            super().__call__(parser, namespace, values, option_string)
+            parse = DictAction(self.option_strings, self.dest, nargs='+')
+            parse(parser, namespace, values, option_string)
         except AssertionError as error:  # brackets that do not match
             parser.error(f'{option_string}: {error}')
+
+
+def add_config_options(parser: ArgumentParser, where: str = '') -> None:
+    """``--cfg-options``: values to change in the config."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help=f'values to change in the config{where}, e.g. train_cfg.max_iters=1000',
+    )
 
 
 def add_trust_option(parser: ArgumentParser) -> None:
@@ -65,6 +76,8 @@ def out_file(path: str) -> str:
 
 def picture(path: str) -> str:
     """The type of picture files to write, see :func:`out_file`: of a format matplotlib knows."""
+    from matplotlib.figure import Figure
+
     formats = Figure().canvas.get_supported_filetypes()
     suffix = Path(path).suffix
     if suffix and suffix[1:].lower() not in formats:

@@ -11,13 +11,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-from mmengine.registry import build_functions
+from mmdet3d_medical.utils.errors import UsageError
 
 from .processes import leave
 
 PACKAGE = Path(__file__).parents[1]
-REGISTRY = Path(build_functions.__file__)
+REGISTRY = Path('mmengine', 'registry', 'build_functions.py')
 INTERRUPTED = 130  # as shells have it for Ctrl-C
 FILE_ERRORS = (
     FileNotFoundError,
@@ -46,11 +45,7 @@ OWN = ('ValueError', 'TypeError', 'KeyError', 'OSError')
 TOLD = {'UsageError', 'FloatingPointError', *(kind.__name__ for kind in FILE_ERRORS)}
 
 
-class UsageError(Exception):
-    """Something the user can put right; the message says what and how."""
-
-
-def run_tool(main: Callable[[], None]) -> None:
+def run_tool(main: Callable[[], int | None]) -> None:
     """Run a tool; what its user can put right ends it with a message, not with a traceback.
 
     That is a :class:`UsageError`, a file that is missing or in the way, a full disk, too little
@@ -60,7 +55,7 @@ def run_tool(main: Callable[[], None]) -> None:
     130 after Ctrl-C.
     """
     try:
-        main()
+        status = main()
     except BrokenPipeError:  # whoever read what is printed has ended, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -73,6 +68,8 @@ def run_tool(main: Callable[[], None]) -> None:
             raise
         print(f'error: {message}', file=sys.stderr)
         sys.exit(2)
+    if status:
+        sys.exit(status)
     leave()
 
 
@@ -81,9 +78,7 @@ def _message_of(error: Exception) -> str | None:
     text = str(error)
     if IN_WORKER.search(text):
         return _of_worker(text)
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        part in text for part in NO_MEMORY
-    ):
+    if _is_of_memory(error):
         return _of_memory(error)
     if WORKER_ENDED.search(text):
         return (
@@ -103,6 +98,12 @@ def _message_of(error: Exception) -> str | None:
             return error.args[0] if isinstance(error, KeyError) else text
         return _of_part(error)
     return None
+
+
+def _is_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get('torch')  # where it is not imported, nothing of it was raised
+    kinds = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
+    return isinstance(error, kinds) or any(part in str(error) for part in NO_MEMORY)
 
 
 def _of_memory(error: Exception) -> str:
@@ -137,7 +138,7 @@ def _of_part(error: Exception) -> str | None:
     built = [
         number
         for number, frame in enumerate(frames)
-        if Path(frame.f_code.co_filename) == REGISTRY and 'obj_cls' in frame.f_locals
+        if _is_registry(frame.f_code.co_filename) and 'obj_cls' in frame.f_locals
     ]
     if not built or any(frame.f_code.co_name != '__init__' for frame in frames[built[-1] + 1 :]):
         return None
@@ -158,7 +159,12 @@ def _file_of(error: OSError) -> str:
     return 'a file cannot be written'
 
 
+def _is_registry(file: str) -> bool:
+    """Whether a file is the one in which mmengine builds what configs name."""
+    return Path(file).parts[-3:] == REGISTRY.parts
+
+
 def _raised_on_purpose(file: str, line: str | None) -> bool:
     """Whether a ``raise`` statement of this package or of mmengine's registry gave an error."""
     path = Path(file)
-    return (PACKAGE in path.parents or path == REGISTRY) and (line or '').startswith('raise ')
+    return (PACKAGE in path.parents or _is_registry(file)) and (line or '').startswith('raise ')

@@ -4,8 +4,6 @@ import atexit
 import os
 import sys
 
-import torch.distributed as dist
-
 
 def leave() -> None:
     """End this process with status 0 if it is one of several that talk over gloo, else return.
@@ -15,7 +13,11 @@ def leave() -> None:
     and a run that went well would count as failed. So it ends before, after its exit
     handlers.
     """
-    if dist.is_initialized() and dist.get_backend() == 'gloo':
+    torch = sys.modules.get('torch')
+    if torch is None:
+        return
+    dist = torch.distributed
+    if dist.is_available() and dist.is_initialized() and dist.get_backend() == 'gloo':
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

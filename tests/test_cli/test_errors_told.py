@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS, Registry
 from torch.utils.data import DataLoader, Dataset
 
-from mmdet3d_medical.apis import run_tool
+from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.models.losses import SoftFocalLoss
 
 
@@ -133,7 +133,7 @@ def test_what_a_config_lacks_is_named(capsys):
 
 def test_who_reads_no_more_is_left_alone(tmp_path):
     code = (
-        'from mmdet3d_medical.apis import run_tool\n'
+        'from mmdet3d_medical.cli.errors import run_tool\n'
         'run_tool(lambda: print("x" * 10**6, flush=True))\n'
     )
     (tmp_path / 'tool.py').write_text(code)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from mmdet3d_medical.apis import UsageError, run_tool
+from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.models.losses import SoftFocalLoss
 from mmdet3d_medical.registry import MODELS
+from mmdet3d_medical.utils.errors import UsageError
 
 
 def fail(error: Exception):

@@ -1,0 +1,80 @@
+"""Convert series of DICOM files, in folders of any nesting, to memory-mapped volumes and an index.
+
+Series that do not suit are left out, one series of each study is taken, and report.csv in OUT_DIR
+tells what became of each. The scan id is the series id; nothing else about patients is written or
+printed but a hash of their ids, by which make_splits.py keeps the scans of a patient together. It
+cannot be looked up without the key, OUT_DIR/patient_key: do not give that away with the data.
+
+Example:
+    mmdet3d-medical convert-dicom NLST --out data/nlst --spacing 1 1 1 --crop lungs
+"""
+
+from argparse import ArgumentParser
+
+from .conversion import add_conversion_options, add_mask_options
+
+# As the defaults of SeriesRules, with which a test compares them: it imports much.
+PREFERENCES = ('kernel', 'thickness', 'slices')
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_conversion_options(parser)
+    parser.add_argument('dicom_dir', metavar='DIR', help='folder, searched with all below it')
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        default=['none'],
+        metavar='CSV_OR_MASKS',
+        help="CSV in LUNA16's columns, or mask files or folders, called by series "
+        "ids, or 'none' (default)",
+    )
+    add_mask_options(parser)
+    parser.add_argument(
+        '--max-thickness',
+        type=float,
+        default=2.5,
+        metavar='MM',
+        help='of slices, and between them (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--min-slices', type=int, default=50, metavar='N', help='default: %(default)s'
+    )
+    parser.add_argument(
+        '--max-angle',
+        type=float,
+        default=15.0,
+        metavar='DEGREES',
+        help='between the normal of the slices and the body axis (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--kernels',
+        nargs='+',
+        default=(),
+        metavar='PATTERN',
+        help="convolution kernels to take, the best first, as 'B3*' STANDARD (default: all)",
+    )
+    parser.add_argument(
+        '--prefer',
+        nargs='+',
+        default=PREFERENCES,
+        choices=PREFERENCES,
+        help='what decides between the series of a study, first things first '
+        f'(default: {" ".join(PREFERENCES)})',
+    )
+    parser.add_argument(
+        '--all-series',
+        action='store_true',
+        help='take all series that the rules allow, not one of each study',
+    )
+    parser.add_argument(
+        '--list-unreadable',
+        metavar='FILE',
+        help='write the paths of DICOM files that cannot be read; paths may name '
+        'patients, so nothing else tells them',
+    )
+    parser.add_argument(
+        '--patient-key',
+        metavar='FILE',
+        help='key for the hashes of patient ids, to get the same ones in several '
+        'data sets (default: OUT_DIR/patient_key, made at random)',
+    )

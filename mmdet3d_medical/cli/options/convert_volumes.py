@@ -1,0 +1,35 @@
+"""Convert CT volumes (.nii .nii.gz .nrrd .mhd .mha ...) to memory-mapped volumes and an index.
+
+The scan id is the file's name without its suffix.
+
+Examples:
+    mmdet3d-medical convert-volumes scans --annotations lesions.csv --out data/mine \\
+        --spacing 1 1 1
+    mmdet3d-medical convert-volumes ct1_image.nrrd --annotations ct1_label.nrrd \\
+        --out data/mine
+    mmdet3d-medical convert-volumes scans --annotations masks --out data/mine \\
+        --classes 1=tumor 2=cyst
+"""
+
+from argparse import ArgumentParser
+
+from .conversion import add_conversion_options, add_mask_options
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_conversion_options(parser)
+    parser.add_argument(
+        'paths',
+        nargs='+',
+        metavar='FILES_OR_DIR',
+        help='images, or folders searched for images; names that end in _label, '
+        '_mask or _seg are masks',
+    )
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        default=['none'],
+        metavar='CSV_OR_MASKS',
+        help="CSV in LUNA16's columns, or mask files or folders, or 'none' (default)",
+    )
+    add_mask_options(parser)
