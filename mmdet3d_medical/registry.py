@@ -28,6 +28,9 @@ TRANSFORMS = _child('transform', root.TRANSFORMS, 'datasets.transforms')
 HOOKS = _child('hook', root.HOOKS, 'engine.hooks')
 METRICS = _child('metric', root.METRICS, 'evaluation.metrics')
 OPTIM_WRAPPERS = _child('optimizer wrapper', root.OPTIM_WRAPPERS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'optimizer wrapper constructor', root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine'
+)
 
 # Nothing of ours is in these; with them mmengine finds its own parts under our scope.
 EVALUATOR = _child('evaluator', root.EVALUATOR)
@@ -35,9 +38,6 @@ LOG_PROCESSORS = _child('log processor', root.LOG_PROCESSORS)
 LOOPS = _child('loop', root.LOOPS)
 MODEL_WRAPPERS = _child('model wrapper', root.MODEL_WRAPPERS)
 OPTIMIZERS = _child('optimizer', root.OPTIMIZERS)
-OPTIM_WRAPPER_CONSTRUCTORS = _child(
-    'optimizer wrapper constructor', root.OPTIM_WRAPPER_CONSTRUCTORS
-)
 PARAM_SCHEDULERS = _child('parameter scheduler', root.PARAM_SCHEDULERS)
 RUNNERS = _child('runner', root.RUNNERS)
 VISBACKENDS = _child('visualizer backend', root.VISBACKENDS)

@@ -19,6 +19,7 @@ model = dict(winograd=True)  # half of the time on CPUs
 max_iters = 160000  # 300 times each of 533 scans, 4 patches at a time
 
 optim_wrapper = dict(
+    constructor='DefaultOptimWrapperConstructor',
     optimizer=dict(
         _delete_=True, type='SGD', lr=0.01, momentum=0.9, nesterov=True, weight_decay=3e-5
     ),

@@ -9,6 +9,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from mmdet3d_medical.registry import DATA_SAMPLERS
+from mmdet3d_medical.utils.random import generator
 
 
 class Draw(NamedTuple):
@@ -41,7 +42,7 @@ class _Passes:
         number, place = divmod(position, self.size)
         if self.shuffle and number != self._number:
             self._number = number
-            self._order = np.random.default_rng([*self.seed, number]).permutation(self.size)
+            self._order = generator('order of scans', *self.seed, number).permutation(self.size)
         return int(self._order[place])
 
 

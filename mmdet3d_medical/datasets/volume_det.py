@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from mmengine.dataset import BaseDataset
 
 from mmdet3d_medical.evaluation.marks import check_spelling, read_scan_ids
 from mmdet3d_medical.registry import DATASETS, TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.random import generator
 
 from .index import read_index, volume_path
 from .samplers import Draw
@@ -153,7 +153,7 @@ class VolumeDetDataset(BaseDataset):
         draw = idx if isinstance(idx, Draw) else self._repeated_draw(idx)
         info = self.get_data_info(draw.index)
         info['draw'] = draw
-        info['rng'] = np.random.default_rng([self.seed, draw.number])
+        info['rng'] = generator('augmentation', self.seed, draw.number)
         return self.pipeline(info)
 
     def _repeated_draw(self, position: int) -> Draw:

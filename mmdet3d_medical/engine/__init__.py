@@ -6,11 +6,12 @@ from .hooks import (
     SemiSupervisedHook,
     WholeCheckpointHook,
 )
-from .optimizers import BFloat16OptimWrapper
+from .optimizers import BFloat16OptimWrapper, DecayWeightsOnly
 
 __all__ = [
     'BFloat16OptimWrapper',
     'CheckClassesHook',
+    'DecayWeightsOnly',
     'NonFiniteLossHook',
     'PlainMetaHook',
     'SemiSupervisedHook',

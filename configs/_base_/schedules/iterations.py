@@ -1,9 +1,11 @@
-# AdamW, linear warm-up, cosine to zero. `--cfg-options train_cfg.max_iters=N` scales the schedule
-# too; a config that trains for another time states its own max_iters and param_scheduler.
+# AdamW that decays kernels alone, linear warm-up, cosine to zero. `--cfg-options
+# train_cfg.max_iters=N` scales the schedule too; a config that trains for another time states its
+# own max_iters and param_scheduler.
 max_iters = 40000
 
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='DecayWeightsOnly',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
     clip_grad=dict(max_norm=10.0),
 )

@@ -4,7 +4,8 @@ _base_ = './iterations.py'
 max_iters = 40000
 
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4)
+    constructor='DefaultOptimWrapperConstructor',
+    optimizer=dict(_delete_=True, type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4),
 )
 param_scheduler = [
     dict(

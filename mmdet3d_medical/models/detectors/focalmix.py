@@ -17,6 +17,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from mmdet3d_medical.registry import MODELS, TRANSFORMS
+from mmdet3d_medical.utils.random import generator
 
 from ..data_preprocessors import BranchDataPreprocessor
 from ..dense_heads.targets import DenseTargets, missing_of_protocol, rows_of
@@ -136,7 +137,7 @@ class FocalMixDetector(BaseDetector):
         batch_inputs = {name: part for name, part in batch_inputs.items() if len(part)}
         if self.teacher is not None and self.step == 0:
             self.update_teacher(momentum=1.0)  # weights were initialized or loaded meanwhile
-        rng = np.random.default_rng([self.seed, int(self.step), get_rank()])
+        rng = generator('views and MixUp', self.seed, int(self.step), get_rank())
         inputs, parts, self.last_guess = _joined(batch_inputs), [], None
         if 'sup' in batch_inputs:
             parts.append(self._labeled(batch_inputs['sup'], batch_data_samples['sup']))
