@@ -83,3 +83,44 @@ def test_editable_installation_links_to_what_is_edited(checkout, tmp_path):
         assert not os.readlink(mim / name).startswith('/')
     build('editable', checkout, tmp_path)  # again, over the links of the first time
     assert (mim / 'configs').is_symlink()
+
+
+@pytest.fixture
+def installed(checkout, tmp_path):
+    """Run the command of an unpacked wheel in an empty folder; gives what it prints."""
+    site, empty = tmp_path / 'site', tmp_path / 'empty'
+    zipfile.ZipFile(build('wheel', checkout, tmp_path)).extractall(site)
+    empty.mkdir()
+    env = {**os.environ, 'PYTHONPATH': str(site), 'OMP_NUM_THREADS': '1'}
+
+    def run(*arguments: str) -> str:
+        process = subprocess.run(
+            [sys.executable, *arguments], cwd=empty, capture_output=True, text=True, env=env
+        )
+        assert process.returncode == 0, process.stderr
+        return process.stdout
+
+    assert str(site) in run('-c', 'import mmdet3d_medical; print(mmdet3d_medical.__file__)')
+    return run
+
+
+def test_from_phantoms_to_a_score_with_nothing_but_the_wheel(installed):
+    """The shipped configs are found by the names that they have in a checkout."""
+    command = ['-m', 'mmdet3d_medical']
+    config = 'configs/retina3d/retina3d_fpn_phantom.py'
+    small = ['--shrink', '--cfg-options']
+    installed(*command, 'make-phantom', 'raw', '--scans', '10', '--shape', '48', '48', '48')
+    installed(
+        *command, 'convert-luna16', 'raw', '--out', 'data/phantom', '--spacing', '4', '4', '4'
+    )
+    installed(*command, 'train', config, *small, 'train_cfg.max_iters=1')
+    checkpoint = 'work_dirs/retina3d_fpn_phantom/iter_1.pth'
+    installed(*command, 'test', config, checkpoint, '--out', 'marks.csv', '--shrink')
+    scores = installed(*command, 'eval-froc', 'marks.csv', '--annotations', 'raw/annotations.csv')
+    assert 'CPM' in scores
+
+
+def test_the_wheel_has_the_console_script(checkout, tmp_path):
+    wheel = zipfile.ZipFile(build('wheel', checkout, tmp_path))
+    name = next(name for name in wheel.namelist() if name.endswith('entry_points.txt'))
+    assert 'mmdet3d-medical = mmdet3d_medical.cli:main' in wheel.read(name).decode()
