@@ -21,7 +21,6 @@ from collections.abc import Callable
 from itertools import accumulate
 from operator import methodcaller
 from pathlib import Path
-from runpy import run_path
 
 import torch
 from benchmark import build
@@ -34,13 +33,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from mmdet3d_medical.cli.arguments import out_file
 from mmdet3d_medical.cli.errors import run_tool
+from mmdet3d_medical.cli.monai_to_mmdet3d import convert
 from mmdet3d_medical.models.layers import recompute_activations
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
 CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'
 ROOT = Path(__file__).resolve().parents[2]
-CONVERTER = ROOT / 'tools/model_converters/monai_to_mmdet3d.py'
 
 
 def monai_detector() -> nn.Module:
@@ -115,7 +114,6 @@ def monai_calls(model: nn.Module, patch: Tensor, box: Tensor) -> dict[str, Calla
 def our_detector(theirs: nn.Module) -> nn.Module:
     """With MONAI's weights."""
     detector = build(CONFIG)
-    convert = run_path(str(CONVERTER))['convert']
     missing, extra = detector.load_state_dict(convert(theirs.network.state_dict()), strict=False)
     if missing or extra:
         raise UsageError(f'MONAI has other weights than 1.6.1: {[*missing, *extra]}')

@@ -87,7 +87,7 @@ def validation(tmp_path, monkeypatch):
 
     monkeypatch.setattr(CrossValidation, 'train_command', script(TRAIN))
     monkeypatch.setattr(CrossValidation, 'test_command', script(TEST))
-    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path)), tmp_path / 'work')
+    made = CrossValidation(Setup(write_config(tmp_path)), tmp_path / 'work')
     return made, extra
 
 
@@ -193,10 +193,10 @@ def options_of(command) -> dict:
 
 def test_a_fold_is_trained_on_the_others_and_tested_on_its_own(tmp_path):
     write_data(tmp_path)
-    setup = Setup(Path('tools'), write_config(tmp_path), {'model.b': [1, 2]}, amp=True, seed=5)
+    setup = Setup(write_config(tmp_path), {'model.b': [1, 2]}, amp=True, seed=5)
     made = CrossValidation(setup, tmp_path / 'work')
     command = made.train_command(1)
-    assert command[:2] == [sys.executable, 'tools/train.py']
+    assert command[:4] == [sys.executable, '-m', 'mmdet3d_medical', 'train']
     assert {'--amp', '--resume', '5'} <= set(command) and '--launcher' not in command
     options = options_of(command)
     assert options['train_dataloader.dataset.subsets'] == '[0,3]'
@@ -216,7 +216,7 @@ sources = [dict(type='LUNA16Dataset', data_root={str(tmp_path)!r}, split='splits
 train_dataloader = dict(dataset=dict(_delete_=True, type='MultiSourceDataset', datasets=sources))
 """
     path = write_config(tmp_path, more=more)
-    made = CrossValidation(Setup(Path('tools'), path), tmp_path / 'w')
+    made = CrossValidation(Setup(path), tmp_path / 'w')
     options = options_of(made.train_command(0))
     key = 'train_dataloader.dataset.datasets'
     assert {name: value for name, value in options.items() if name.startswith(key)} == {
@@ -230,7 +230,7 @@ train_dataloader = dict(dataset=dict(_delete_=True, type='MultiSourceDataset', d
 def test_data_without_subsets(tmp_path, subsets):
     write_data(tmp_path, subsets=subsets)
     with pytest.raises(UsageError, match='expected at least two subsets'):
-        _ = CrossValidation(Setup(Path('tools'), write_config(tmp_path)), tmp_path / 'work').subsets
+        _ = CrossValidation(Setup(write_config(tmp_path)), tmp_path / 'work').subsets
 
 
 def test_devices_are_dealt_out(monkeypatch):
@@ -280,7 +280,7 @@ def test_processes_end_with_the_caller(validation):
 @pytest.mark.parametrize('content', [b'', b'[]', b'{', b'null', b'\x00\x80', b'[' * 100000])
 def test_a_damaged_note_is_refused(content, tmp_path):
     write_data(tmp_path)
-    made = CrossValidation(Setup(Path('tools'), write_config(tmp_path)), tmp_path / 'work')
+    made = CrossValidation(Setup(write_config(tmp_path)), tmp_path / 'work')
     made.work.mkdir()
     (made.work / 'cross_validation.json').write_bytes(content)
     with pytest.raises(UsageError, match='cross_validation.json is damaged'):

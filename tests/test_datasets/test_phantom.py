@@ -1,7 +1,6 @@
 """The synthetic chest CT: its files, its statistics, its geometry."""
 
 import csv
-import importlib.util
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet3d_medical import apis
+from mmdet3d_medical.cli import main
 from mmdet3d_medical.datasets.phantom import PhantomWriter, make_scan, phantom_settings, scan_uid
 from mmdet3d_medical.datasets.phantom.anatomy import AIR
 from mmdet3d_medical.datasets.phantom.grid import Grid, draw_tube, smooth_field
@@ -23,7 +22,6 @@ from mmdet3d_medical.datasets.phantom.shapes import Shape
 from mmdet3d_medical.datasets.phantom.vessels import grow_tree
 from mmdet3d_medical.utils import files as whole_files
 
-TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_phantom.py'
 SMALL = phantom_settings(shape=(48, 64, 64))
 NO_PROCESS = 999999999
 # Nothing but clear nodules in front of a quiet background, to see where they are.
@@ -168,11 +166,8 @@ def test_tool_says_what_it_wrote(tmp_path, monkeypatch, capsys):
 
 
 def run_tool(monkeypatch, out, *arguments):
-    spec = importlib.util.spec_from_file_location('make_phantom', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     monkeypatch.setattr(sys, 'argv', ['make_phantom.py', str(out), *arguments])
-    apis.run_tool(tool.main)
+    main('make-phantom')
 
 
 def test_unknown_difficulty_is_named():

@@ -15,7 +15,7 @@ SHAPES = [(37, 25, 19), (18, 41, 30)]
 LOCATED = dict(type='LocationDataPreprocessor', pad_size_divisor=8)
 TILES = dict(tile_size=24, tile_overlap=8, tile_batch=3, score_thr=0.0, nms_pre=200)
 WHOLE = dict(score_thr=0.0, nms_pre=200)
-VIEWED = dict(TILES, views=dict(flip_axes=(1,), permute_axes=()))
+VIEWED = dict(TILES, tta=dict(flip_axes=(1,), permute_axes=()))
 
 
 def scans(make_batch, shapes=SHAPES) -> dict:
@@ -59,7 +59,7 @@ def plain(small_detector, **changes) -> dict:
     'faults', 'a large scan is tested', 'preprocessed tile by tile, results the same to the bit'
 )
 @pytest.mark.parametrize('amp', [False, True])
-@pytest.mark.parametrize('settings', [TILES, WHOLE, VIEWED], ids=['tiles', 'whole', 'views'])
+@pytest.mark.parametrize('settings', [TILES, WHOLE, VIEWED], ids=['tiles', 'whole', 'tta'])
 @pytest.mark.parametrize('make', [plain, with_positions, focalmix])
 @torch.no_grad()
 def test_tiles_preprocessed_alone_give_the_same_to_the_last_bit(

@@ -98,9 +98,9 @@ def in_space(marks):
     [
         dict(),
         dict(tile_size=16, tile_overlap=8),
-        dict(views=dict(), merge='wbc'),
+        dict(tta=dict(), merge='wbc'),
     ],
-    ids=['whole', 'tiles', 'views'],
+    ids=['whole', 'tiles', 'tta'],
 )
 def test_marks_stay_where_they_are(detect, write, test_cfg):
     image, position = make_scan()

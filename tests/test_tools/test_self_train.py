@@ -54,7 +54,10 @@ def test_rounds_start_from_the_one_before(sure, start, run_tool, tmp_path, capfd
     assert run_tool(TOOL, *args, '--rounds', 2) == 0  # goes on
     printed = capfd.readouterr().out
     assert [printed.count(f'round {number}: trains') for number in (1, 2)] == [1, 1]
-    assert f'test.py {sure} {second / "iter_1.pth"}' in printed and '--shrink' in printed
+    assert (
+        f'-m mmdet3d_medical test {sure} {second / "iter_1.pth"}' in printed
+        and '--shrink' in printed
+    )
     for folder, detector in ((first, start), (second, first / 'iter_1.pth')):
         lines = (folder / 'candidates.csv').read_text().splitlines()[1:]
         assert {line.split(',')[0] for line in lines} == {'scan3', 'scan9'}
