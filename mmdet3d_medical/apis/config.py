@@ -9,8 +9,9 @@ from mmengine.device import get_device
 from mmdet3d_medical.utils.files import check_writable
 
 from .checkpoint import last_checkpoint
-from .config_checks import check_keys, check_options, check_values
+from .config_checks import LOADERS, check_keys, check_options, check_values
 from .errors import UsageError
+from .options import datasets_in
 from .schedule import fit_schedule
 from .shrink import shrink
 
@@ -53,6 +54,7 @@ def load_config(
     if isinstance(iters, int) and iters > 0 and 'max_iters' in (cfg.get('train_cfg') or {}):
         fit_schedule(cfg, iters)
     _merge(cfg, options)
+    set_data_root(cfg)
     check_values(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     set_launcher(cfg, launcher)
@@ -75,6 +77,26 @@ def _merge(cfg: Config, options: dict) -> None:
         raise UsageError(
             f'--cfg-options {", ".join(options)}: does not fit {cfg.filename}: {error}'
         ) from error
+
+
+def set_data_root(cfg: Config) -> None:
+    """Give the config's own ``data_root`` to the data sets whose ``data_root`` is ``None``.
+
+    So a config that inherits from ``_base_/datasets/own_data.py`` names its folder once.
+
+    Raises:
+        UsageError: If there are such data sets and the config has no ``data_root``.
+    """
+    for loader in LOADERS:
+        for key, dataset in datasets_in(cfg.get(loader), loader):
+            if dataset['data_root'] is not None:
+                continue
+            if not isinstance(cfg.get('data_root'), str):
+                raise UsageError(
+                    f'{cfg.filename}: {key} has no data_root, and neither has the config: say '
+                    "where the converted data are, e.g. data_root = 'data/mine/'"
+                )
+            dataset['data_root'] = cfg.data_root
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:

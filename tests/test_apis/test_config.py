@@ -99,3 +99,41 @@ def test_bfloat16_runs_the_forward_pass_in_bfloat16():
     assert out.dtype == torch.bfloat16
     wrapper.update_params(out.float().sum())
     assert layer.weight.dtype == torch.float32
+
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+OWN = f"_base_ = '{CONFIGS}/retina3d/retina3d_fpn_own_data.py'\n"
+
+
+@pytest.mark.parametrize(
+    ('line', 'options', 'root'),
+    [
+        ("data_root = 'data/other/'\n", None, 'data/other/'),
+        ('', None, 'data/mine/'),
+        ('', {'data_root': 'data/third'}, 'data/third'),
+    ],
+)
+def test_own_data_are_named_in_one_place(tmp_path, line, options, root):
+    (tmp_path / 'mine.py').write_text(OWN + line)
+    cfg = load_config(str(tmp_path / 'mine.py'), options=options)
+    loaders = [cfg[f'{name}_dataloader'] for name in ('train', 'val', 'test')]
+    assert [loader.dataset.data_root for loader in loaders] == [root] * 3
+    assert [loader.dataset.split for loader in loaders] == [
+        'splits/train.txt',
+        'splits/test.txt',
+        'splits/test.txt',
+    ]
+
+
+def test_a_folder_named_beside_a_data_set_stays(tmp_path):
+    line = "data_root = 'data/other/'\ntest_dataloader = dict(dataset=dict(data_root='data/new'))"
+    (tmp_path / 'mine.py').write_text(OWN + line)
+    cfg = load_config(str(tmp_path / 'mine.py'))
+    assert cfg.train_dataloader.dataset.data_root == 'data/other/'
+    assert cfg.test_dataloader.dataset.data_root == 'data/new'
+
+
+def test_own_data_without_a_folder(tmp_path):
+    (tmp_path / 'mine.py').write_text(OWN + 'data_root = None\n')
+    with pytest.raises(UsageError, match='train_dataloader.dataset has no data_root'):
+        load_config(str(tmp_path / 'mine.py'))
