@@ -60,7 +60,7 @@ def test_numbers_that_nothing_can_work_with(option, message, refused):
         ('load_form=weights.pth', "Did you mean 'load_from'?"),
         ('no_such_thing=1', "has no 'no_such_thing'"),
         ('train_cfg.max_iter=2', "Did you mean 'max_iters'?"),
-        ('optim_wrapper.optimizer.lr=0.1', "Did you mean 'optimizer'?"),
+        ('optim_wrapper.optimzer.lr=0.1', "Did you mean 'optimizer'?"),
         ('train_cfg.max_iters', "expected KEY=VALUE, found 'train_cfg.max_iters'"),
         ('train_cfg.max_iters=[1,(2]', 'Imbalanced brackets'),
     ],

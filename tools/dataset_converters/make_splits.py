@@ -3,19 +3,21 @@
 LUNA16, known by the sizes of its subsets, gives 533 training scans (six subsets) and 355 test scans
 (four), of the training scans 25, 50, 100 labeled and 100, 200, 300, 400 unlabeled. Other data give
 six subsets in ten for training, the rest for testing, and the labeled and unlabeled lists that are
-asked for. Where the index knows patients, the scans of one stay together. The same index and seed
-always give the same files.
+asked for. --folds K also writes the subsets 0 to K-1 into the index, for tools/cross_validate.py:
+of about as many scans with lesions each. Where the index knows patients, the scans of one stay
+together. The same index and seed always give the same files.
 
 Examples:
     python tools/dataset_converters/make_splits.py data/luna16/index.json
     python tools/dataset_converters/make_splits.py data/mine/index.json
+    python tools/dataset_converters/make_splits.py data/mine/index.json --folds 5
     python tools/dataset_converters/make_splits.py data/mine/index.json --labeled 10 20 \
         --unlabeled 50 --test-subsets 8 9
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmdet3d_medical.datasets.index import read_index
@@ -23,7 +25,9 @@ from mmdet3d_medical.datasets.splits import (
     default_sizes,
     find_divided,
     make_splits,
+    put_folds,
     write_splits,
+    write_subsets,
 )
 
 EMPTY = dict(train=', no annotated scan is left to train on', test=', no scan is left to test on')
@@ -63,7 +67,21 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='sizes (default: 100 200 300 400 for LUNA16, none for other data)',
     )
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--folds',
+        type=int,
+        metavar='K',
+        help='deal the scans into subsets 0 to K-1 and write these into the index (default: the '
+        'index stays as it is)',
+    )
+    parser.add_argument(
+        '--overwrite-subsets',
+        action='store_true',
+        help='with --folds: replace the subsets that the index has',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of what is drawn, and of the folds (default: 0)'
+    )
     return parser.parse_args()
 
 
@@ -99,19 +117,33 @@ def describe_patients(scans: list[dict]) -> str | None:
     return None
 
 
+def remove_lists(folder: Path, lists: Iterable[str]) -> None:
+    """Remove the lists of subsets that the index had before, and has no longer."""
+    for path in folder.glob('subset*.txt'):
+        if path.stem not in lists:
+            path.unlink()
+
+
 def main() -> int:
     args = parse_args()
     folder = Path(args.out) if args.out else Path(args.index).parent / 'splits'
     try:
         scans = read_index(args.index)['scans']
+        if args.folds is not None:
+            scans = put_folds(scans, args.folds, args.seed, args.overwrite_subsets)
         labeled, unlabeled = choose_sizes(args, scans)
         lists = make_splits(
             scans, args.train_subsets, args.test_subsets, labeled, unlabeled, args.seed
         )
+        if args.folds is not None:
+            write_subsets(args.index, scans)
+            remove_lists(folder, lists)
         write_splits(folder, lists)
     except (ValueError, OSError) as error:
         print(f'error: {args.index}: {error}', file=sys.stderr)
         return 2
+    if args.folds is not None:
+        print(f'{args.index}: scans have the subsets 0 to {args.folds - 1} now')
     for name, scan_ids in lists.items():
         print(f'{folder / name}.txt: {len(scan_ids)} scans{"" if scan_ids else EMPTY[name]}')
     if note := describe_patients(scans):
