@@ -6,11 +6,13 @@ from mmengine.runner import Runner
 
 from mmdet3d_medical.apis import (
     DictAction,
+    UsageError,
     add_trust_option,
     check_weights,
     load_config,
     run_tool,
     set_marks_file,
+    set_test_data,
     trust_checkpoints,
 )
 from mmdet3d_medical.utils import register_all_modules
@@ -23,13 +25,29 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         metavar='MARKS.csv',
-        help="write all detections in the columns of LUNA16's submissions, then diameter_mm",
+        help="write detections in the columns of LUNA16's submissions, then diameter_mm, sizeX, "
+        'sizeY, sizeZ (mm)',
+    )
+    parser.add_argument(
+        '--min-score',
+        type=float,
+        metavar='P',
+        help='leave marks with a lower score out of --out (default: write all, up to 100 a scan); '
+        'the scores of the test count all marks',
+    )
+    parser.add_argument(
+        '--data',
+        metavar='INDEX_OR_FOLDER',
+        help='test on all scans of this index.json, for example new scans without annotations '
+        '(default: the test scans of the config)',
     )
     parser.add_argument(
         '--work-dir', help='where logs go (default: work_dirs/<name of the config>)'
     )
     parser.add_argument(
-        '--shrink', action='store_true', help='for a checkpoint that was trained with --shrink'
+        '--shrink',
+        action='store_true',
+        help='for a checkpoint that was trained with --shrink; all scans are tested',
     )
     add_trust_option(parser)
     parser.add_argument(
@@ -54,8 +72,12 @@ def main() -> None:
         small=args.shrink,
         launcher=args.launcher,
     )
+    if args.data:
+        set_test_data(cfg, args.data)
     if args.out:
-        set_marks_file(cfg, args.out)
+        set_marks_file(cfg, args.out, args.min_score)
+    elif args.min_score is not None:
+        raise UsageError('--min-score says which marks are written: give --out MARKS.csv too')
     # Loaded when the hooks are ready: EMAHook has weights of its own.
     cfg.load_from, cfg.resume = args.checkpoint, False
     runner = Runner.from_cfg(cfg)

@@ -8,7 +8,14 @@ from .checkpoint import (
     put_weights,
     save_weights,
 )
-from .config import load_config, set_amp, set_marks_file, set_resume, set_seed
+from .config import (
+    load_config,
+    set_amp,
+    set_marks_file,
+    set_resume,
+    set_seed,
+    set_test_data,
+)
 from .errors import UsageError, run_tool
 from .shrink import shrink
 
@@ -32,6 +39,7 @@ __all__ = [
     'set_marks_file',
     'set_resume',
     'set_seed',
+    'set_test_data',
     'shrink',
     'trust_checkpoints',
 ]

@@ -156,8 +156,40 @@ def set_amp(cfg: Config) -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def set_marks_file(cfg: Config, path: str) -> None:
+def set_test_data(cfg: Config, path: str) -> None:
+    """Test on all scans of an index, without a list of scans.
+
+    Args:
+        cfg: Altered in place: ``test_dataloader``.
+        path: The index, or its folder, where it is called ``index.json``.
+
+    Raises:
+        UsageError: If there is no such file or folder, or the config has no data set to test on.
+    """
+    place = Path(path)
+    index = place / 'index.json' if place.is_dir() else place
+    if not index.is_file():
+        raise UsageError(
+            f'--data {path}: expected the index.json of converted scans, or its folder, found '
+            f'{"no index.json in it" if place.is_dir() else "no such file"}: convert the scans '
+            'with tools/dataset_converters/volumes.py or dicom.py'
+        )
+    datasets = [dataset for _, dataset in datasets_in(cfg.get('test_dataloader'), 'test')]
+    if not datasets:
+        raise UsageError(
+            f'--data {path}: {cfg.filename} has no data set with a data_root in test_dataloader'
+        )
+    for dataset in datasets:
+        dataset.update(data_root=str(index.parent), ann_file=index.name, split=None, subsets=None)
+
+
+def set_marks_file(cfg: Config, path: str, min_score: float | None = None) -> None:
     """Let the test write its marks, one row for each detection, to a CSV file.
+
+    Args:
+        cfg: Altered in place: ``test_evaluator``.
+        path: The file.
+        min_score: Lowest score of a mark to write. By default all are written.
 
     Raises:
         UsageError: If the config has no ``FROCMetric`` to write them.
@@ -174,3 +206,5 @@ def set_marks_file(cfg: Config, path: str) -> None:
         )
     for metric in writers:
         metric.out = path
+        if min_score is not None:
+            metric.out_min_score = min_score

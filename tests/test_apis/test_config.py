@@ -12,6 +12,7 @@ from mmdet3d_medical.apis import (
     set_marks_file,
     set_resume,
     set_seed,
+    set_test_data,
 )
 
 
@@ -87,6 +88,37 @@ def test_marks_go_to_the_froc_metric_only(several):
         assert [metric.get('out') for metric in cfg.test_evaluator] == ['marks.csv', None]
     else:
         assert cfg.test_evaluator.out == 'marks.csv'
+
+
+def test_marks_of_a_lowest_score():
+    cfg = Config(dict(test_evaluator=dict(type='FROCMetric')))
+    set_marks_file(cfg, 'marks.csv', 0.0)
+    assert cfg.test_evaluator.out_min_score == 0
+
+
+@pytest.mark.parametrize('given', ['new', 'new/index.json', 'new/other.json'])
+def test_data_to_test_on_need_no_list(tmp_path, given):
+    (tmp_path / 'new').mkdir()
+    for name in ('index.json', 'other.json'):
+        (tmp_path / 'new' / name).touch()
+    dataset = dict(type='LUNA16Dataset', data_root='old', subsets=[7], split='test.txt', seed=3)
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset), val_dataloader=dict(dataset=dataset)))
+    set_test_data(cfg, str(tmp_path / given))
+    found = dict(data_root=str(tmp_path / 'new'), subsets=None, split=None)
+    name = 'other.json' if 'other' in given else 'index.json'
+    assert cfg.test_dataloader.dataset == {**dataset, **found, 'ann_file': name}
+    assert cfg.val_dataloader.dataset == dataset
+
+
+def test_data_to_test_on_must_be_there(tmp_path):
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(data_root='old'))))
+    with pytest.raises(UsageError, match='found no index.json in it: convert the scans'):
+        set_test_data(cfg, str(tmp_path))
+    with pytest.raises(UsageError, match='found no such file: convert'):
+        set_test_data(cfg, str(tmp_path / 'lost'))
+    (tmp_path / 'index.json').touch()
+    with pytest.raises(UsageError, match='no data set with a data_root in test_dataloader'):
+        set_test_data(Config(dict(test_dataloader=dict())), str(tmp_path))
 
 
 def test_bfloat16_runs_the_forward_pass_in_bfloat16():

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-COLUMNS = ['seriesuid', 'coordX', 'coordY', 'coordZ', 'probability', 'diameter_mm']
+COLUMNS = [
+    'seriesuid',
+    *(f'coord{axis}' for axis in 'XYZ'),
+    'probability',
+    'diameter_mm',
+    *(f'size{axis}' for axis in 'XYZ'),
+]
 
 
 def weights(checkpoint: Path) -> dict:
@@ -54,6 +60,28 @@ def test_train_resume_and_test(config, run_tool, tmp_path, capfd):
     rows = list(csv.DictReader(marks.open()))
     assert list(rows[0]) == COLUMNS
     assert {row['seriesuid'] for row in rows} == {'scan7', 'scan8', 'scan9'}
+
+
+def test_predict_on_scans_without_lists(
+    config, train_a_step, unannotated, run_tool, tmp_path, capfd
+):
+    """All ten scans of another index are tested, and only surer marks are written."""
+    train_a_step(tmp_path / 'run')
+    marks, more = tmp_path / 'marks.csv', ('--cfg-options', 'model.test_cfg.score_thr=0')
+    args = ('test', config, tmp_path / 'run/iter_1.pth', '--shrink', '--data', unannotated)
+    assert run_tool(*args, '--out', marks, *more) == 0
+    rows = list(csv.DictReader(marks.open()))
+    assert {row['seriesuid'] for row in rows} == {f'scan{number}' for number in range(10)}
+    scores = sorted(float(row['probability']) for row in rows)
+    lowest = scores[len(scores) // 2]
+    assert run_tool(*args, '--out', marks, '--min-score', lowest, *more) == 0
+    kept = [float(row['probability']) for row in csv.DictReader(marks.open())]
+    assert sorted(kept) == [score for score in scores if score >= lowest]
+    capfd.readouterr()
+    assert run_tool(*args, '--min-score', 0.5) == 2
+    assert '--min-score says which marks are written: give --out' in capfd.readouterr().err
+    assert run_tool(*args[:-1], tmp_path) == 2
+    assert f'--data {tmp_path}: expected the index.json' in capfd.readouterr().err
 
 
 def test_weights_of_another_width_are_refused(config, run_tool, tmp_path, capfd):
