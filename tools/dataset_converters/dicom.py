@@ -67,6 +67,12 @@ def parse_args() -> argparse.Namespace:
         help='take all series that the rules allow, not one of each study',
     )
     parser.add_argument(
+        '--series-by-folder',
+        action='store_true',
+        help='where series ids are blank or in several folders, take each folder as a series; its '
+        'path below DIR becomes the scan id, so rename folders that name patients',
+    )
+    parser.add_argument(
         '--list-unreadable',
         metavar='FILE',
         help='write the paths of DICOM files that cannot be read; paths may name '
@@ -103,6 +109,7 @@ def main() -> int:
             args.workers,
             args.list_unreadable,
             args.patient_key,
+            args.series_by_folder,
         )
 
     return run(convert, args)
