@@ -2,10 +2,9 @@
 
 import argparse
 
-from mmengine.runner import Runner
-
 from mmdet3d_medical.apis import (
     DictAction,
+    ShortStartRunner,
     UsageError,
     add_trust_option,
     check_weights,
@@ -80,7 +79,7 @@ def main() -> None:
         raise UsageError('--min-score says which marks are written: give --out MARKS.csv too')
     # Loaded when the hooks are ready: EMAHook has weights of its own.
     cfg.load_from, cfg.resume = args.checkpoint, False
-    runner = Runner.from_cfg(cfg)
+    runner = ShortStartRunner.from_cfg(cfg)
     check_weights(runner, args.checkpoint)
     runner.test()
 

@@ -17,10 +17,12 @@ from .config import (
     set_test_data,
 )
 from .errors import UsageError, run_tool
+from .runner import ShortStartRunner
 from .shrink import shrink
 
 __all__ = [
     'DictAction',
+    'ShortStartRunner',
     'UsageError',
     'add_trust_option',
     'at_least',

@@ -84,6 +84,24 @@ def test_predict_on_scans_without_lists(
     assert f'--data {tmp_path}: expected the index.json' in capfd.readouterr().err
 
 
+def test_the_first_step_comes_after_a_summary(config, data_root, run_tool, tmp_path, capfd):
+    assert run_tool('train', config, '--work-dir', tmp_path / 'run', '--shrink') == 0
+    printed = capfd.readouterr().out
+    start = printed[: printed.index('Iter(train)')].splitlines()
+    assert len(start) <= 20, 'lines before the first step'
+    lines = {line[2:13].strip(): line[13:] for line in start if line.startswith('  ')}
+    assert lines['config'] == str(config) and lines['work dir'] == str(tmp_path / 'run')
+    assert lines['data'] == f'7 scans, 7 lesions ({data_root}/index.json)'
+    # The test scans are three, of which one has no lesion; --shrink validates on the first.
+    assert lines['validation'].startswith(f'1 scan, 1 lesion ({data_root}/index.json), every 4')
+    assert '  ' + ' ' * 11 + 'indices=1 (--shrink: one scan); test.py takes all scans' in start
+    assert lines['patch'] == '32 x 32 x 32 voxels (z, y, x)'
+    assert lines['batch'] == '2 patches' and lines['steps'] == '4'
+    log = Path(lines['full log']).read_text()
+    assert 'System environment' in log and 'Hooks will be executed' in log and 'Iter(train)' in log
+    assert 'Iter(val) [1/1]' in printed
+
+
 def test_weights_of_another_width_are_refused(config, run_tool, tmp_path, capfd):
     options = ('--cfg-options', 'train_cfg.max_iters=1')
     work_dir = tmp_path / 'run'
