@@ -8,10 +8,19 @@ from .checkpoint import (
     put_weights,
     save_weights,
 )
-from .config import load_config, set_amp, set_marks_file, set_resume, set_seed
+from .config import (
+    load_config,
+    set_amp,
+    set_marks_file,
+    set_resume,
+    set_seed,
+    set_test_data,
+)
+from .runner import ShortStartRunner
 from .shrink import shrink
 
 __all__ = [
+    'ShortStartRunner',
     'UsageError',
     'check_resumable',
     'check_start',
@@ -24,6 +33,7 @@ __all__ = [
     'set_marks_file',
     'set_resume',
     'set_seed',
+    'set_test_data',
     'shrink',
     'trust_checkpoints',
 ]

@@ -10,7 +10,8 @@ from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import check_writable
 
 from .checkpoint import last_checkpoint
-from .config_checks import check_keys, check_options, check_values
+from .config_checks import LOADERS, check_keys, check_options, check_values
+from .options import datasets_in
 from .schedule import fit_schedule
 from .shrink import shrink
 
@@ -51,6 +52,7 @@ def load_config(
     if isinstance(iters, int) and iters > 0 and 'max_iters' in (cfg.get('train_cfg') or {}):
         fit_schedule(cfg, iters)
     _merge(cfg, options)
+    set_data_root(cfg)
     check_values(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     set_launcher(cfg, launcher)
@@ -92,6 +94,26 @@ def _merge(cfg: Config, options: dict) -> None:
         raise UsageError(
             f'--cfg-options {", ".join(options)}: does not fit {cfg.filename}: {error}'
         ) from error
+
+
+def set_data_root(cfg: Config) -> None:
+    """Give the config's own ``data_root`` to the data sets whose ``data_root`` is ``None``.
+
+    So a config that inherits from ``_base_/datasets/own_data.py`` names its folder once.
+
+    Raises:
+        UsageError: If there are such data sets and the config has no ``data_root``.
+    """
+    for loader in LOADERS:
+        for key, dataset in datasets_in(cfg.get(loader), loader):
+            if dataset['data_root'] is not None:
+                continue
+            if not isinstance(cfg.get('data_root'), str):
+                raise UsageError(
+                    f'{cfg.filename}: {key} has no data_root, and neither has the config: say '
+                    "where the converted data are, e.g. data_root = 'data/mine/'"
+                )
+            dataset['data_root'] = cfg.data_root
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:
@@ -151,8 +173,40 @@ def set_amp(cfg: Config) -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def set_marks_file(cfg: Config, path: str) -> None:
+def set_test_data(cfg: Config, path: str) -> None:
+    """Test on all scans of an index, without a list of scans.
+
+    Args:
+        cfg: Altered in place: ``test_dataloader``.
+        path: The index, or its folder, where it is called ``index.json``.
+
+    Raises:
+        UsageError: If there is no such file or folder, or the config has no data set to test on.
+    """
+    place = Path(path)
+    index = place / 'index.json' if place.is_dir() else place
+    if not index.is_file():
+        raise UsageError(
+            f'--data {path}: expected the index.json of converted scans, or its folder, found '
+            f'{"no index.json in it" if place.is_dir() else "no such file"}: convert the scans '
+            'with mmdet3d-medical convert-volumes or convert-dicom'
+        )
+    datasets = [dataset for _, dataset in datasets_in(cfg.get('test_dataloader'), 'test')]
+    if not datasets:
+        raise UsageError(
+            f'--data {path}: {cfg.filename} has no data set with a data_root in test_dataloader'
+        )
+    for dataset in datasets:
+        dataset.update(data_root=str(index.parent), ann_file=index.name, split=None, subsets=None)
+
+
+def set_marks_file(cfg: Config, path: str, min_score: float | None = None) -> None:
     """Let the test write its marks, one row for each detection, to a CSV file.
+
+    Args:
+        cfg: Altered in place: ``test_evaluator``.
+        path: The file.
+        min_score: Lowest score of a mark to write. By default all are written.
 
     Raises:
         UsageError: If the config has no ``FROCMetric`` to write them.
@@ -169,3 +223,5 @@ def set_marks_file(cfg: Config, path: str) -> None:
         )
     for metric in writers:
         metric.out = path
+        if min_score is not None:
+            metric.out_min_score = min_score

@@ -54,7 +54,10 @@ class CrossValidation:
         if None in subsets or len(subsets) < 2:
             raise UsageError(
                 f'{index}: expected at least two subsets, and every annotated scan in '
-                f'one of them, found the subsets {sorted(subsets, key=str)}'
+                f'one of them, found the subsets {sorted(subsets, key=str)}. Write some into the '
+                f'index: mmdet3d-medical make-splits {index} --folds 5'
+                + ' --overwrite-subsets'
+                * (subsets != {None})
             )
         return scans
 

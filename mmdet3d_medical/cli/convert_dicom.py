@@ -28,6 +28,7 @@ def main(args: Namespace) -> int:
             args.workers,
             args.list_unreadable,
             args.patient_key,
+            args.series_by_folder,
         )
 
     return run(convert, args)

@@ -43,8 +43,8 @@ def mark_boxes(
     """(M, 6) voxel boxes of a scan's marks and their (M,) scores, surest first."""
     chosen = (np.array(marks.scan_ids) == scan_id) & (marks.scores >= min_score)
     order = np.flatnonzero(chosen)[np.argsort(-marks.scores[chosen], kind='stable')]
-    diameters = np.nan_to_num(marks.diameters[order], nan=10.0)
-    return geometry.world_to_box(marks.centers[order], diameters), marks.scores[order]
+    sizes = geometry.extents_from_world(np.nan_to_num(marks.extents()[order], nan=10.0))
+    return geometry.world_to_box(marks.centers[order], sizes), marks.scores[order]
 
 
 def points_to_show(

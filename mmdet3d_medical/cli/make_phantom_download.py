@@ -7,7 +7,7 @@ from mmdet3d_medical.datasets.phantom.dicom import make_dicom_studies
 from mmdet3d_medical.datasets.phantom.download import make_luna16_download
 from mmdet3d_medical.utils.files import write_json
 
-# About as small as phantoms can be; the studies have more slices than dicom.py asks for.
+# About as small as phantoms can be; the studies have more slices than convert-dicom asks for.
 SCANS = phantom_settings(shape=(40, 44, 44))
 STUDIES = phantom_settings(shape=(96, 64, 64), spacing=(1.2, 3.0, 3.0))
 

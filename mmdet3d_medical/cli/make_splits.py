@@ -2,7 +2,7 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmdet3d_medical.datasets.index import read_index
@@ -10,7 +10,9 @@ from mmdet3d_medical.datasets.splits import (
     default_sizes,
     find_divided,
     make_splits,
+    put_folds,
     write_splits,
+    write_subsets,
 )
 
 EMPTY = dict(train=', no annotated scan is left to train on', test=', no scan is left to test on')
@@ -46,18 +48,32 @@ def describe_patients(scans: list[dict]) -> str | None:
     return None
 
 
+def remove_lists(folder: Path, lists: Iterable[str]) -> None:
+    """Remove the lists of subsets that the index had before, and has no longer."""
+    for path in folder.glob('subset*.txt'):
+        if path.stem not in lists:
+            path.unlink()
+
+
 def main(args: Namespace) -> int:
     folder = Path(args.out) if args.out else Path(args.index).parent / 'splits'
     try:
         scans = read_index(args.index)['scans']
+        if args.folds is not None:
+            scans = put_folds(scans, args.folds, args.seed, args.overwrite_subsets)
         labeled, unlabeled = choose_sizes(args, scans)
         lists = make_splits(
             scans, args.train_subsets, args.test_subsets, labeled, unlabeled, args.seed
         )
+        if args.folds is not None:
+            write_subsets(args.index, scans)
+            remove_lists(folder, lists)
         write_splits(folder, lists)
     except (ValueError, OSError) as error:
         print(f'error: {args.index}: {error}', file=sys.stderr)
         return 2
+    if args.folds is not None:
+        print(f'{args.index}: scans have the subsets 0 to {args.folds - 1} now')
     for name, scan_ids in lists.items():
         print(f'{folder / name}.txt: {len(scan_ids)} scans{"" if scan_ids else EMPTY[name]}')
     if note := describe_patients(scans):

@@ -5,9 +5,9 @@ from argparse import Namespace
 from contextlib import AbstractContextManager, nullcontext
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from mmdet3d_medical.apis import (
+    ShortStartRunner,
     check_resumable,
     check_start,
     check_weights,
@@ -61,7 +61,7 @@ def train(cfg: Config, resume: bool, allow_partial: bool) -> None:
     check_work_dir(cfg)
     if (resume or cfg.get('resume') and not cfg.get('load_from')) and not set_resume(cfg):
         print(f'--resume: no checkpoint in {cfg.work_dir}, so training starts from the beginning.')
-    runner = Runner.from_cfg(cfg)
+    runner = ShortStartRunner.from_cfg(cfg)
     if cfg.get('load_from'):
         if cfg.get('resume'):
             check_resumable(cfg.load_from)

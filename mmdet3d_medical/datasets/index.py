@@ -55,8 +55,8 @@ def read_index(path: str | os.PathLike) -> dict:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f'no index at {path}: make one with tools/dataset_converters/luna16.py, volumes.py or '
-            'dicom.py'
+            f'no index at {path}: make one with mmdet3d-medical convert-luna16, convert-volumes '
+            'or convert-dicom'
         )
     try:
         index = json.loads(path.read_text(encoding='utf-8-sig'), object_pairs_hook=_unique_keys)

@@ -7,10 +7,10 @@ from .volume_det import VolumeDetDataset
 
 @DATASETS.register_module()
 class LUNA16Dataset(VolumeDetDataset):
-    """LUNA16 as written by ``tools/dataset_converters/luna16.py``.
+    """LUNA16 as written by ``mmdet3d-medical convert-luna16``.
 
     Fold k of the ten-fold protocol tests on ``subsets=[k]`` and trains on the other nine. Lists of
-    labeled and unlabeled scans come from ``tools/dataset_converters/make_splits.py``.
+    labeled and unlabeled scans come from ``mmdet3d-medical make-splits``.
     """
 
     METAINFO = dict(classes=('nodule',), dataset_type='LUNA16')

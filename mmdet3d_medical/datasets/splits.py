@@ -2,17 +2,21 @@
 
 import hashlib
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmdet3d_medical.utils.files import staged, write_text
 
+from .index import write_index
+
 NUM_SUBSETS = 10
 LUNA16_SCANS = 888
 LUNA16_TRAIN = (6, 533)  # six of the ten subsets hold 533 of the 888 scans, the other four 355
 LUNA16_LABELED = (25, 50, 100)
 LUNA16_UNLABELED = (100, 200, 300, 400)
+NOT_ANNOTATED = 2  # the last kind of scan
 
 
 def first_scans(scans: Sequence[dict]) -> dict[str, str]:
@@ -80,6 +84,87 @@ def _deal(scan_ids: Iterable[str], patients: Mapping[str, str]) -> dict[str, int
         numbers |= dict.fromkeys(members, subset)
         sizes[subset] += len(members)
     return numbers
+
+
+def deal_folds(scans: Sequence[dict], folds: int, seed: int = 0) -> dict[str, int]:
+    """Deal scans into folds of about the same size, for cross-validation.
+
+    All scans of a patient go into one fold. Patients with lesions, those annotated without one
+    and those not annotated are dealt one kind after the other, each into the fold that has the
+    fewest scans of that kind yet, then the fewest scans.
+
+    Args:
+        scans: Scans of the index.
+        folds: How many, at least 2.
+        seed: Decides the order in which patients are dealt. Defaults to 0.
+
+    Returns:
+        The fold of each scan id, 0 to ``folds`` - 1.
+
+    Raises:
+        ValueError: If there are fewer patients with annotated scans than folds.
+    """
+    patients = first_scans(scans)
+    kinds: dict[str, int] = {}
+    for scan in scans:
+        patient = patients[scan['scan_id']]
+        kinds[patient] = min(_kind(scan), kinds.get(patient, NOT_ANNOTATED))
+    annotated = sum(kind != NOT_ANNOTATED for kind in kinds.values())
+    if folds < 2 or annotated < folds:
+        raise ValueError(
+            f'{folds} folds were asked for: expected at least 2, and no more than there are '
+            f'patients with annotated scans, {annotated}'
+        )
+    order = shuffled(patients, seed, patients)
+    sizes, numbers = Counter(), {}
+    for kind in range(NOT_ANNOTATED + 1):
+        of_kind = [scan_id for scan_id in order if kinds[patients[scan_id]] == kind]
+        for _, group in itertools.groupby(of_kind, key=patients.__getitem__):
+            members = list(group)
+            fold = min(range(folds), key=lambda fold: (sizes[fold, kind], sizes[fold]))
+            numbers |= dict.fromkeys(members, fold)
+            sizes.update({(fold, kind): len(members), fold: len(members)})
+    return numbers
+
+
+def _kind(scan: dict) -> int:
+    """0 with a lesion, 1 annotated without one, ``NOT_ANNOTATED``."""
+    if not scan.get('annotated', True):
+        return NOT_ANNOTATED
+    return int(all(lesion.get('ignore') for lesion in scan['instances']))
+
+
+def put_folds(
+    scans: Sequence[dict], folds: int, seed: int = 0, overwrite: bool = False
+) -> list[dict]:
+    """Copies of scans with the folds of :func:`deal_folds` as their subsets.
+
+    Args:
+        scans: Scans of the index.
+        folds: How many.
+        seed: See :func:`deal_folds`. Defaults to 0.
+        overwrite: Whether subsets that scans have may be lost. Defaults to False.
+
+    Raises:
+        ValueError: If scans have subsets that must not be lost, or as :func:`deal_folds`.
+    """
+    found = sorted({scan.get('subset') for scan in scans} - {None})
+    if found and not overwrite:
+        raise ValueError(
+            f'the scans have the subsets {found} already: leave --folds out to keep them, or give '
+            '--overwrite-subsets to replace them'
+        )
+    numbers = deal_folds(scans, folds, seed)
+    return [{**scan, 'subset': numbers[scan['scan_id']]} for scan in scans]
+
+
+def write_subsets(path: str | Path, scans: Sequence[dict]) -> None:
+    """Write the subsets of scans into their index, which is replaced whole or not at all."""
+    numbers = {scan['scan_id']: scan['subset'] for scan in scans}
+    index = json.loads(Path(path).read_text(encoding='utf-8-sig'))  # without what reading adds
+    for scan in index['scans']:
+        scan['subset'] = numbers[scan['scan_id']]
+    write_index(path, index)
 
 
 def choose_train_subsets(sizes: Mapping[int, int]) -> list[int]:

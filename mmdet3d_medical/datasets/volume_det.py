@@ -36,6 +36,8 @@ class VolumeDetDataset(BaseDataset):
         pipeline: Transforms, as configs or callables.
         test_mode: Whether the data set is for testing. Defaults to False.
         seed: Seed of the augmentations. Defaults to 0.
+        indices: Of the scans selected, how many to take from the first on, or their positions.
+            ``None`` takes all.
         metainfo: Overrides meta information; ``classes`` must agree with the index, unless none of
             its scans is annotated.
         lazy_init: Whether to put off reading the index. Defaults to False.
@@ -57,6 +59,7 @@ class VolumeDetDataset(BaseDataset):
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
         seed: int = 0,
+        indices: int | Sequence[int] | None = None,
         metainfo: dict | None = None,
         lazy_init: bool = False,
         allow_outside: bool = False,
@@ -75,6 +78,7 @@ class VolumeDetDataset(BaseDataset):
             metainfo=metainfo,
             data_root=data_root,
             data_prefix={},
+            indices=indices,
             pipeline=transforms,
             test_mode=test_mode,
             lazy_init=lazy_init,
@@ -94,7 +98,7 @@ class VolumeDetDataset(BaseDataset):
         if not scans:
             raise ValueError(
                 f'{self.ann_file}: no scan is selected by subsets={self.subsets}, '
-                f'split={self.split}'
+                f'split={self.split}{self._subsets_hint(index["scans"])}'
             )
         return [self.parse_data_info(scan) for scan in scans]
 
@@ -120,6 +124,18 @@ class VolumeDetDataset(BaseDataset):
             scans = [scan for scan in scans if scan.get('subset') in self.subsets]
         return scans
 
+    def _subsets_hint(self, scans: list[dict]) -> str:
+        """What to do where ``subsets``, inherited from a base say, fit no scan of the index."""
+        if self.subsets is None or not scans:
+            return ''
+        found = sorted({scan.get('subset') for scan in scans} - {None})
+        have = f'subsets {found}' if found else 'no subsets'
+        return (
+            f'. The scans of this index have {have}: set subsets=None in this data set of the '
+            'config, and split to a list such as splits/train.txt or splits/test.txt; or write '
+            'subsets into the index with make-splits INDEX --folds K'
+        )
+
     def _split_ids(self) -> list[str]:
         if not isinstance(self.split, (str, Path)):
             wrong = next((item for item in self.split if not isinstance(item, str)), None)
@@ -132,8 +148,10 @@ class VolumeDetDataset(BaseDataset):
         path = Path(self.data_root) / self.split
         if not path.is_file():
             raise FileNotFoundError(
-                f'no split file at {path}: make the splits with '
-                'tools/dataset_converters/make_splits.py'
+                f'no split file at {path}: to train and test on parts of these scans, make the '
+                f'lists with mmdet3d-medical make-splits {self.ann_file}; to test on '
+                'all of them, as scans to predict on, give mmdet3d-medical test --data '
+                f'{self.data_root or "."} (or set split=None in this data set of the config)'
             )
         return read_scan_ids(path)
 

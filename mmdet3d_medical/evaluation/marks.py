@@ -20,10 +20,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdet3d_medical.utils.files import write_bytes
-from mmdet3d_medical.utils.tables import read_cells, read_table
+from mmdet3d_medical.utils.tables import Row, read_cells, read_table
 
 _CENTER = ('coordX', 'coordY', 'coordZ')
+_SIZE = ('sizeX', 'sizeY', 'sizeZ')
 _MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
+_UNKNOWN_SIZE = (math.nan,) * 3
 _KEPT_DIGITS = 15
 _ENDING = re.compile(r'\.(nii|nii\.gz|nrrd|nhdr|mhd|mha|npy|dcm)$', re.IGNORECASE)
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*)([eE][+-]?\d+)?')
@@ -66,6 +68,8 @@ class Marks(NamedTuple):
         scores: (N,) float64, higher is surer.
         diameters: (N,) float64, mm; NaN where not stated.
         classes: N class names, '' where the file names none.
+        sizes: (N, 3) float64, extents of the box in mm along the world's axes x, y, z, in a rotated
+            scan along the scan axes nearest to them; NaN where not stated.
     """
 
     scan_ids: Sequence[str]
@@ -73,22 +77,40 @@ class Marks(NamedTuple):
     scores: np.ndarray
     diameters: np.ndarray
     classes: Sequence[str]
+    sizes: np.ndarray
 
     @classmethod
     def from_rows(cls, rows: Iterable[tuple]) -> Marks:
-        """From any number of (scan id, (x, y, z) mm, score, diameter mm, class name)."""
-        ids, centers, scores, diameters, classes = _columns(rows, 5)
+        """From any number of (scan id, (x, y, z) mm, score, diameter mm, class name).
+
+        The extents (x, y, z) in mm may follow.
+        """
+        rows = (row if len(row) > 5 else (*row, _UNKNOWN_SIZE) for row in rows)
+        ids, centers, scores, diameters, classes, sizes = _columns(rows, 6)
         return cls(
             ids,
             np.reshape(centers, (-1, 3)).astype(float),
             np.array(scores, float),
             np.array(diameters, float),
             classes,
+            np.reshape(sizes, (-1, 3)).astype(float),
         )
 
     def of_class(self, name: str) -> Marks:
         """The marks of one class and those without any."""
         return _take(self, [c in ('', name) for c in self.classes])
+
+    def of_score(self, lowest: float) -> Marks:
+        """The marks with this score and above."""
+        return _take(self, self.scores >= lowest)
+
+    def extents(self) -> np.ndarray:
+        """(N, 3) mm along the world's axes x, y, z: those stated, else the diameter.
+
+        NaN where neither is stated.
+        """
+        cubes = np.repeat(self.diameters[:, None], 3, axis=1)
+        return np.where(np.isnan(self.sizes), cubes, self.sizes)
 
 
 def read_marks(path: str | Path) -> Marks:
@@ -96,12 +118,13 @@ def read_marks(path: str | Path) -> Marks:
 
     Args:
         path: CSV with the columns ``seriesuid, coordX, coordY, coordZ, probability`` and, where
-            known, ``diameter_mm`` and ``class``, in any order; other columns are ignored. Tabs or
-            semicolons may stand between them.
+            known, ``diameter_mm``, the extents ``sizeX, sizeY, sizeZ`` and ``class``, in any
+            order; other columns are ignored. Tabs or semicolons may stand between them.
 
     Raises:
         ValueError: Naming file and line, for a missing file or column, a value that is not a
-            finite number, or a row with more or fewer values than there are columns.
+            finite number, an extent that is not positive or stated without the others, or a row
+            with more or fewer values than there are columns.
     """
     table = read_table(path).require('seriesuid', *_CENTER, 'probability')
     return Marks.from_rows(
@@ -111,9 +134,19 @@ def read_marks(path: str | Path) -> Marks:
             row.number('probability'),
             row.number('diameter_mm') if row.text('diameter_mm') else math.nan,
             row.text('class'),
+            _read_size(row),
         )
         for row in table.rows
     )
+
+
+def _read_size(row: Row) -> Sequence[float]:
+    if not any(row.text(name) for name in _SIZE):
+        return _UNKNOWN_SIZE
+    size = [row.number(name) for name in _SIZE]
+    if min(size) <= 0:
+        raise ValueError(f'{row.where}: expected sizes above 0 mm, found {size}')
+    return size
 
 
 def read_findings(path: str | Path) -> Findings:
@@ -232,18 +265,21 @@ def _kept(number: str) -> Decimal | None:
 
 
 def write_marks(path: str | Path, marks: Marks) -> None:
-    """Write marks in LUNA16's submission columns, then ``diameter_mm``, then ``class`` if any.
+    """Write marks in LUNA16's submission columns, then what else is known of them.
 
-    Scores keep the nine digits that tell any two float32 apart. Names that end in ``.gz`` are
-    compressed, equal marks to equal bytes. The file is written whole or not at all.
+    That is ``diameter_mm``, then the extents ``sizeX, sizeY, sizeZ`` in mm if any mark states them,
+    then ``class`` if any has one; what a mark does not state is left empty. Scores keep the nine
+    digits that tell any two float32 apart. Names that end in ``.gz`` are compressed, equal marks to
+    equal bytes. The file is written whole or not at all.
     """
-    named = any(marks.classes)
+    named, sized = any(marks.classes), not np.isnan(marks.sizes).all()
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow((*_MARK_COLUMNS, 'class') if named else _MARK_COLUMNS)
-    for scan, center, score, diameter, name in zip(*marks, strict=True):
-        size = '' if math.isnan(diameter) else f'{diameter:.4f}'
-        row = [scan, *(f'{value:.4f}' for value in center), f'{score:.9g}', size]
+    writer.writerow([*_MARK_COLUMNS, *_SIZE * sized, *['class'] * named])
+    for scan, center, score, diameter, name, size in zip(*marks, strict=True):
+        millimeters = [diameter, *size] if sized else [diameter]
+        row = [scan, *(f'{value:.4f}' for value in center), f'{score:.9g}']
+        row += ['' if math.isnan(value) else f'{value:.4f}' for value in millimeters]
         writer.writerow([*row, name] if named else row)
     content = text.getvalue().encode()
     packed = gzip.compress(content, mtime=0) if Path(path).suffix == '.gz' else content

@@ -7,6 +7,7 @@ coordinates, (x, y, z) mm in LPS as SimpleITK and LUNA16 use them, an integer in
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,6 +132,31 @@ class VolumeGeometry:
         sizes = np.repeat(sizes[:, None], 3, axis=1) if sizes.ndim == 1 else _rows(sizes, 3)
         half = sizes / self.spacing_zyx / 2
         return np.concatenate([middle - half, middle + half], axis=1)
+
+    def extents_to_world(self, sizes: np.ndarray) -> np.ndarray:
+        """Extents by world axis, from extents along the volume's own axes.
+
+        In a rotated volume, an extent is that along the volume axis nearest to the world's: edge
+        lengths of the box stay what they are, and do not become those of a box around it.
+
+        Args:
+            sizes: (N, 3) in mm along the volume's axes z, y, x, as :meth:`box_to_world` gives.
+
+        Returns:
+            (N, 3) in mm along the world's axes x, y, z.
+        """
+        return _rows(sizes, 3)[:, ::-1][:, self._nearest_axes]
+
+    def extents_from_world(self, sizes: np.ndarray) -> np.ndarray:
+        """Inverse of :meth:`extents_to_world`: (N, 3) mm along x, y, z to those along z, y, x."""
+        return _rows(sizes, 3)[:, np.argsort(self._nearest_axes)][:, ::-1]
+
+    @cached_property
+    def _nearest_axes(self) -> list[int]:
+        """The index axis (x, y, z = 0, 1, 2) that runs along each world axis x, y, z."""
+        steps = np.abs(np.reshape(self.direction, (3, 3)))  # of world axis, index axis
+        orders = [list(order) for order in itertools.permutations(range(3))]
+        return max(orders, key=lambda order: steps[range(3), order].sum())
 
     def cropped(self, start: Sequence[int], shape: Sequence[int]) -> VolumeGeometry:
         """Geometry of ``volume[start:start + shape]``; ``start`` (z, y, x) may be negative."""

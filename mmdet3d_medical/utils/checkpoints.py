@@ -66,7 +66,7 @@ def read_checkpoint(
     if not path.is_file():
         raise FileNotFoundError(
             f'There is no checkpoint {path} (looked in {Path.cwd()}). '
-            'tools/train.py writes them as iter_<number>.pth'
+            'mmdet3d-medical train writes them as iter_<number>.pth'
         )
     try:
         with torch.serialization.safe_globals(_allowed()):
@@ -185,6 +185,6 @@ def _refusal(path: Path, error: Exception) -> ValueError:
         )
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return ValueError(
-        f'{path} is no checkpoint, or a damaged one. tools/train.py writes them as '
+        f'{path} is no checkpoint, or a damaged one. mmdet3d-medical train writes them as '
         f'iter_<number>.pth. Reading it gave: {lines[0]}'
     )

@@ -1,5 +1,6 @@
 """Pictures of a volume: three orthogonal slices through each point, with boxes."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 PLANES = ('axial', 'coronal', 'sagittal')  # across z, y, x
 HU_WINDOW = (-1000.0, 400.0)
+TITLE_WIDTH = 80  # letters in a line that is as wide as the figure
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,16 @@ def slice_figure(
         layers: Boxes to outline, where a slice cuts them.
         spacing: Voxel size (z, y, x) in mm, for true proportions.
         window: HU that are black and white.
-        title: Heading.
+        title: Heading; a long one takes several lines.
 
     Returns:
         The figure; save it with ``figure.savefig(path)``.
     """
     points = np.asarray(points, float).reshape(-1, 3)
-    figure = Figure(figsize=(9, 3 * len(points) + 0.4), layout='constrained')
-    figure.suptitle(title, fontsize=10)
+    lines = textwrap.wrap(title, TITLE_WIDTH)  # scan ids, of 64 letters say, are not shortened
+    height = 3 * len(points) + 0.2 + 0.2 * max(len(lines), 1)
+    figure = Figure(figsize=(9, height), layout='constrained')
+    figure.suptitle('\n'.join(lines), fontsize=10)
     for row, point in zip(figure.subplots(len(points), 3, squeeze=False), points, strict=True):
         for axis, ax in enumerate(row):
             draw_slice(ax, volume, axis, point[axis], layers, spacing, window)

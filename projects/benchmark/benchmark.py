@@ -176,7 +176,7 @@ def luna16_sized_case() -> tuple[list[str], Marks, Findings, Findings]:
     nodules, excluded = findings(1186, 8.0), findings(35_000, -1.0)
     ids, count = np.repeat(scans, 60).tolist(), 888 * 60
     marks = Marks(ids, rng.uniform(-150, 150, (count, 3)), rng.random(count),
-                  np.full(count, 8.0), [''] * count)  # fmt: skip
+                  np.full(count, 8.0), [''] * count, np.full((count, 3), np.nan))  # fmt: skip
     return scans, marks, nodules, excluded
 
 

@@ -5,8 +5,15 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdet3d_medical.apis import load_config, set_amp, set_marks_file, set_resume, set_seed
-from mmdet3d_medical.utils.errors import UsageError
+from mmdet3d_medical.apis import (
+    UsageError,
+    load_config,
+    set_amp,
+    set_marks_file,
+    set_resume,
+    set_seed,
+    set_test_data,
+)
 
 
 def test_seed_reaches_every_place_that_takes_one():
@@ -83,6 +90,37 @@ def test_marks_go_to_the_froc_metric_only(several):
         assert cfg.test_evaluator.out == 'marks.csv'
 
 
+def test_marks_of_a_lowest_score():
+    cfg = Config(dict(test_evaluator=dict(type='FROCMetric')))
+    set_marks_file(cfg, 'marks.csv', 0.0)
+    assert cfg.test_evaluator.out_min_score == 0
+
+
+@pytest.mark.parametrize('given', ['new', 'new/index.json', 'new/other.json'])
+def test_data_to_test_on_need_no_list(tmp_path, given):
+    (tmp_path / 'new').mkdir()
+    for name in ('index.json', 'other.json'):
+        (tmp_path / 'new' / name).touch()
+    dataset = dict(type='LUNA16Dataset', data_root='old', subsets=[7], split='test.txt', seed=3)
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset), val_dataloader=dict(dataset=dataset)))
+    set_test_data(cfg, str(tmp_path / given))
+    found = dict(data_root=str(tmp_path / 'new'), subsets=None, split=None)
+    name = 'other.json' if 'other' in given else 'index.json'
+    assert cfg.test_dataloader.dataset == {**dataset, **found, 'ann_file': name}
+    assert cfg.val_dataloader.dataset == dataset
+
+
+def test_data_to_test_on_must_be_there(tmp_path):
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(data_root='old'))))
+    with pytest.raises(UsageError, match='found no index.json in it: convert the scans'):
+        set_test_data(cfg, str(tmp_path))
+    with pytest.raises(UsageError, match='found no such file: convert'):
+        set_test_data(cfg, str(tmp_path / 'lost'))
+    (tmp_path / 'index.json').touch()
+    with pytest.raises(UsageError, match='no data set with a data_root in test_dataloader'):
+        set_test_data(Config(dict(test_dataloader=dict())), str(tmp_path))
+
+
 def test_bfloat16_runs_the_forward_pass_in_bfloat16():
     from mmdet3d_medical.engine import BFloat16OptimWrapper
 
@@ -93,3 +131,41 @@ def test_bfloat16_runs_the_forward_pass_in_bfloat16():
     assert out.dtype == torch.bfloat16
     wrapper.update_params(out.float().sum())
     assert layer.weight.dtype == torch.float32
+
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+OWN = f"_base_ = '{CONFIGS}/retina3d/retina3d_fpn_own_data.py'\n"
+
+
+@pytest.mark.parametrize(
+    ('line', 'options', 'root'),
+    [
+        ("data_root = 'data/other/'\n", None, 'data/other/'),
+        ('', None, 'data/mine/'),
+        ('', {'data_root': 'data/third'}, 'data/third'),
+    ],
+)
+def test_own_data_are_named_in_one_place(tmp_path, line, options, root):
+    (tmp_path / 'mine.py').write_text(OWN + line)
+    cfg = load_config(str(tmp_path / 'mine.py'), options=options)
+    loaders = [cfg[f'{name}_dataloader'] for name in ('train', 'val', 'test')]
+    assert [loader.dataset.data_root for loader in loaders] == [root] * 3
+    assert [loader.dataset.split for loader in loaders] == [
+        'splits/train.txt',
+        'splits/test.txt',
+        'splits/test.txt',
+    ]
+
+
+def test_a_folder_named_beside_a_data_set_stays(tmp_path):
+    line = "data_root = 'data/other/'\ntest_dataloader = dict(dataset=dict(data_root='data/new'))"
+    (tmp_path / 'mine.py').write_text(OWN + line)
+    cfg = load_config(str(tmp_path / 'mine.py'))
+    assert cfg.train_dataloader.dataset.data_root == 'data/other/'
+    assert cfg.test_dataloader.dataset.data_root == 'data/new'
+
+
+def test_own_data_without_a_folder(tmp_path):
+    (tmp_path / 'mine.py').write_text(OWN + 'data_root = None\n')
+    with pytest.raises(UsageError, match='train_dataloader.dataset has no data_root'):
+        load_config(str(tmp_path / 'mine.py'))

@@ -49,3 +49,10 @@ def test_options_win_over_shrinking(tmp_path):
     cfg = load_config(str(path), small=True, options={'train_cfg.max_iters': 3})
     assert cfg.train_cfg.max_iters == 3
     assert cfg.work_dir == 'work_dirs/config'
+
+
+def test_validation_takes_one_scan_and_the_test_all():
+    loader = dict(dataset=dict(type='VolumeDetDataset', data_root='data/mine/', split='test.txt'))
+    small = shrink(Config(dict(val_dataloader=loader, test_dataloader=loader)))
+    assert small.val_dataloader.dataset == {**loader['dataset'], 'indices': 1}
+    assert small.test_dataloader.dataset == loader['dataset']

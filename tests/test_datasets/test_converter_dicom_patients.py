@@ -103,7 +103,10 @@ def test_series_of_two_patients(tmp_path):
     for patient in ('one', 'two'):
         (tmp_path / patient).rename(tmp_path / 'in' / patient)
     row = only_row(tmp_path)
-    assert (row['reason'], row['detail']) == ('mixed patient', '2 patients in one series')
+    assert row['reason'] == 'mixed patient'
+    assert row['detail'] == (
+        '2 patients in one series; in 2 folders: --series-by-folder takes each as a series'
+    )
 
 
 KERNELS = ['B30f', 'Br40d/3', 'I31f/2', 'STANDARD', 'BonePlus', 'FC51', 'FC08-H', 'D', 'YA', '']

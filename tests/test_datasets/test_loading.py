@@ -109,6 +109,20 @@ class TestLoadCandidates:
         results = LoadCandidates(path, score_thr=0.3).transform(results)
         np.testing.assert_allclose(results['candidates'], CUBES[:2], atol=1e-5)
 
+    def test_boxes_with_extents_of_their_own(self, tmp_path):
+        """Index axes run to the back, the head and the left, as those of a sagittal scan."""
+        geometry = VolumeGeometry(
+            (1.0, 2.0, 3.0), (1.0, 2.0, 4.0), (0, 0, 1, 1, 0, 0, 0, 1, 0), (20, 24, 24)
+        )
+        box = np.array([[2.0, 4, 8, 4, 10, 18]])  # 8, 12 and 10 mm to the left, the head, the back
+        (center,), sizes = geometry.box_to_world(box)
+        assert geometry.extents_to_world(sizes).tolist() == [[8, 10, 12]]
+        marks = Marks.from_rows([('a', center, 0.5, 10.0, '', (8, 10, 12))])
+        write_marks(tmp_path / 'marks.csv', marks)
+        results = dict(scan_id='a', geometry=geometry)
+        results = LoadCandidates(tmp_path / 'marks.csv').transform(results)
+        np.testing.assert_allclose(results['candidates'], box, atol=1e-4)
+
     def test_a_scan_without_marks(self, marks):
         path, results = marks
         results = LoadCandidates(path).transform(dict(results, scan_id='c'))

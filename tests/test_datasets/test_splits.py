@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from mmdet3d_medical.datasets.splits import (
     choose_train_subsets,
+    deal_folds,
     find_divided,
     group_subsets,
     make_splits,
+    put_folds,
     write_splits,
 )
 
@@ -254,3 +256,55 @@ def test_subsets_that_divide_patients_are_found():
     scans[3]['subset'] = 1
     assert find_divided(scans) == ['b0']
     assert find_divided([dict(scan, patient=None) for scan in scans]) == []
+
+
+def scans_of(*kinds, patients=()):
+    """Scans with a lesion ('+'), annotated without one ('-'), or not annotated ('?')."""
+    scans = [
+        dict(
+            scan_id=f'scan{number:02d}',
+            annotated=kind != '?',
+            instances=[dict(ignore=False)] * (kind == '+') + [dict(ignore=True)],
+        )
+        for number, kind in enumerate(kinds)
+    ]
+    for scan, patient in zip(scans, patients, strict=False):
+        scan['patient'] = patient
+    return scans
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_folds_have_as_many_scans_of_each_kind(seed):
+    folds = deal_folds(scans_of(*'+++++++-----????'), 3, seed)  # 7, 5 and 4 scans
+    for ids, sizes in (
+        (range(7), [2, 2, 3]),
+        (range(7, 12), [1, 2, 2]),
+        (range(12, 16), [1, 1, 2]),
+    ):
+        found = [folds[f'scan{number:02d}'] for number in ids]
+        assert sorted(found.count(fold) for fold in range(3)) == sizes
+    assert sorted(list(folds.values()).count(fold) for fold in range(3)) == [5, 5, 6]
+
+
+def test_folds_do_not_divide_patients_and_depend_on_the_seed():
+    scans = scans_of(*'+-' * 12, patients='aabbccddeeffgghhiijjkkll')
+    folds = deal_folds(scans, 4, seed=1)
+    assert all(folds[f'scan{k:02d}'] == folds[f'scan{k + 1:02d}'] for k in range(0, 24, 2))
+    assert sorted(list(folds.values()).count(fold) for fold in range(4)) == [6, 6, 6, 6]
+    assert folds == deal_folds(scans[::-1], 4, seed=1) != deal_folds(scans, 4, seed=2)
+
+
+@pytest.mark.parametrize(
+    ('kinds', 'patients', 'folds'), [('++', '', 1), ('++?', '', 3), ('+++', 'aab', 3)]
+)
+def test_too_many_or_too_few_folds(kinds, patients, folds):
+    with pytest.raises(ValueError, match=f'{folds} folds were asked for: .* annotated scans, 2'):
+        deal_folds(scans_of(*kinds, patients=patients), folds)
+
+
+def test_subsets_are_not_lost_unasked():
+    scans = [dict(scan, subset=7) for scan in scans_of(*'+++')]
+    with pytest.raises(ValueError, match=r'the subsets \[7\] already: .*--overwrite-subsets'):
+        put_folds(scans, 3)
+    assert sorted(scan['subset'] for scan in put_folds(scans, 3, overwrite=True)) == [0, 1, 2]
+    assert [scan['subset'] for scan in scans] == [7, 7, 7]

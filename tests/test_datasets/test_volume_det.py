@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmdet3d_medical.datasets import Draw, InfiniteDrawSampler, LUNA16Dataset, VolumeDetDataset
 from mmdet3d_medical.datasets.converters import ConvertSettings, convert_luna16
+from mmdet3d_medical.datasets.index import read_index, write_index
 from mmdet3d_medical.registry import DATASETS
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -50,6 +51,28 @@ def test_selection_by_split_and_subset(data_root, tmp_path):
     assert ids(VolumeDetDataset(data_root, split='some.txt')) == ['turned', 'sagittal']
     assert ids(VolumeDetDataset(data_root, split='some.txt', subsets=[0])) == ['turned']
     assert ids(LUNA16Dataset(data_root, subsets=[1])) == ['flipped', 'sagittal']
+
+
+def test_the_first_scans_of_a_selection(data_root):
+    split = ['turned', 'flipped', 'sagittal']
+    assert ids(VolumeDetDataset(data_root, split=split, indices=1)) == ['turned']
+    assert ids(VolumeDetDataset(data_root, split=split, indices=[1, 2])) == ['flipped', 'sagittal']
+
+
+def test_subsets_of_a_base_tell_which_key_to_set(data_root):
+    with pytest.raises(ValueError, match=r'have subsets \[0, 1\]: set subsets=None'):
+        VolumeDetDataset(data_root, subsets=[7, 8])
+    index = read_index(f'{data_root}/index.json')
+    for scan in index['scans']:
+        scan.pop('subset')
+    write_index(f'{data_root}/index.json', index)
+    with pytest.raises(ValueError, match='have no subsets: set subsets=None .* --folds K'):
+        VolumeDetDataset(data_root, subsets=[7, 8])
+
+
+def test_a_missing_list_names_both_ways_on(data_root):
+    with pytest.raises(FileNotFoundError, match='lost.txt: .*make_splits.py .*test.py --data'):
+        VolumeDetDataset(data_root, split='lost.txt')
 
 
 def test_wrong_selections_are_refused(data_root):

@@ -74,6 +74,17 @@ def test_scores_and_marks_by_hand(tmp_path):
     assert marks.diameters.tolist() == [8, 8]
 
 
+def test_boxes_and_scores_of_the_marks_that_are_written(tmp_path):
+    flat = [10.0, 20, 30, 14, 23, 35]  # 4 x 3 x 5 voxels (z, y, x) of 2 x 1 x 1 mm
+    sample = make_sample('a', [(flat, 0.9, 0), (FAR, 0.3, 0)], [(LESION, 0)])
+    scores = evaluate([sample], out=str(tmp_path / 'marks.csv'), out_min_score=0.5)
+    marks = read_marks(tmp_path / 'marks.csv')
+    assert marks.scores.tolist() == pytest.approx([0.9])
+    assert marks.sizes.tolist() == [[5, 3, 8]]
+    assert marks.diameters.round(3).tolist() == [5.333]
+    assert scores == evaluate([sample])
+
+
 def test_findings_to_ignore_are_no_false_positives():
     found = [(FAR, 0.9, 0), (LESION, 0.8, 0)]
     without = evaluate([make_sample('a', found, [(LESION, 0)])])

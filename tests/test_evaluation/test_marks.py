@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from mmdet3d_medical.evaluation.marks import (
@@ -22,17 +23,44 @@ def write(tmp_path, text, name='file.csv'):
 
 def test_marks_survive_writing_and_reading(tmp_path):
     marks = Marks.from_rows(
-        [('00783', (1.25, -2.5, 3), 0.123456789, 4.5, ''), ('x', (0, 0, 0), 1e-8, math.nan, '')]
+        [
+            ('00783', (1.25, -2.5, 3), 0.123456789, 4.5, '', (4, 4.5, 5)),
+            ('x', (0, 0, 0), 1e-8, math.nan, ''),
+        ]
     )
     write_marks(tmp_path / 'new' / 'marks.csv', marks)
     lines = (tmp_path / 'new' / 'marks.csv').read_text().splitlines()
-    assert lines[0] == HEADER + ',diameter_mm'
-    assert lines[1] == '00783,1.2500,-2.5000,3.0000,0.123456789,4.5000'
+    assert lines[0] == HEADER + ',diameter_mm,sizeX,sizeY,sizeZ'
+    assert lines[1] == '00783,1.2500,-2.5000,3.0000,0.123456789,4.5000,4.0000,4.5000,5.0000'
+    assert lines[2].endswith('1e-08,,,,')
     again = read_marks(tmp_path / 'new' / 'marks.csv')
     assert again.scan_ids == ('00783', 'x')
     assert again.centers.tolist() == [[1.25, -2.5, 3], [0, 0, 0]]
     assert again.scores.tolist() == [0.123456789, 1e-8]
     assert again.diameters[0] == 4.5 and math.isnan(again.diameters[1])
+    assert again.sizes[0].tolist() == [4, 4.5, 5] and np.isnan(again.sizes[1]).all()
+
+
+def test_extents_are_those_stated_else_the_diameter():
+    rows = [('a', (0, 0, 0), 0.5, 4.0, '', (1, 2, 3)), ('a', (0, 0, 0), 0.4, 5.0, '')]
+    assert Marks.from_rows(rows).extents().tolist() == [[1, 2, 3], [5, 5, 5]]
+    assert Marks.from_rows([]).extents().shape == (0, 3)
+
+
+def test_marks_of_a_score_and_above():
+    marks = Marks.from_rows([(s, (0, 0, 0), s / 10, 4.0, '', (s, s, s)) for s in (9, 5, 4)])
+    assert marks.of_score(0.5).scan_ids == (9, 5)
+    assert marks.of_score(0.5).sizes.tolist() == [[9, 9, 9], [5, 5, 5]]
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'message'),
+    [('1,2,', "line 2: sizeZ must be .* found ''"), ('1,0,2', r'line 2: expected sizes above 0')],
+)
+def test_sizes_are_all_stated_and_positive(tmp_path, sizes, message):
+    path = write(tmp_path, f'{HEADER},sizeX,sizeY,sizeZ\na,1,2,3,0.5,{sizes}\n')
+    with pytest.raises(ValueError, match=message):
+        read_marks(path)
 
 
 def test_compressed_marks(tmp_path):

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from mmdet3d_medical.evaluation.marks import Marks
@@ -22,6 +23,20 @@ def test_marks_of_two_models_by_hand():
     assert merged.diameters.round(9).tolist() == [4, 6, 5]
     best = merge_marks([first, second], 'nms', 0.1, 1)
     assert best.scores.tolist() == [0.9, 0.4]
+
+
+def test_boxes_are_merged_where_all_marks_state_them():
+    tables = [
+        Marks.from_rows([('a', (0, 0, 0), 0.5, 4, '', size)]) for size in ((2, 4, 6), (2, 4, 6))
+    ]
+    merged = merge_marks(tables, 'wbc', 0.1, 100)
+    assert merged.sizes.round(9).tolist() == [[2, 4, 6]] and merged.diameters.round(9) == [4]
+    # They overlap by 2 x 4 x 6 of 320 + 48 - 48 mm^3 (0.15); cubes of 4 mm, 5 mm apart, do not.
+    high = Marks.from_rows([('a', (0, 0, 5), 0.4, 4, '', (4, 4, 20))])
+    assert len(merge_marks([tables[0], high], 'nms', 0.1, 100).scores) == 1
+    cubes = [marks_of(('a', 0, 0.5, 4)), Marks.from_rows([('a', (0, -5, 12), 0.4, 4, '')])]
+    merged = merge_marks(cubes, 'nms', 0.1, 100)
+    assert len(merged.scores) == 2 and np.isnan(merged.sizes).all()
 
 
 def test_nobody_found_anything():

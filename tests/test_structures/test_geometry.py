@@ -1,5 +1,7 @@
 """VolumeGeometry against SimpleITK and hand-worked numbers."""
 
+import math
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -125,3 +127,15 @@ def test_wrong_rows_are_refused():
     geometry = VolumeGeometry((0, 0, 0), (1, 1, 1), IDENTITY, (4, 4, 4))
     with pytest.raises(ValueError, match=r'expected an array of shape \(N, 6\)'):
         geometry.box_to_world(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ('degrees', 'expected'), [(0, [5, 4, 3]), (10, [5, 4, 3]), (80, [4, 5, 3]), (-170, [5, 4, 3])]
+)
+def test_extents_by_the_nearest_world_axis(degrees, expected):
+    """A box of 3 x 4 x 5 mm (z, y, x), its volume turned about the body axis."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    geometry = VolumeGeometry((0, 0, 0), (1, 1, 1), (c, -s, 0, s, c, 0, 0, 0, 1), (9, 9, 9))
+    extents = geometry.extents_to_world(np.array([[3.0, 4, 5]]))
+    assert extents.tolist() == [expected]
+    assert geometry.extents_from_world(extents).tolist() == [[3, 4, 5]]

@@ -45,6 +45,13 @@ def test_boxes_are_in_voxels_of_the_scan(scan, geometry):
     assert scores.tolist() == [0.9, 0.3]
 
 
+def test_boxes_are_as_wide_as_the_marks_say(scan, geometry):
+    row = mark('scan0', (11.5, 9.5, 17.5), 0.9, geometry)
+    marks = Marks.from_rows([(*row, (4.0, 8.0, 12.0))])
+    boxes, _ = draw_detections.mark_boxes(marks, 'scan0', 0.2, geometry)
+    assert np.allclose(boxes, [[9, 8, 17, 15, 12, 19]])  # 2 mm voxels
+
+
 def test_shows_lesions_then_detections_that_hit_none():
     lesions = np.array([[10, 8, 16, 14, 12, 20.0]])
     hit, missed = [11, 9, 17, 13, 11, 19.0], [0, 0, 0, 4, 4, 4.0]

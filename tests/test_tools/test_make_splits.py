@@ -1,5 +1,6 @@
 """The command line of the splits: defaults by data set, what is said of empty lists."""
 
+import json
 import re
 import runpy
 import sys
@@ -123,3 +124,39 @@ def test_what_is_said_of_patients(make_splits, subsets, patients, said):
     notes = [line for line in printed.out.splitlines() if '.txt: ' not in line]
     assert len(notes) == 1 + bool(said)  # and that lists can be asked for
     assert said is None or re.match(said, notes[0])
+
+
+def index_of(tmp_path):
+    return json.loads((tmp_path / 'index.json').read_text())
+
+
+def test_folds_are_written_into_the_index(make_splits, tmp_path):
+    (tmp_path / 'splits').mkdir()
+    (tmp_path / 'splits/subset7.txt').write_text('of before\n')
+    code, lists, printed = make_splits([None] * 10, '--folds', '5', '--seed', '3')
+    assert code == 0 and 'scans have the subsets 0 to 4 now' in printed.out
+    subsets = {scan['scan_id']: scan['subset'] for scan in index_of(tmp_path)['scans']}
+    assert sorted(subsets.values()) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert sorted(lists) == sorted(['train', 'test', *(f'subset{k}' for k in range(5))])
+    for fold in range(5):
+        assert lists[f'subset{fold}'] == [s for s, k in sorted(subsets.items()) if k == fold]
+    assert {subsets[scan] for scan in lists['train']} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ('subsets', 'arguments', 'error'),
+    [
+        ([4, 5, 6], ['--folds', '3'], 'the subsets [4, 5, 6] already'),
+        ([None] * 3, ['--folds', '3', '--labeled', '9'], '9 labeled and 0 unlabeled'),
+    ],
+)
+def test_an_error_leaves_the_index_as_it_is(make_splits, tmp_path, subsets, arguments, error):
+    code, lists, printed = make_splits(subsets, *arguments)
+    assert code == 2 and not lists and error in printed.err
+    assert [scan['subset'] for scan in index_of(tmp_path)['scans']] == subsets
+
+
+def test_subsets_are_replaced_when_asked(make_splits, tmp_path):
+    code, _, _ = make_splits([4, 5, 6], '--folds', '3', '--overwrite-subsets')
+    assert code == 0
+    assert sorted(scan['subset'] for scan in index_of(tmp_path)['scans']) == [0, 1, 2]

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-COLUMNS = ['seriesuid', 'coordX', 'coordY', 'coordZ', 'probability', 'diameter_mm']
+COLUMNS = [
+    'seriesuid',
+    *(f'coord{axis}' for axis in 'XYZ'),
+    'probability',
+    'diameter_mm',
+    *(f'size{axis}' for axis in 'XYZ'),
+]
 
 
 def weights(checkpoint: Path) -> dict:
@@ -54,6 +60,46 @@ def test_train_resume_and_test(config, run_tool, tmp_path, capfd):
     rows = list(csv.DictReader(marks.open()))
     assert list(rows[0]) == COLUMNS
     assert {row['seriesuid'] for row in rows} == {'scan7', 'scan8', 'scan9'}
+
+
+def test_predict_on_scans_without_lists(
+    config, train_a_step, unannotated, run_tool, tmp_path, capfd
+):
+    """All ten scans of another index are tested, and only surer marks are written."""
+    train_a_step(tmp_path / 'run')
+    marks, more = tmp_path / 'marks.csv', ('--cfg-options', 'model.test_cfg.score_thr=0')
+    args = ('test', config, tmp_path / 'run/iter_1.pth', '--shrink', '--data', unannotated)
+    assert run_tool(*args, '--out', marks, *more) == 0
+    rows = list(csv.DictReader(marks.open()))
+    assert {row['seriesuid'] for row in rows} == {f'scan{number}' for number in range(10)}
+    scores = sorted(float(row['probability']) for row in rows)
+    lowest = scores[len(scores) // 2]
+    assert run_tool(*args, '--out', marks, '--min-score', lowest, *more) == 0
+    kept = [float(row['probability']) for row in csv.DictReader(marks.open())]
+    assert sorted(kept) == [score for score in scores if score >= lowest]
+    capfd.readouterr()
+    assert run_tool(*args, '--min-score', 0.5) == 2
+    assert '--min-score says which marks are written: give --out' in capfd.readouterr().err
+    assert run_tool(*args[:-1], tmp_path) == 2
+    assert f'--data {tmp_path}: expected the index.json' in capfd.readouterr().err
+
+
+def test_the_first_step_comes_after_a_summary(config, data_root, run_tool, tmp_path, capfd):
+    assert run_tool('train', config, '--work-dir', tmp_path / 'run', '--shrink') == 0
+    printed = capfd.readouterr().out
+    start = printed[: printed.index('Iter(train)')].splitlines()
+    assert len(start) <= 20, 'lines before the first step'
+    lines = {line[2:13].strip(): line[13:] for line in start if line.startswith('  ')}
+    assert lines['config'] == str(config) and lines['work dir'] == str(tmp_path / 'run')
+    assert lines['data'] == f'7 scans, 7 lesions ({data_root}/index.json)'
+    # The test scans are three, of which one has no lesion; --shrink validates on the first.
+    assert lines['validation'].startswith(f'1 scan, 1 lesion ({data_root}/index.json), every 4')
+    assert '  ' + ' ' * 11 + 'indices=1 (--shrink: one scan); test.py takes all scans' in start
+    assert lines['patch'] == '32 x 32 x 32 voxels (z, y, x)'
+    assert lines['batch'] == '2 patches' and lines['steps'] == '4'
+    log = Path(lines['full log']).read_text()
+    assert 'System environment' in log and 'Hooks will be executed' in log and 'Iter(train)' in log
+    assert 'Iter(val) [1/1]' in printed
 
 
 def test_weights_of_another_width_are_refused(config, run_tool, tmp_path, capfd):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmdet3d_medical.visualization import BoxLayer, draw_slice, lesion_points, slice_figure
@@ -70,3 +71,16 @@ def test_a_row_for_each_point(tmp_path):
 def test_points_of_lesions_or_the_middle():
     np.testing.assert_array_equal(lesion_points(BOX, VOLUME.shape), [[2, 3, 4.25]])
     np.testing.assert_array_equal(lesion_points(np.zeros((0, 6)), VOLUME.shape), [[2, 2.5, 3]])
+
+
+@pytest.mark.parametrize('length', [4, 64, 200])
+def test_the_whole_title_lies_within_the_picture(length):
+    scan_id = '8' * length  # as wide as digits are
+    title = f'{scan_id}: 12 lesions (green), 100 detections of at least 0.2 (red)'
+    figure = slice_figure(VOLUME, np.array([[2.0, 2, 2]]), title=title)
+    FigureCanvasAgg(figure).draw()
+    shown, page = figure._suptitle.get_window_extent(), figure.bbox
+    assert page.x0 <= shown.x0 and shown.x1 <= page.x1
+    assert shown.y1 <= page.y1
+    assert all(ax.get_tightbbox().y1 <= shown.y0 for ax in figure.axes)
+    assert ''.join(figure._suptitle.get_text().split()) == ''.join(title.split())

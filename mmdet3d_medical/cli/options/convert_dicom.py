@@ -2,7 +2,7 @@
 
 Series that do not suit are left out, one series of each study is taken, and report.csv in OUT_DIR
 tells what became of each. The scan id is the series id; nothing else about patients is written or
-printed but a hash of their ids, by which make_splits.py keeps the scans of a patient together. It
+printed but a hash of their ids, by which make-splits keeps the scans of a patient together. It
 cannot be looked up without the key, OUT_DIR/patient_key: do not give that away with the data.
 
 Example:
@@ -65,6 +65,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--all-series',
         action='store_true',
         help='take all series that the rules allow, not one of each study',
+    )
+    parser.add_argument(
+        '--series-by-folder',
+        action='store_true',
+        help='where series ids are blank or in several folders, take each folder as a series; its '
+        'path below DIR becomes the scan id, so rename folders that name patients',
     )
     parser.add_argument(
         '--list-unreadable',

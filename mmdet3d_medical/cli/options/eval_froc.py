@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         'marks',
         metavar='MARKS.csv',
         nargs='+',
-        help='seriesuid,coordX,coordY,coordZ,probability[,diameter_mm]; of '
+        help='seriesuid,coordX,coordY,coordZ,probability[,diameter_mm,...]; of '
         'several files the first is what the others are compared with',
     )
     parser.add_argument(

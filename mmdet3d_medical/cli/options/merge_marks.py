@@ -14,8 +14,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         'marks',
         metavar='MARKS.csv',
         nargs='+',
-        help='seriesuid,coordX,coordY,coordZ,probability,diameter_mm of each '
-        'model; a model without marks in a scan has found nothing there',
+        help='seriesuid,coordX,coordY,coordZ,probability,diameter_mm[,sizeX,sizeY,sizeZ] of '
+        'each model; a model without marks in a scan has found nothing there',
     )
     parser.add_argument('--out', type=out_file, required=True, metavar='MERGED.csv')
     parser.add_argument(
@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=float,
         default=0.1,
         metavar='T',
-        help='marks whose cubes overlap by more are of one lesion (default: 0.1)',
+        help='marks whose boxes overlap by more are of one lesion (default: 0.1)',
     )
     parser.add_argument(
         '--max-marks',

@@ -11,7 +11,7 @@ TRAINING = ('train.txt', 'labeled_*.txt', 'unlabeled_*.txt')
 
 
 def check_splits(scans: Sequence[dict], folder: str | Path) -> list[Problem]:
-    """Check the lists that ``make_splits.py`` writes, if there are any.
+    """Check the lists that ``make-splits`` writes, if there are any.
 
     Errors are ids that the index lacks, and scans or patients both in ``test.txt`` and in a list
     for training.
@@ -36,7 +36,7 @@ def _faults(scans: Sequence[dict], training: set[str], testing: set[str]) -> Ite
         (shared, 'patients have scans for training and for testing'),
     ):
         if found:
-            yield f'{len(found)} {what}, the first is {min(found)}: run make_splits.py again'
+            yield f'{len(found)} {what}, the first is {min(found)}: run make-splits again'
 
 
 def _patients(scan_ids: set[str], patients: dict[str, str | None]) -> set[str]:

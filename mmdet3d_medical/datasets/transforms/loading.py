@@ -62,7 +62,7 @@ class LoadCandidates(BaseTransform):
     edges, ``candidate_scores`` (M,) float64; M is 0 for scans without a mark.
 
     Args:
-        marks: File of marks with diameters, as ``tools/test.py --out`` writes it.
+        marks: File of marks with diameters, as ``mmdet3d-medical test --out`` writes it.
         score_thr: Lowest score of a candidate, at least 0. Defaults to 0.0.
 
     Raises:
@@ -73,10 +73,11 @@ class LoadCandidates(BaseTransform):
 
     def __init__(self, marks: str | os.PathLike, score_thr: float = 0.0) -> None:
         found = read_marks(marks)
-        if not (found.diameters > 0).all():
+        extents = found.extents()
+        if not (extents > 0).all():
             raise ValueError(
-                f'{marks}: the boxes of candidates need a diameter_mm above 0 in '
-                'every row: write it with tools/test.py --out'
+                f'{marks}: the boxes of candidates need a diameter_mm above 0, or sizeX, sizeY and '
+                'sizeZ, in every row: write it with mmdet3d-medical test --out'
             )
         if score_thr < 0:
             raise ValueError(f'score_thr must be at least 0, found {score_thr}')
@@ -92,7 +93,7 @@ class LoadCandidates(BaseTransform):
         self._rows: dict[str, list[int]] = {}
         for row in usable:
             self._rows.setdefault(found.scan_ids[row], []).append(row)
-        self._found = found
+        self._found, self._extents = found, extents
         self._named = {*found.scan_ids}
         self._drawn = self._aimed = 0  # scans so far, and those of them with a candidate
 
@@ -101,8 +102,9 @@ class LoadCandidates(BaseTransform):
         if results['scan_id'] not in self._named:
             check_spelling(self._named, [results['scan_id']], self.marks)
         self._watch(results['scan_id'], bool(rows))
-        sizes = np.repeat(self._found.diameters[rows][:, None], 3, axis=1)
-        boxes = results['geometry'].world_to_box(self._found.centers[rows], sizes)
+        geometry = results['geometry']
+        sizes = geometry.extents_from_world(self._extents[rows])
+        boxes = geometry.world_to_box(self._found.centers[rows], sizes)
         results['candidates'] = boxes.astype(np.float32)
         results['candidate_scores'] = self._found.scores[rows]
         return results

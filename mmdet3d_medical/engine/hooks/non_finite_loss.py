@@ -43,7 +43,7 @@ class NonFiniteLossHook(Hook):
             scans = ', '.join(sorted(set(_scan_ids(data_batch['data_samples']))))
             raise FloatingPointError(
                 f'{", ".join(wrong)} is not finite in iteration {runner.iter + 1}, on scans '
-                f'{scans}. Look at these with tools/analysis_tools/check_dataset.py; if they are '
+                f'{scans}. Look at these with mmdet3d-medical check-dataset; if they are '
                 'sound, lower `optim_wrapper.optimizer.lr`, clip gradients with '
                 '`optim_wrapper.clip_grad=dict(max_norm=10)`, or train without --amp. '
                 f'Checkpoints in {runner.work_dir} are from before.'

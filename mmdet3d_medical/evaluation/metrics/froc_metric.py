@@ -41,7 +41,8 @@ class FROCMetric(BaseMetric):
         max_marks: Most marks that count in one scan.
         bootstraps: Resamplings over scans for the confidence interval.
         seed: Seed of the resampling.
-        out: CSV file to write all marks to.
+        out: CSV file to write the marks to.
+        out_min_score: Lowest score of a mark to write to ``out``; scores count all marks.
         classes: Class names; by default the data set's.
         collect_device: See mmengine's ``BaseMetric``.
         prefix: See mmengine's ``BaseMetric``.
@@ -63,6 +64,7 @@ class FROCMetric(BaseMetric):
         bootstraps: int = 0,
         seed: int = 0,
         out: str | None = None,
+        out_min_score: float | None = None,
         classes: Sequence[str] | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
@@ -80,7 +82,7 @@ class FROCMetric(BaseMetric):
         )
         if out:
             check_writable(out)
-        self.out = out
+        self.out, self.out_min_score = out, out_min_score
         self.classes = classes
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -106,8 +108,7 @@ class FROCMetric(BaseMetric):
         names = classes if len(classes) > 1 else ['']
         marks = Marks.from_rows(row for result in results for row in _mark_rows(result, names))
         if self.out:
-            write_marks(self.out, marks)
-            print_log(f'{len(marks.scores)} marks written to {self.out}', 'current')
+            self._write(marks)
         annotated = [result for result in results if result['annotated'] or self.annotations]
         scores = self._froc_of_classes(annotated, marks, names) if annotated else {}
         if not scores:
@@ -122,6 +123,14 @@ class FROCMetric(BaseMetric):
             **_froc_scores(scores, classes),
             **_ap_scores(_precisions(annotated, len(classes))),
         }
+
+    def _write(self, marks: Marks) -> None:
+        lowest = self.out_min_score
+        written = marks if lowest is None else marks.of_score(lowest)
+        write_marks(self.out, written)
+        left_out = len(marks.scores) - len(written.scores)
+        rest = f'; {left_out} below {lowest:g} left out' if left_out else ''
+        print_log(f'{len(written.scores)} marks written to {self.out}{rest}', 'current')
 
     def _froc_of_classes(
         self, results: list[dict], marks: Marks, names: list[str]
@@ -176,6 +185,7 @@ def _summary(sample: dict) -> dict:
         found=found,
         centers=centers,
         diameters=sizes.mean(axis=1),
+        sizes=geometry.extents_to_world(sizes),
     )
 
 
@@ -213,7 +223,9 @@ def _mark_rows(result: dict, names: list[str]) -> Iterator[tuple]:
             f'{len(names)}, or name all classes in FROCMetric(classes=...)'
         )
     classes = (names[int(label)] for label in found['labels'])
-    columns = (result['centers'], found['scores'], result['diameters'], classes)
+    columns = (
+        result['centers'], found['scores'], result['diameters'], classes, result['sizes'],
+    )  # fmt: skip
     for row in zip(*columns, strict=True):
         yield (result['scan_id'], *row)
 

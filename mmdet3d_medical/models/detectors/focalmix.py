@@ -36,7 +36,7 @@ class FocalMixDetector(BaseDetector):
     :class:`~mmdet3d_medical.models.dense_heads.DenseTargetHead`; object-level MixUp of unlabeled
     patches needs the head's ``decode`` too. In testing it is the wrapped detector.
 
-    Loads plain checkpoints too; the way back is ``tools/model_converters/focalmix_to_plain.py``.
+    Loads plain checkpoints too; the way back is ``mmdet3d-medical focalmix-to-plain``.
 
     Args:
         detector: Config of the detector. Its classification loss should be ``SoftFocalLoss``, and

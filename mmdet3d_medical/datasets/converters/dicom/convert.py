@@ -11,7 +11,8 @@ from mmdet3d_medical.utils.files import write_text
 from ..cache import ConvertSettings, VolumeCache, convert_scans
 from ..report import ConversionReport, finish, one_line, write_table
 from ..volumes import annotate
-from .headers import NOT_DICOM, ImageHeader, find_files, read_headers
+from .folders import OPTION, folder_of, take_folders
+from .headers import NO_SERIES, NOT_DICOM, ImageHeader, find_files, read_headers
 from .patients import KEY, make_key, read_key
 from .rules import LeftOutError, Series, SeriesRules, check_series, choose, group_series
 from .source import DicomSource
@@ -20,6 +21,7 @@ from .words import kernel_word
 CONVERTED, LEFT_OUT, FAILED = 'converted', 'left out', 'failed'
 NOT_CHOSEN = 'another series of the study'
 REPORT = 'report.csv'
+HINTS = {NO_SERIES: f'Where series ids are blank, {OPTION} takes each folder as a series'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ def convert_dicom(
     workers: int = 1,
     list_unreadable: str | Path | None = None,
     patient_key: str | Path | None = None,
+    by_folder: bool = False,
 ) -> ConversionReport:
     """Convert the series below a folder that the rules allow, one of each study.
 
@@ -64,25 +67,35 @@ def convert_dicom(
             patients, so nothing else tells them.
         patient_key: File with the key, which gives the same names to the same patients in several
             data sets. Defaults to ``patient_key`` in the folder of the cache, made at random.
+        by_folder: Whether each folder is one series, and a study, where series ids are blank or are
+            in several folders. Its path becomes the scan id, so it must not name a patient.
+            Defaults to False.
 
     Raises:
         ValueError: If no series is left, annotations are given and none belongs to a series, or
-            the key cannot be used.
+            the key cannot be used, or a folder has no name for a scan.
     """
     rules = rules or SeriesRules()
     files = find_files(root)
     cache = VolumeCache(out, settings)
     key = read_key(patient_key) if patient_key else make_key(cache.root / KEY)
-    headers, others = read_headers(files, key, workers)
+    headers, others = read_headers(files, key, workers, by_folder)
+    if by_folder:
+        headers = take_folders(headers, root)
     usable, rows = _sort_out(group_series(headers), rules)
-    rows += [Row('', LEFT_OUT, reason, '', len(paths)) for reason, paths in sorted(others.items())]
+    rows += [
+        Row('', LEFT_OUT, reason, HINTS.get(reason, ''), len(paths))
+        for reason, paths in sorted(others.items())
+    ]
     if list_unreadable:
         bad = [path for reason in others if reason != NOT_DICOM for path in others[reason]]
         write_text(list_unreadable, ''.join(f'{one_line(path)}\n' for path in bad))
     if not usable:
         write_rows(cache.root / REPORT, rows)
+        hint = f'. {HINTS[NO_SERIES]}' if NO_SERIES in others else ''
         raise ValueError(
-            f'{root}: no series can be used: {_summary(rows)}; {cache.root / REPORT} tells why'
+            f'{root}: no series can be used: {_summary(rows)}; {cache.root / REPORT} tells '
+            f'why{hint}'
         )
     found = [DicomSource.from_series(series) for series in usable]
     found, lesions, classes, missing = annotate(found, annotations, settings.class_names)
@@ -114,8 +127,15 @@ def _sort_out(
         try:
             usable.append(check_series(headers, rules))
         except LeftOutError as error:
-            rows.append(Row(key, LEFT_OUT, error.reason, error.detail, len(headers)))
+            detail = '; '.join(filter(None, [error.detail, _folders_hint(headers)]))
+            rows.append(Row(key, LEFT_OUT, error.reason, detail, len(headers)))
     return usable, rows
+
+
+def _folders_hint(headers: Iterable[ImageHeader]) -> str:
+    """What to do where one id stands for several series, each in a folder of its own."""
+    folders = len({folder_of(header) for header in headers})
+    return f'in {folders} folders: {OPTION} takes each as a series' if folders > 1 else ''
 
 
 def _convert_best(

@@ -115,19 +115,21 @@ def silence() -> Iterator[None]:
         logger.disabled = before
 
 
-def read_header(path: str, key: bytes) -> ImageHeader | str:
+def read_header(path: str, key: bytes, blank: bool = False) -> ImageHeader | str:
     """Read what is needed of a file, not the pixels.
 
     Args:
         path: The file.
         key: For the hash of the patient, all that is kept of the id.
+        blank: Whether images without a series id are taken, theirs is then empty. Defaults to
+            False.
 
     Returns:
         The header, or why there is none: one of ``NOT_DICOM``, ``UNREADABLE``, ``NO_SERIES``.
     """
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-        return _parse(path, dataset, key)
+        return _parse(path, dataset, key, blank)
     except InvalidDicomError:
         return NOT_DICOM
     except Exception:  # whatever a parser meets in a broken file; pydicom has no common class
@@ -135,7 +137,7 @@ def read_header(path: str, key: bytes) -> ImageHeader | str:
 
 
 def read_headers(
-    paths: Sequence[str], key: bytes, workers: int = 1
+    paths: Sequence[str], key: bytes, workers: int = 1, blank: bool = False
 ) -> tuple[list[ImageHeader], dict[str, list[str]]]:
     """Read many headers.
 
@@ -143,6 +145,7 @@ def read_headers(
         paths: Files.
         key: As in :func:`read_header`.
         workers: Processes, at least 1. Defaults to 1.
+        blank: As in :func:`read_header`.
 
     Returns:
         Headers in the order of their files, and the other files by the reason.
@@ -151,7 +154,7 @@ def read_headers(
     others: dict[str, list[str]] = {}
     shared: dict[CommonHeader, CommonHeader] = {}
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    read = functools.partial(_read_chunk, key=key)
+    read = functools.partial(_read_chunk, key=key, blank=blank)
     results = track(
         map_parallel(read, chunks, workers),
         'Reading headers',
@@ -168,15 +171,17 @@ def read_headers(
     return found, others
 
 
-def _read_chunk(paths: Sequence[str], key: bytes) -> list[ImageHeader | str]:
+def _read_chunk(paths: Sequence[str], key: bytes, blank: bool) -> list[ImageHeader | str]:
     with silence():
-        return [read_header(path, key) for path in paths]
+        return [read_header(path, key, blank) for path in paths]
 
 
-def _parse(path: str, dataset: Dataset, key: bytes) -> ImageHeader | str:
+def _parse(path: str, dataset: Dataset, key: bytes, blank: bool) -> ImageHeader | str:
     series = _text(dataset, 'SeriesInstanceUID')
     if not UID.fullmatch(series):
-        return NO_SERIES
+        if not blank:
+            return NO_SERIES
+        series = ''
     rows_columns = [numbers(dataset, name, 1) for name in ('Rows', 'Columns')]
     rescale = [numbers(dataset, name, 1) for name in ('RescaleSlope', 'RescaleIntercept')]
     bits = [numbers(dataset, name, 1) for name in BITS]
