@@ -230,7 +230,7 @@ train_dataloader = dict(dataset=dict(_delete_=True, type='MultiSourceDataset', d
 def test_data_without_subsets(tmp_path, subsets):
     write_data(tmp_path, subsets=subsets)
     with pytest.raises(
-        UsageError, match='expected at least two subsets.*make_splits.py .*index.json --folds 5'
+        UsageError, match='expected at least two subsets.*make-splits .*index.json --folds 5'
     ):
         _ = CrossValidation(Setup(write_config(tmp_path)), tmp_path / 'work').subsets
 

@@ -71,7 +71,7 @@ def test_subsets_of_a_base_tell_which_key_to_set(data_root):
 
 
 def test_a_missing_list_names_both_ways_on(data_root):
-    with pytest.raises(FileNotFoundError, match='lost.txt: .*make_splits.py .*test.py --data'):
+    with pytest.raises(FileNotFoundError, match='lost.txt: .*make-splits .*test --data'):
         VolumeDetDataset(data_root, split='lost.txt')
 
 
