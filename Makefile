@@ -8,7 +8,9 @@ WORKERS ?= 2
 
 # What `make demo` works on.
 TOOL := $(BIN)/python tools
-CONFIGS := configs/focalmix/retina3d_fpn_phantom_10l
+PLAIN := configs/retina3d/retina3d_fpn_phantom.py
+FOCALMIX := configs/focalmix/retina3d_fpn_phantom.py
+LABELED := train_dataloader.dataset.split=splits/labeled_10.txt
 DATA := data/phantom
 RAW := $(DATA)/raw
 SCANS ?= 160
@@ -18,10 +20,10 @@ MORE_STEPS ?= 500
 # The checkpoint that a run left last.
 last = $$(cat $(DEMO)/$(1)/last_checkpoint)
 # $(call train,name,config,steps[,more options])
-train = $(TOOL)/train.py $(CONFIGS)-$(2).py --work-dir $(DEMO)/$(1) --cfg-options \
+train = $(TOOL)/train.py $(2) --work-dir $(DEMO)/$(1) --cfg-options \
 	train_cfg.max_iters=$(3) train_cfg.val_interval=1000000 $(4)
 # $(call detect,name,config)
-detect = $(TOOL)/test.py $(CONFIGS)-$(2).py $(call last,$(1)) --work-dir $(DEMO)/$(1) \
+detect = $(TOOL)/test.py $(2) $(call last,$(1)) --work-dir $(DEMO)/$(1) \
 	--out $(DEMO)/$(1)/marks.csv
 
 .PHONY: help demo test test-gpu lint docs clean
@@ -52,11 +54,11 @@ demo: $(INSTALLED)
 		--workers $(WORKERS)
 	$(TOOL)/dataset_converters/make_splits.py $(DATA)/index.json --test-subsets 7 8 9 \
 		--labeled 10 --unlabeled 100
-	$(call train,start,0u,$(START_STEPS))
-	$(call train,supervised,0u,$(MORE_STEPS),load_from=$(call last,start))
-	$(call train,focalmix,100u,$(MORE_STEPS),load_from=$(call last,start))
-	$(call detect,supervised,0u)
-	$(call detect,focalmix,100u)
+	$(call train,start,$(PLAIN),$(START_STEPS),$(LABELED))
+	$(call train,supervised,$(PLAIN),$(MORE_STEPS),$(LABELED) load_from=$(call last,start))
+	$(call train,focalmix,$(FOCALMIX),$(MORE_STEPS),load_from=$(call last,start))
+	$(call detect,supervised,$(PLAIN))
+	$(call detect,focalmix,$(FOCALMIX))
 	$(TOOL)/analysis_tools/eval_froc.py $(DEMO)/supervised/marks.csv $(DEMO)/focalmix/marks.csv \
 		--names supervised FocalMix --annotations $(RAW)/annotations.csv \
 		--excluded $(RAW)/annotations_excluded.csv --seriesuids $(DATA)/splits/test.txt \

@@ -7,21 +7,10 @@
 # Not trained yet: that needs LUNA16 and a GPU. Soft targets cannot be mined, so the soft-target
 # focal loss takes all anchors. The channels of location are viewed with the image, not mixed.
 _base_ = [
-    '../_base_/models/deepseed.py',
-    '../_base_/datasets/luna16_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../deepseed/deepseed_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(
-    _delete_=True,
-    type='FocalMixDetector',
-    detector=dict(
-        _base_.model,
-        bbox_head=dict(
-            _base_.model.bbox_head,
-            sampler=None,
-            loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
-        ),
-    ),
-)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

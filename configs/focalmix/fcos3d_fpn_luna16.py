@@ -6,10 +6,10 @@
 # Estimated (docs/focalmix.md, "Cost"): 8.6 TFLOP, 7.1 GB and 0.25 s a step on an A100 (--amp), 2.8
 # hours for 40,000 steps if loading keeps up. Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
-    '../_base_/models/fcos3d_r18_fpn.py',
-    '../_base_/datasets/luna16_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../fcos3d/fcos3d_fpn_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(_delete_=True, type='FocalMixDetector', detector=_base_.model)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

@@ -5,10 +5,10 @@
 # Test:  python tools/test.py configs/focalmix/fpn3d_luna16.py CHECKPOINT --out marks.csv
 # Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
-    '../_base_/models/fpn3d_r18.py',
-    '../_base_/datasets/luna16_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../fpn3d/fpn3d_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(_delete_=True, type='FocalMixDetector', detector=_base_.model)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

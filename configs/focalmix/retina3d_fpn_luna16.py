@@ -9,18 +9,10 @@
 # paper reports CPM 0.781, and 0.666 for the 25 labeled scans alone. It states K, the patches and
 # the batch; T = 0.7, eta = 0.2 and the ramp-up are choices.
 _base_ = [
-    '../_base_/models/retina3d_r18_fpn.py',
-    '../_base_/datasets/luna16_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../retina3d/retina3d_fpn_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(
-    _delete_=True,
-    type='FocalMixDetector',
-    detector=_base_.model,
-    views=dict(num=4),
-    temperature=0.7,
-    image_mixup=dict(type='ImageMixUp', eta=0.2),
-    object_mixup=dict(type='ObjectMixUp', eta=0.2),
-)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

@@ -7,19 +7,10 @@
 # Test:  python tools/test.py configs/focalmix/retina3d_fpn_phantom.py CHECKPOINT --out marks.csv
 # 0.4 s a step on one CPU core and 0.6 GB, 11 minutes. Scores: projects/benchmark/phantoms.
 _base_ = [
-    '../_base_/models/retina3d_r18_fpn_small.py',
-    '../_base_/datasets/phantom_semi.py',
-    '../_base_/schedules/phantom.py',
-    '../_base_/default_runtime.py',
+    '../retina3d/retina3d_fpn_phantom.py',
+    '../_base_/semi/phantom.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(
-    _delete_=True,
-    type='FocalMixDetector',
-    detector=_base_.model,
-    views=dict(num=4),
-    temperature=0.7,
-    image_mixup=dict(type='ImageMixUp', eta=0.2),
-    object_mixup=dict(type='ObjectMixUp', eta=0.2),
-)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=600)]
-default_hooks = dict(checkpoint=dict(interval=500))
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

@@ -8,6 +8,11 @@
 # Test:  python tools/test.py configs/focalmix/retina3d_r50_inflated_luna16.py CHECKPOINT \
 #            --out marks.csv
 # Not trained yet: that needs LUNA16, a GPU and the weights.
-_base_ = './retina3d_r50_fpn_luna16.py'
+_base_ = [
+    '../retina3d/retina3d_r50_inflated_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
+]
+from mmdet3d_medical.apis.semi import semi_supervised
 
-model = dict(detector=dict(backbone=dict(stem_kernel=7, stem_pool=True, strides=(1, 2, 2))))
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

@@ -11,26 +11,10 @@
 # model.detector.recompute_activations=True. Not trained yet: that needs LUNA16 and a GPU. The
 # bundle's weights do not fit these anchors.
 _base_ = [
-    '../_base_/models/retina3d_r50_monai.py',
-    '../_base_/datasets/luna16_monai_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../retina3d/retina3d_r50_monai_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(
-    _delete_=True,
-    type='FocalMixDetector',
-    detector=dict(
-        _base_.model,
-        winograd=True,  # half of the time on CPUs
-        bbox_head=dict(
-            _base_.model.bbox_head,
-            # in the middle of cells, as in MONAI 1.6, so that mirrored anchors are anchors
-            anchor_generator=dict(_base_.model.bbox_head.anchor_generator, center_offset=0.5),
-            sampler=None,
-            loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
-        ),
-    ),
-    # Anchors differ along the axes.
-    views=dict(permute_axes=()),
-)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_, patches=(2, 2))

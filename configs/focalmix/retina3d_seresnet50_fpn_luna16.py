@@ -8,10 +8,10 @@
 #            --out marks.csv
 # Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
-    '../_base_/models/retina3d_seresnet50_fpn.py',
-    '../_base_/datasets/luna16_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../retina3d/retina3d_seresnet50_fpn_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(_delete_=True, type='FocalMixDetector', detector=_base_.model)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

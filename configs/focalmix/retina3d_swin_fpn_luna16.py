@@ -10,12 +10,10 @@
 # A100 (--amp), 14.6 hours for 40,000 steps if loading keeps up; about twice that with 2 + 2, as
 # many labeled ones as in supervised training. Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
-    '../_base_/models/retina3d_swin_fpn.py',
-    '../_base_/datasets/luna16_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../retina3d/retina3d_swin_fpn_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-batch_size = 2
-train_dataloader = dict(batch_size=batch_size, sampler=dict(batch_size=batch_size))
-model = dict(_delete_=True, type='FocalMixDetector', detector=_base_.model)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_)

@@ -6,21 +6,10 @@
 # Not trained yet: that needs LUNA16 and a GPU. Views mirror all axes and exchange y and x, along
 # which cells are alike.
 _base_ = [
-    '../_base_/models/s4nd.py',
-    '../_base_/datasets/luna16_s4nd_semi.py',
-    '../_base_/schedules/iterations.py',
-    '../_base_/default_runtime.py',
+    '../s4nd/s4nd_luna16.py',
+    '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py',
 ]
-model = dict(
-    _delete_=True,
-    type='FocalMixDetector',
-    detector=dict(
-        _base_.model,
-        bbox_head=dict(
-            _base_.model.bbox_head,
-            # FocalMix's own, not S4ND's weighted cross entropy
-            loss_cls=dict(type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
-        ),
-    ),
-)
-custom_hooks = [dict(type='SemiSupervisedHook', rampup_iters=4000)]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+model, train_dataloader, custom_hooks = semi_supervised(_base_, patches=(2, 2))

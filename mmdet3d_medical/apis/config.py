@@ -1,5 +1,6 @@
 """From a config file and command line choices to the config that a runner takes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch.distributed as dist
@@ -13,6 +14,7 @@ from .checkpoint import last_checkpoint
 from .config_checks import LOADERS, check_keys, check_options, check_values
 from .options import datasets_in
 from .schedule import fit_schedule
+from .semi import combine, run_name
 from .shrink import shrink
 
 SHIPPED = Path(__file__).parents[1] / '.mim'
@@ -23,6 +25,7 @@ def load_config(
     *,
     work_dir: str | None = None,
     options: dict | None = None,
+    semi: Sequence[str] = (),
     small: bool = False,
     launcher: str = 'none',
 ) -> Config:
@@ -34,6 +37,8 @@ def load_config(
             without one to ``work_dirs/<name of the config>``.
         options (dict, optional): Values by dotted key, set last. ``train_cfg.max_iters`` also
             fits the learning rate schedule and ramp-ups, see :func:`fit_schedule`.
+        semi (Sequence[str]): Fragments that make a detector's config semi-supervised, see
+            :func:`.semi.combine`.
         small (bool): Whether to make patches, batches and widths small, see :func:`shrink`.
         launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
@@ -43,6 +48,8 @@ def load_config(
     """
     path = find_config(path)
     cfg = _read(path)
+    if semi:
+        cfg = combine(cfg, semi)
     if small:
         cfg = shrink(cfg)
     options = options or {}
@@ -54,7 +61,7 @@ def load_config(
     _merge(cfg, options)
     set_data_root(cfg)
     check_values(cfg)
-    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / run_name(path, semi))
     set_launcher(cfg, launcher)
     return cfg
 

@@ -48,8 +48,8 @@ class SelfTraining:
         if len(found) != 1:
             raise UsageError(
                 f'{self.setup.path}: expected LoadCandidates in the pipeline of one data set, that '
-                f'of the unlabeled scans, found it in {len(found)}: see '
-                'configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py'
+                f'of the unlabeled scans, found it in {len(found)}: give a detector with '
+                '--semi phantom confident_pseudo_labels, or candidates with another method'
             )
         return found[0]
 

@@ -25,6 +25,7 @@ class Setup:
 
     Attributes:
         path: The config.
+        semi: Fragments that make it semi-supervised.
         options: Values to change in the config, by dotted key.
         shrink: Whether to make everything small.
         amp: Whether to train in mixed precision.
@@ -35,6 +36,7 @@ class Setup:
 
     path: str
     options: dict[str, Any] = field(default_factory=dict)
+    semi: tuple[str, ...] = ()
     shrink: bool = False
     amp: bool = False
     seed: int | None = None
@@ -43,7 +45,7 @@ class Setup:
 
     @cached_property
     def config(self) -> Config:
-        return load_config(self.path, options=dict(self.options), small=self.shrink)
+        return load_config(self.path, options=dict(self.options), semi=self.semi, small=self.shrink)
 
     def train_command(self, work: Path, options: dict[str, Any]) -> list[str]:
         """Train without validation, or go on from the last checkpoint.
@@ -98,6 +100,8 @@ class Setup:
         launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []
         spelt = spell_options({**self.options, **options})
         return [
+            *['--semi'] * bool(self.semi),
+            *self.semi,
             *['--shrink'] * self.shrink,
             *['--trust-checkpoint'] * self.trust,
             *launcher,
@@ -120,6 +124,7 @@ class Setup:
         asked = dict(
             config=Path(self.path).name,
             options=spell_options(self.options),
+            semi=list(self.semi),
             shrink=self.shrink,
             amp=self.amp,
             seed=self.seed,

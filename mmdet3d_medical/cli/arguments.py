@@ -45,6 +45,18 @@ def add_trust_option(parser: ArgumentParser) -> None:
     )
 
 
+def add_semi_option(parser: ArgumentParser) -> None:
+    """``--semi``: fragments that make a detector's config semi-supervised."""
+    parser.add_argument(
+        '--semi',
+        nargs='+',
+        default=(),
+        metavar='FRAGMENT',
+        help='make the config of a detector semi-supervised: files of configs/_base_/semi and '
+        'configs/_base_/methods, or their names, such as luna16 focalmix',
+    )
+
+
 def at_least(least: int) -> Callable[[str], int]:
     """The type of integers that are not less than ``least``."""
 

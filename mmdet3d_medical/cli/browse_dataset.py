@@ -32,7 +32,7 @@ def draw_item(item: dict, path: Path) -> None:
 def main(args: Namespace) -> None:
     folder = Path(args.output_dir)
     check_writable(folder / '0000.png')
-    config = load_config(args.config, options=args.cfg_options)
+    config = load_config(args.config, options=args.cfg_options, semi=args.semi)
     init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
     dataset = DATASETS.build(config.train_dataloader.dataset)
     for number in track(range(args.number), 'Drawing'):

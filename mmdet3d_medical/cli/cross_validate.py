@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
+from mmdet3d_medical.apis.semi import run_name
 from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.utils.errors import UsageError
 
@@ -43,6 +44,7 @@ def main(args: Namespace) -> None:
     setup = Setup(
         args.config,
         args.cfg_options or {},
+        tuple(args.semi),
         shrink=args.shrink,
         amp=args.amp,
         seed=args.seed,
@@ -50,7 +52,7 @@ def main(args: Namespace) -> None:
         trust=args.trust_checkpoint,
     )
     validation = CrossValidation(
-        setup, args.work_dir or Path('work_dirs') / f'{Path(args.config).stem}_cv'
+        setup, args.work_dir or Path('work_dirs') / f'{run_name(args.config, args.semi)}_cv'
     )
     folds = args.folds or validation.subsets
     unknown = sorted(set(folds) - set(validation.subsets))

@@ -185,7 +185,7 @@ def as_text(rows: list[dict]) -> str:
 
 def main(args: Namespace) -> None:
     trust_checkpoints(args.trust_checkpoint)
-    config = load_config(args.config, options=args.cfg_options)
+    config = load_config(args.config, options=args.cfg_options, semi=args.semi)
     init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
     model = MODELS.build(config.model)
     if not isinstance(model, FocalMixDetector):

@@ -132,7 +132,7 @@ def draw_figure(samples: list[dict], objects: int, eta: float, rng: np.random.Ge
 def main(args: Namespace) -> None:
     if args.patches < 2:
         raise UsageError(f'--patches {args.patches}: mixing needs at least 2.')
-    config = load_config(args.config, options=args.cfg_options)
+    config = load_config(args.config, options=args.cfg_options, semi=args.semi)
     init_default_scope(config.get('default_scope', 'mmdet3d_medical'))
     dataset, rng = DATASETS.build(config.train_dataloader.dataset), np.random.default_rng(args.seed)
     samples = draw_samples(dataset, args.patches, rng)

@@ -76,7 +76,7 @@ def print_cost(name: str, numbers: dict, plan: Plan, iterations: int | None) -> 
 
 
 def main(args: Namespace) -> None:
-    cfg = load_config(args.config, options=args.cfg_options)
+    cfg = load_config(args.config, options=args.cfg_options, semi=args.semi)
     init_default_scope(cfg.get('default_scope', 'mmdet3d_medical'))
     model = MODELS.build(cfg.model)
     plan = plan_of(cfg, model, args.patch, args.channels, args.batch)

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from mmdet3d_medical.apis.self_training import SelfTraining
+from mmdet3d_medical.apis.semi import run_name
 from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.processes import BusyError
@@ -22,13 +23,14 @@ def main(args: Namespace) -> None:
     setup = Setup(
         args.config,
         args.cfg_options or {},
+        tuple(args.semi),
         shrink=args.shrink,
         amp=args.amp,
         seed=args.seed,
         processes=args.processes,
         trust=args.trust_checkpoint,
     )
-    work = args.work_dir or Path('work_dirs') / f'{Path(args.config).stem}_rounds'
+    work = args.work_dir or Path('work_dirs') / f'{run_name(args.config, args.semi)}_rounds'
     try:
         last = SelfTraining(setup, args.checkpoint, work).run(args.rounds)
     except BusyError:

@@ -21,6 +21,7 @@ def main(args: Namespace) -> None:
         args.config,
         work_dir=args.work_dir,
         options=args.cfg_options,
+        semi=args.semi,
         small=args.shrink,
         launcher=args.launcher,
     )

@@ -135,7 +135,7 @@ def row(name: str, config: Path, others: dict[str, Path]) -> str:
     """A line of the table; ``others`` are all listed configs, which tell what can be trained."""
     detector, published = build(config), yaml.safe_load(SCORES.read_text()).get(name)
     phantom = [
-        score_cell(phantom_cpm(run), f'{run}_phantom' in others)
+        score_cell(phantom_cpm(run), f'{name}_phantom' in others)
         for run in (name, f'focalmix_{name}')
     ]
     cells = [

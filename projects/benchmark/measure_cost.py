@@ -27,7 +27,7 @@ from rich.table import Table
 
 from mmdet3d_medical.apis import load_config, set_amp
 from mmdet3d_medical.apis.step_plan import Plan, plan_of
-from mmdet3d_medical.cli.arguments import DictAction, at_least, out_file
+from mmdet3d_medical.cli.arguments import add_config_options, add_semi_option, at_least, out_file
 from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry
@@ -63,13 +63,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--json', type=out_file, metavar='OUT.json', help='write the numbers to this file'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='overrides settings of the config',
-    )
+    add_semi_option(parser)
+    add_config_options(parser)
     return parser.parse_args()  # fmt: skip
 
 
@@ -154,7 +149,7 @@ def main() -> None:
     MMLogger.get_instance('mmengine').setLevel('WARNING')  # no line for each weight
     numbers = {}
     for precision in ('float32', 'amp') if torch.cuda.is_available() else ('float32',):
-        cfg = load_config(args.config, options=args.cfg_options)
+        cfg = load_config(args.config, options=args.cfg_options, semi=args.semi)
         init_default_scope(cfg.get('default_scope', 'mmdet3d_medical'))
         torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get('cudnn_benchmark', False)
         numbers[precision] = measure(cfg, args, amp=precision == 'amp')

@@ -10,14 +10,24 @@ def sure(tmp_path, data_root):
     path = tmp_path / 'sure.py'
     source = f'data_root={str(data_root)!r}, split=None'
     path.write_text(f"""
-_base_ = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom_5l-100u_sure.py'
-model = dict(ignore_range=(0, 0), center=0.001, detector=dict(test_cfg=dict(score_thr=0)))
-candidates = dict(type='LoadCandidates', marks='none.csv')
-train_dataloader = dict(dataset=dict(datasets=dict(
+_base_ = [
+    'mmdet3d_medical::retina3d/retina3d_fpn_phantom.py',
+    'mmdet3d_medical::_base_/methods/confident_pseudo_labels.py',
+]
+from mmdet3d_medical.apis.semi import semi_supervised
+
+method = dict(
+    _base_.method, ignore_range=(0, 0), center=0.001, detector=dict(test_cfg=dict(score_thr=0))
+)
+semi = dict(
+    patches=(4, 4),
     labeled=dict({source}, subsets=[0]),
-    unlabeled=dict({source}, subsets=[3, 9], pipeline=[
-        _base_.candidates_pipeline[0], candidates, *_base_.candidates_pipeline[2:]]),
-)))
+    unlabeled=dict({source}, subsets=[3, 9]),
+    candidates=dict(marks='none.csv', lesion_prob=0.7),
+    hook=dict(type='SemiSupervisedHook', rampup_iters=600),
+)
+base = dict(_base_, method=method, semi=semi)
+model, train_dataloader, custom_hooks = semi_supervised(base)
 train_cfg = dict(max_iters=1)
 default_hooks = dict(checkpoint=dict(interval=1))
 """)

@@ -52,3 +52,13 @@ model = dict(
         max_per_scan=100,
     ),
 )
+
+# FocalMix: soft targets cannot be mined.
+soft_targets = dict(
+    detector=dict(
+        bbox_head=dict(
+            sampler=None,
+            loss_cls=dict(_delete_=True, type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
+        ),
+    ),
+)

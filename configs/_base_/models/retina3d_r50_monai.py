@@ -68,3 +68,16 @@ model = dict(
         max_per_scan=300,
     ),
 )
+
+# FocalMix: soft targets cannot be mined. Anchors in the middle of cells, as in MONAI 1.6, so that
+# mirrored anchors are anchors; they differ along the axes.
+soft_targets = dict(
+    detector=dict(
+        bbox_head=dict(
+            anchor_generator=dict(center_offset=0.5),
+            sampler=None,
+            loss_cls=dict(_delete_=True, type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
+        ),
+    ),
+    views=dict(permute_axes=()),
+)

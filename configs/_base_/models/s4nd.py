@@ -35,3 +35,12 @@ model = dict(
         max_per_scan=100,
     ),
 )
+
+# FocalMix has a loss of its own, not weighted cross entropy.
+soft_targets = dict(
+    detector=dict(
+        bbox_head=dict(
+            loss_cls=dict(_delete_=True, type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0)
+        ),
+    ),
+)

@@ -10,7 +10,7 @@ Example:
 
 from argparse import ArgumentParser
 
-from ..arguments import add_config_options, at_least
+from ..arguments import add_config_options, add_semi_option, at_least
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,4 +19,5 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--number', type=at_least(1), default=8, metavar='N', help='patches (default: 8)'
     )
+    add_semi_option(parser)
     add_config_options(parser)

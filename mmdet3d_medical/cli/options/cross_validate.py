@@ -13,7 +13,7 @@ Example:
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ..arguments import add_config_options, add_trust_option, at_least
+from ..arguments import add_config_options, add_semi_option, add_trust_option, at_least
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -47,4 +47,5 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='resamplings over scans for the 95 %% intervals (default: 1000)',
     )
     add_trust_option(parser)
+    add_semi_option(parser)
     add_config_options(parser)

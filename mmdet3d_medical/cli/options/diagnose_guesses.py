@@ -12,7 +12,7 @@ Example:
 
 from argparse import ArgumentParser
 
-from ..arguments import add_config_options, add_trust_option, at_least, out_file
+from ..arguments import add_config_options, add_semi_option, add_trust_option, at_least, out_file
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,5 +32,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--centers', type=float, nargs='+', default=[0.5, 0.4, 0.3, 0.2])
     parser.add_argument('--seed', type=int, default=0, help='of patches and views')
     parser.add_argument('--json', type=out_file, metavar='OUT.json', help='write the numbers')
+    add_semi_option(parser)
     add_config_options(parser)
     add_trust_option(parser)

@@ -9,7 +9,7 @@ Example:
 
 from argparse import ArgumentParser
 
-from ..arguments import add_config_options, at_least, picture
+from ..arguments import add_config_options, add_semi_option, at_least, picture
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -33,4 +33,5 @@ def add_arguments(parser: ArgumentParser) -> None:
         'hardly mixed; the default of 4 makes mixes that can be seen',
     )
     parser.add_argument('--seed', type=at_least(0), default=0)
+    add_semi_option(parser)
     add_config_options(parser)

@@ -11,7 +11,7 @@ Example:
 
 from argparse import ArgumentParser
 
-from ..arguments import add_config_options, at_least, out_file, positive
+from ..arguments import add_config_options, add_semi_option, at_least, out_file, positive
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -62,4 +62,5 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--json', type=out_file, metavar='OUT.json', help='write the numbers to this file'
     )
+    add_semi_option(parser)
     add_config_options(parser)

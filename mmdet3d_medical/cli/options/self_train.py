@@ -4,15 +4,17 @@ The config is one whose unlabeled patches lie around marks (LoadCandidates). Giv
 again to go on after an interruption, or with more --rounds to add some.
 
 Example:
-    mmdet3d-medical train configs/focalmix/retina3d_fpn_phantom_5l-0u.py
-    mmdet3d-medical self-train configs/focalmix/retina3d_fpn_phantom_5l-100u_sure.py \\
-        work_dirs/retina3d_fpn_phantom_5l-0u/iter_1500.pth --rounds 2
+    mmdet3d-medical train configs/retina3d/retina3d_fpn_phantom.py \\
+        --cfg-options train_dataloader.dataset.split=splits/labeled_10.txt
+    mmdet3d-medical self-train configs/retina3d/retina3d_fpn_phantom.py \\
+        work_dirs/retina3d_fpn_phantom/iter_1500.pth --rounds 2 \\
+        --semi phantom confident_pseudo_labels
 """
 
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ..arguments import add_config_options, add_trust_option, at_least
+from ..arguments import add_config_options, add_semi_option, add_trust_option, at_least
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,4 +46,5 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--shrink', action='store_true', help='as in train')
     parser.add_argument('--seed', type=at_least(0), help='as in train')
     add_trust_option(parser)
+    add_semi_option(parser)
     add_config_options(parser)

@@ -7,7 +7,7 @@ Example:
 
 from argparse import ArgumentParser
 
-from ..arguments import add_config_options, add_trust_option
+from ..arguments import add_config_options, add_semi_option, add_trust_option
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -41,5 +41,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='for a checkpoint that was trained with --shrink; all scans are tested',
     )
     add_trust_option(parser)
+    add_semi_option(parser)
     add_config_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')

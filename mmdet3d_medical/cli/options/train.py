@@ -6,7 +6,7 @@ Example:
 
 from argparse import ArgumentParser
 
-from ..arguments import add_config_options, add_trust_option, at_least
+from ..arguments import add_config_options, add_semi_option, add_trust_option, at_least
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,5 +32,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_trust_option(parser)
     parser.add_argument('--seed', type=at_least(0), help='seed of everything random')
+    add_semi_option(parser)
     add_config_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')

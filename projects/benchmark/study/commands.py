@@ -26,6 +26,7 @@ def train_command(bench: Bench, run: Run) -> list[str]:
         *(sys.executable, str(bench.tools / 'train.py'), bench.config_path(setting)),
         *('--work-dir', str(bench.folder(run)), '--resume', '--seed', str(run.seed)),
         *['--amp'] * setting.amp,
+        *_semi(run),
         *('--cfg-options', *spell_options(options)),
     ]
 
@@ -47,8 +48,14 @@ def _test_command(bench: Bench, run: Run, split: str, out: Path) -> list[str]:
     return [
         *(sys.executable, str(bench.tools / 'test.py'), bench.config_path(run.setting)),
         *(str(bench.checkpoint(run)), '--work-dir', str(bench.folder(run)), '--out', str(out)),
+        *_semi(run),
         *('--cfg-options', *spell_options(options)),
     ]
+
+
+def _semi(run: Run) -> list[str]:
+    fragments = run.setting.semi
+    return [*['--semi'] * bool(fragments), *fragments]
 
 
 def _training_data(bench: Bench, run: Run) -> dict[str, Any]:

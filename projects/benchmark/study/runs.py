@@ -54,7 +54,9 @@ class Bench:
         return self.folder(run) / f'{what}.log'
 
     def config(self, setting: Setting) -> Config:
-        return load_config(self.config_path(setting), options=dict(setting.options))
+        return load_config(
+            self.config_path(setting), options=dict(setting.options), semi=setting.semi
+        )
 
     def config_path(self, setting: Setting) -> str:
         return str(self.tools.parent / setting.config)
@@ -111,6 +113,7 @@ class Bench:
             row=setting.name,
             seed=run.seed,
             config=setting.config,
+            semi=list(setting.semi),
             options=dict(setting.options),
             amp=setting.amp,
             start=start.name if start else None,

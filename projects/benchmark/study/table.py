@@ -13,7 +13,12 @@ from .files import check_keys, load_yaml
 SETS = ('validation', 'test')
 TABLE_KEYS = {'title', 'data', 'scored_on', 'seeds', 'amp', 'options', 'x_label', 'rows'}
 TABLE_NEEDS = {'title', 'data', 'scored_on', 'seeds', 'rows'}
-OWN_KEYS = {'config', 'options', 'start'}  # what is trained; a row with `same_as` has none of them
+OWN_KEYS = {
+    'config',
+    'semi',
+    'options',
+    'start',
+}  # what is trained; a row with `same_as` has none of them
 ROW_KEYS = {'name', 'label', 'same_as', 'baseline', 'paper', 'x'} | OWN_KEYS
 FILE_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]*')
 
@@ -26,6 +31,7 @@ class Setting:
         table: Name of the table that defines it.
         name: Name of its row there.
         config: Config file, as the table spells it.
+        semi: Fragments that make it semi-supervised.
         options: Values by dotted key that change the config.
         amp: Whether to train in mixed precision.
         start: What the training starts from, with the same seed; None: from random weights.
@@ -34,6 +40,7 @@ class Setting:
     table: str
     name: str
     config: str
+    semi: tuple[str, ...]
     options: Mapping[str, Any]
     amp: bool
     start: Setting | None
@@ -203,6 +210,9 @@ def _check_row(entry: dict, rows: Mapping[str, Row], where: str) -> None:
         )
     if 'same_as' not in entry and 'config' not in entry:
         raise ValueError(f'{where}: expected a config, or same_as with the name of another row')
+    semi = entry.get('semi', [])
+    if not isinstance(semi, list) or not all(isinstance(name, str) for name in semi):
+        raise ValueError(f'{where}: semi must be a list of fragments, found {semi!r}')
     for key in ('paper', 'x'):
         if not isinstance(entry.get(key), (int, float, type(None))):
             raise ValueError(f'{where}: {key} must be a number, found {entry[key]!r}')
@@ -230,6 +240,7 @@ def _setting(
         table=table.name,
         name=entry['name'],
         config=str(entry['config']),
+        semi=tuple(entry.get('semi', ())),
         options={**content.get('options', {}), **entry.get('options', {})},
         amp=bool(content.get('amp', False)),
         start=_refer(start, table, readers, f'{where}: start') if start is not None else None,

@@ -21,8 +21,8 @@ SHARED = run_path(str(ROOT / 'tests/conftest.py')) | run_path(
 own_scope, config, data_root, run_tool = (
     SHARED[name] for name in ('own_scope', 'config', 'data_root', 'run_tool')
 )
-PLAIN = 'configs/focalmix/retina3d_fpn_phantom_10l-0u.py'
-MIXED = 'configs/focalmix/retina3d_fpn_phantom_10l-100u.py'
+PLAIN = 'configs/retina3d/retina3d_fpn_phantom.py'
+MIXED = 'configs/focalmix/retina3d_fpn_phantom.py'
 DATA = dict(
     name='tiny',
     scans=10,

@@ -13,10 +13,9 @@ def on_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
 
 
-@pytest.mark.parametrize(
-    'name', ['retina3d/retina3d_fpn', 'focalmix/retina3d_fpn', 'focalmix/deeplung_dpn26']
-)
-def test_a_step_of_the_config(run_tool, name):
+@pytest.mark.parametrize('semi', [(), ('phantom', 'focalmix')], ids=['supervised', 'focalmix'])
+@pytest.mark.parametrize('name', ['retina3d/retina3d_fpn', 'deeplung/deeplung_dpn26'])
+def test_a_step_of_the_config(run_tool, name, semi):
     """Of the smallest patches, with and without guesses and locations."""
     code = run_tool(
         TOOL,
@@ -32,6 +31,8 @@ def test_a_step_of_the_config(run_tool, name):
         16,
         '--json',
         'cost.json',
+        *['--semi'] * bool(semi),
+        *semi,
     )
     assert code == 0
     numbers = json.loads(Path('cost.json').read_text())

@@ -25,7 +25,7 @@ pathlib.Path({folder!r}, 'marks.csv').write_text(
     'seriesuid,coordX,coordY,coordZ,probability\\n')
 """
 CANDIDATES = TEST.replace('marks.csv', 'new_candidates.csv')
-CONFIG = 'configs/focalmix/retina3d_fpn_phantom_10l-100u_candidates.py'
+AROUND = dict(config=PLAIN, semi=['phantom', 'candidates', 'focalmix'], start='base')
 
 
 @pytest.fixture
@@ -144,8 +144,8 @@ def test_candidates_are_found_once_by_what_a_run_starts_from(bench, write_table,
     _, commands = scripts
     rows = [
         dict(name='base', config=PLAIN),
-        dict(name='one', config=CONFIG, start='base'),
-        dict(name='two', config=CONFIG, start='base'),
+        dict(name='one', **AROUND),
+        dict(name='two', **AROUND),
     ]
     runs = bench.plan(runs_of(read_table(write_table(rows=rows, seeds=[0]))))
     assert run_all(bench, runs) == {}
@@ -161,7 +161,7 @@ def test_candidates_are_found_once_by_what_a_run_starts_from(bench, write_table,
 def test_a_search_for_candidates_that_fails_is_told_by_its_log(
     bench, write_table, scripts, monkeypatch
 ):
-    rows = [dict(name='base', config=PLAIN), dict(name='one', config=CONFIG, start='base')]
+    rows = [dict(name='base', config=PLAIN), dict(name='one', **AROUND)]
     bench_runs = runs_of(read_table(write_table(rows=rows, seeds=[0])))
     code = 'import sys; print("is not finite in iteration"); sys.exit(3)'
     fails = [sys.executable, '-S', '-c', code]
@@ -184,7 +184,11 @@ def test_an_older_failure_in_the_log_is_not_taken_for_this_one(bench, missing, s
 
 
 def test_candidates_need_a_start(bench, write_table, scripts):
-    runs = runs_of(read_table(write_table(rows=[dict(name='one', config=CONFIG)], seeds=[0])))
+    runs = runs_of(
+        read_table(
+            write_table(rows=[dict(name='one', config=PLAIN, semi=AROUND['semi'])], seeds=[0])
+        )
+    )
     errors = run_all(bench, runs)
     assert errors == {
         'table/one_seed0': 'table/one_seed0 cuts patches around candidates: give the '

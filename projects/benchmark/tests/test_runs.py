@@ -92,10 +92,11 @@ def config_of(command: list[str], name: str):
         parser.add_argument(option)
     parser.add_argument('--resume', action='store_true')
     parser.add_argument('--amp', action='store_true')
+    parser.add_argument('--semi', nargs='+', default=())
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     assert Path(command[1]).name == name and Path(command[1]).is_file()
     args = parser.parse_args(command[2:])
-    return args, load_config(args.config, options=args.cfg_options)
+    return args, load_config(args.config, options=args.cfg_options, semi=args.semi)
 
 
 def test_training_takes_the_lists_of_the_benchmark(bench, write_table):
@@ -158,8 +159,8 @@ def test_test_finds_marks_in_the_scored_scans(bench, runs):
 
 
 def test_candidates_are_found_in_the_longest_unlabeled_list(bench, write_table):
-    config = 'configs/focalmix/retina3d_fpn_phantom_10l-100u_candidates.py'
-    rows = [dict(name='base', config=PLAIN), dict(name='a', config=config, start='base')]
+    around = dict(config=PLAIN, semi=['phantom', 'candidates', 'focalmix'], start='base')
+    rows = [dict(name='base', config=PLAIN), dict(name='a', **around)]
     base, run = runs_of(read_table(write_table(rows=rows, seeds=[1])))
     train(bench, base)
     args, cfg = config_of(candidates_command(bench, base), 'test.py')
@@ -210,6 +211,7 @@ def test_results_are_plain(bench, runs):
         row='later',
         seed=0,
         config=PLAIN,
+        semi=[],
         options={'train_cfg.max_iters': 4},
         amp=False,
         start='table/plain_seed0',

@@ -1,0 +1,7 @@
+# After another method: cross entropy in the place of the focal loss, and as much MixUp of patches
+# as MixMatch has: with few labeled phantoms the better baseline, projects/benchmark/phantoms.
+method = dict(
+    detector=dict(bbox_head=dict(loss_cls=dict(alpha=(1.0, 1.0), gamma=0.0))),
+    image_mixup=dict(eta=0.75),
+    object_mixup=None,
+)

@@ -1,7 +1,0 @@
-# Hard pseudo-labels in the place of FocalMix: 10 labeled and 100 unlabeled phantoms.
-#
-# Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_10l-100u_pseudo-labels.py
-# Data: see README.md; test, time and memory: retina3d_fpn_phantom.py.
-# Scores with 5 labels: projects/benchmark/phantoms, Table 4.
-_base_ = ['./retina3d_fpn_phantom_10l-100u.py', '../_base_/baselines/pseudo_labels.py']
-model = _base_.baseline

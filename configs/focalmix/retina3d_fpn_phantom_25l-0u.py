@@ -1,6 +1,0 @@
-# Plain supervised training on phantoms: 25 labeled scans, no unlabeled ones, no MixUp.
-#
-# Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom_25l-0u.py
-# Data: see README.md; test, time and memory: ../retina3d/retina3d_fpn_phantom.py. Not trained yet.
-_base_ = '../retina3d/retina3d_fpn_phantom.py'
-train_dataloader = dict(dataset=dict(split='splits/labeled_25.txt'))

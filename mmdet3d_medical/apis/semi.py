@@ -1,0 +1,152 @@
+"""A detector's config and a few values make a semi-supervised one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdet3d_medical.utils.errors import UsageError
+
+SHIPPED = Path(__file__).parents[1] / '.mim' / 'configs' / '_base_'
+FOLDERS = SHIPPED / 'semi', SHIPPED / 'methods'
+
+
+def semi_supervised(base: Mapping[str, Any], **changes: Any) -> tuple[dict, dict, list]:
+    """What a semi-supervised config has in the place of what its detector's config has.
+
+    In a config file, below ``_base_ = [DETECTOR, '../_base_/semi/luna16.py',
+    '../_base_/methods/focalmix.py']``::
+
+        model, train_dataloader, custom_hooks = semi_supervised(_base_)
+
+    Labeled and unlabeled patches come from the scans of the detector's own training data, cut and
+    augmented as they are there, but unlabeled ones lie anywhere: aiming at lesions would use their
+    annotations. Where there are annotations, they go along for diagnostics only.
+
+    Args:
+        base: A detector's config with the values of the fragments: ``method``, the arguments of a
+            ``FocalMixDetector``, whose ``detector`` changes values of the detector; where there
+            are unlabeled scans ``semi``, see ``configs/_base_/semi/luna16.py``. ``soft_targets``
+            of a detector's config is what it needs under any method, changed like ``method``.
+        changes: Values of ``semi`` to change.
+
+    Returns:
+        ``model``, ``train_dataloader`` and ``custom_hooks``, which replace those of the base.
+    """
+    model = _merged(base['method'], base.get('soft_targets', {}))
+    model = _merged(model, base['method'])
+    detector = _merged(base['model'], model.get('detector', {}))
+    model = {**model, '_delete_': True, 'detector': detector}
+    if 'semi' not in base:
+        return model, {**base['train_dataloader'], '_delete_': True}, base.get('custom_hooks', [])
+    semi = {**base['semi'], **changes}
+    return model, _loader(base['train_dataloader'], semi), [dict(semi['hook'])]
+
+
+def combine(cfg: Config, fragments: Sequence[str]) -> Config:
+    """A detector's config and fragments, as a config file that names them puts them together.
+
+    Args:
+        cfg: Of a detector.
+        fragments: Config files, or names of some in ``configs/_base_/semi`` and
+            ``configs/_base_/methods``. Later ones change values of earlier ones.
+
+    Raises:
+        UsageError: If a fragment is not there, there is no method among them, or the config is
+            semi-supervised already.
+    """
+    if 'detector' in cfg.model:
+        raise UsageError(
+            f'--semi: {cfg.filename} has a {cfg.model.type} already; give the config of a detector'
+        )
+    base = cfg.to_dict()
+    for fragment in fragments:
+        base = _merged(base, Config.fromfile(find_fragment(fragment)).to_dict())
+    if 'method' not in base:
+        raise UsageError(f'--semi {" ".join(fragments)}: none of them is a method, say focalmix')
+    model, loader, hooks = semi_supervised(base)
+    base = {**base, 'model': model, 'train_dataloader': loader, 'custom_hooks': hooks}
+    base['model'].pop('_delete_')
+    base['train_dataloader'].pop('_delete_')
+    return Config(base, filename=cfg.filename)
+
+
+def run_name(path: str, fragments: Sequence[str] = ()) -> str:
+    """What a run of a config and fragments is called: ``deepseed_phantom_phantom-focalmix``."""
+    return '_'.join(
+        [Path(path).stem, *['-'.join(Path(name).stem for name in fragments)] * bool(fragments)]
+    )
+
+
+def find_fragment(name: str) -> str:
+    """A file of values for :func:`combine`, by its path or by the name of one that is shipped.
+
+    Raises:
+        UsageError: If there is none; the message lists those there are.
+    """
+    places = [Path(name), *(folder / f'{name}.py' for folder in FOLDERS)]
+    for place in places:
+        if place.is_file():
+            return str(place)
+    known = [path.stem for folder in FOLDERS for path in sorted(folder.glob('*.py'))]
+    raise UsageError(f'--semi {name}: no such file, and none of {", ".join(known)}')
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict:
+    """Values changed as by an inheriting config."""
+    return Config._merge_a_into_b(deepcopy(dict(changes)), deepcopy(dict(values)))
+
+
+def _loader(supervised: Mapping[str, Any], semi: Mapping[str, Any]) -> dict:
+    """The supervised loader for batches of labeled and unlabeled patches."""
+    labeled, unlabeled = semi['patches']
+    dataset, batch_size = supervised['dataset'], labeled + unlabeled
+    sources = dict(
+        labeled=_source(dataset, 'sup', semi['labeled']),
+        unlabeled=_source(dataset, 'unsup', semi['unlabeled'], semi.get('candidates'), aimed=False),
+    )
+    sampler = dict(
+        type='MultiSourceDrawSampler',
+        batch_size=batch_size,
+        source_ratio=[part // math.gcd(labeled, unlabeled) for part in semi['patches']],
+        seed=supervised['sampler'].get('seed'),
+    )
+    return {
+        **supervised,
+        '_delete_': True,
+        'batch_size': batch_size,
+        'sampler': sampler,
+        'dataset': dict(type='MultiSourceDataset', datasets=sources),
+    }
+
+
+def _source(
+    dataset: Mapping[str, Any],
+    branch: str,
+    changes: Mapping[str, Any],
+    candidates: Mapping[str, Any] | None = None,
+    aimed: bool = True,
+) -> dict:
+    """A data set whose samples go into one branch of the batch.
+
+    Args:
+        candidates: Arguments of ``LoadCandidates`` around which most patches lie, and
+            ``lesion_prob``, how many; None if there are none.
+        aimed: Whether patches may lie around annotated lesions.
+    """
+    load, *steps, pack = dataset['pipeline']
+    if not aimed:
+        chance = candidates['lesion_prob'] if candidates else 0.0
+        steps = [
+            {**step, 'lesion_prob': chance} if 'lesion_prob' in step else step for step in steps
+        ]
+    if candidates:
+        keys = {key: value for key, value in candidates.items() if key != 'lesion_prob'}
+        steps = [dict(type='LoadCandidates', **keys), *steps]
+    branched = dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'], **{branch: pack})
+    return {**dataset, **changes, 'pipeline': [load, *steps, branched]}
