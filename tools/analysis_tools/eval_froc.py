@@ -32,9 +32,7 @@ from mmdet3d_medical.evaluation.functional import (
     worst_mistakes,
 )
 from mmdet3d_medical.evaluation.marks import (
-    Findings,
     check_spelling,
-    read_findings,
     read_marks,
     read_scan_ids,
 )
@@ -44,6 +42,7 @@ from mmdet3d_medical.evaluation.table import (
     operating_table,
     size_table,
 )
+from mmdet3d_medical.evaluation.truth import read_truth
 from mmdet3d_medical.utils.files import write_text
 from mmdet3d_medical.visualization.froc import plot_froc
 
@@ -63,7 +62,8 @@ def parse_args() -> argparse.Namespace:
         '--annotations',
         required=True,
         metavar='A.csv',
-        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm',
+        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm; or the index.json of converted '
+        'data',
     )
     parser.add_argument(
         '--excluded',
@@ -166,10 +166,7 @@ class Score:
 
 def evaluate(args: argparse.Namespace) -> list[Score]:
     """Score each file of marks, all on the same scans."""
-    findings = [
-        read_findings(args.annotations),
-        read_findings(args.excluded) if args.excluded else Findings.from_rows([]),
-    ]
+    findings = read_truth(args.annotations, args.excluded)
     marks = [read_marks(path) for path in args.marks]
     nodules, excluded, *marks = _of_class(args.class_name, *findings, *marks)
     listed = read_scan_ids(args.seriesuids) if args.seriesuids else None
