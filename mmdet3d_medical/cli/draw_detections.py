@@ -15,12 +15,15 @@ from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_
 
 
 def choose_scan(scans: list[dict], marks: Marks, scan_id: str | None) -> dict:
-    """The scan that is asked for, else of those with marks the one with most lesions."""
-    wanted = {scan_id} if scan_id else set(marks.scan_ids)
+    """The scan that is asked for, else of those with marks the one with most lesions.
+
+    Where there are no marks at all, as with a high ``--min-score`` of the test, any scan will do.
+    """
+    wanted = {scan_id} if scan_id else {*marks.scan_ids} or {scan['scan_id'] for scan in scans}
     found = [scan for scan in scans if scan['scan_id'] in wanted]
     if not found:
         raise UsageError(
-            f'None of the scans {", ".join(sorted(wanted)[:3]) or "(no marks)"} is in '
+            f'None of the scans {", ".join(sorted(wanted)[:3])} is in '
             'the index: give the index of the data that were tested.'
         )
     return max(found, key=lambda scan: len(lesions_of(scan)))

@@ -20,9 +20,7 @@ from mmdet3d_medical.evaluation.functional import (
     worst_mistakes,
 )
 from mmdet3d_medical.evaluation.marks import (
-    Findings,
     check_spelling,
-    read_findings,
     read_marks,
     read_scan_ids,
 )
@@ -32,6 +30,7 @@ from mmdet3d_medical.evaluation.table import (
     operating_table,
     size_table,
 )
+from mmdet3d_medical.evaluation.truth import read_truth
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
@@ -76,10 +75,7 @@ class Score:
 
 def evaluate(args: Namespace) -> list[Score]:
     """Score each file of marks, all on the same scans."""
-    findings = [
-        read_findings(args.annotations),
-        read_findings(args.excluded) if args.excluded else Findings.from_rows([]),
-    ]
+    findings = read_truth(args.annotations, args.excluded)
     marks = [read_marks(path) for path in args.marks]
     nodules, excluded, *marks = _of_class(args.class_name, *findings, *marks)
     listed = read_scan_ids(args.seriesuids) if args.seriesuids else None

@@ -52,6 +52,11 @@ def test_boxes_are_as_wide_as_the_marks_say(scan, geometry):
     assert np.allclose(boxes, [[9, 8, 17, 15, 12, 19]])  # 2 mm voxels
 
 
+def test_without_any_mark_the_scan_with_most_lesions_is_drawn(data_root):
+    scans = read_index(data_root / 'index.json')['scans'][::-1]  # the first has no lesion
+    assert TOOL['choose_scan'](scans, Marks.from_rows([]), None)['scan_id'] == 'scan8'
+
+
 def test_shows_lesions_then_detections_that_hit_none():
     lesions = np.array([[10, 8, 16, 14, 12, 20.0]])
     hit, missed = [11, 9, 17, 13, 11, 19.0], [0, 0, 0, 4, 4, 4.0]

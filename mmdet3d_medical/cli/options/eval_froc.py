@@ -28,7 +28,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--annotations',
         required=True,
         metavar='A.csv',
-        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm',
+        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm; or the index.json of converted '
+        'data',
     )
     parser.add_argument(
         '--excluded',
