@@ -6,6 +6,7 @@ project = 'mmdet3d_medical'
 author = 'The mmdet3d_medical authors'
 release = __version__
 extensions = ['myst_parser']
+myst_enable_extensions = ['dollarmath']
 html_theme = 'furo'
 root_doc = 'README'
 exclude_patterns = ['_build']

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmdet3d_medical.datasets.index import read_index
-
 from .marks import Findings, read_findings
 
 
@@ -34,6 +32,8 @@ def findings_of_index(path: str | Path) -> tuple[Findings, Findings]:
 
     Classes are named where there are several.
     """
+    from mmdet3d_medical.datasets.index import read_index  # imports torch
+
     index = read_index(path)
     names = index['classes'] if len(index['classes']) > 1 else ['']
     rows = {False: [], True: []}

@@ -54,7 +54,7 @@ def test_boxes_are_as_wide_as_the_marks_say(scan, geometry):
 
 def test_without_any_mark_the_scan_with_most_lesions_is_drawn(data_root):
     scans = read_index(data_root / 'index.json')['scans'][::-1]  # the first has no lesion
-    assert TOOL['choose_scan'](scans, Marks.from_rows([]), None)['scan_id'] == 'scan8'
+    assert draw_detections.choose_scan(scans, Marks.from_rows([]), None)['scan_id'] == 'scan8'
 
 
 def test_shows_lesions_then_detections_that_hit_none():
