@@ -16,7 +16,7 @@ from mmdet3d_medical.models.dense_heads.targets import rows_of
 from mmdet3d_medical.models.losses import SoftFocalLoss
 from mmdet3d_medical.registry import MODELS
 
-DOCS = Path(__file__).parents[2] / 'docs/focalmix.md'
+DOCS = Path(__file__).parents[2] / 'docs/tutorials/write_detector.md'
 SHAPE = (16, 16, 16)
 OFF = dict(image_mixup=None, object_mixup=None)
 

@@ -88,9 +88,13 @@ class RandomHUShiftScale(_RandomIntensity):
 
 @TRANSFORMS.register_module()
 class RandomSharpness(_RandomIntensity):
-    """Sharpen or smooth, as another reconstruction kernel would.
+    r"""Sharpen or smooth, as another reconstruction kernel would.
 
-    v + a (v - mean of the 3 x 3 x 3 voxels around v): a = -1 is that mean, 0 is v, above 0 edges
+    .. math::
+
+        v' = v + a (v - \bar v)
+
+    with the mean of the 3 x 3 x 3 voxels around v: a = -1 gives that mean, 0 gives v, above 0 edges
     and noise are enhanced. Keys as in :class:`RandomGaussianNoise`.
 
     Args:

@@ -27,12 +27,16 @@ BOX_MODES = ('dominant', 'both')
 
 @TRANSFORMS.register_module()
 class ImageMixUp(BaseMixUp):
-    """Mix each patch of a batch with another one, equations 10 to 13.
+    r"""Mix each patch of a batch with another one, equations 10 to 13.
 
-    The paper states: x = lambda' x1 + (1 - lambda') x2, and the targets of every anchor are mixed
-    with the same lambda'. It does not state, so our choices are: each patch has a lambda of its
-    own; partners are a random permutation, so that a patch may be its own; an anchor that is
-    ignored on either side is ignored; eta; which boxes are learnt.
+    .. math::
+
+        \lambda &\sim Beta(\eta, \eta), \quad \lambda' = \max(\lambda, 1 - \lambda) \\
+        x &= \lambda' x_1 + (1 - \lambda') x_2, \quad y = \lambda' y_1 + (1 - \lambda') y_2
+
+    The targets y are those of every anchor. The paper does not state, so our choices are: each
+    patch has a lambda of its own; partners are a random permutation, so that a patch may be its
+    own; an anchor that is ignored on either side is ignored; eta; which boxes are learnt.
 
     In a pipeline the volumes are mixed in HU, before any window. The boxes are those of both
     samples, with ``gt_bboxes_scores`` lambda' for the sample's own and 1 - lambda' for the

@@ -42,11 +42,19 @@ class Guess:
 
 
 def sharpen(p: Tensor, temperature: float, center: float = 0.5) -> Tensor:
-    """Move probabilities away from the center (FocalMix, arXiv 2003.09108, equation 4).
+    r"""Move probabilities away from the center (FocalMix, arXiv 2003.09108, equation 4).
 
-    For a sigmoid the equation's p^(1/T) / (p^(1/T) + (1 - p)^(1/T)) is sigmoid(logit(p) / T), which
-    does not underflow at small T. About another center c it is
-    sigmoid((logit(p) - logit(c)) / T + logit(c)).
+    With the logistic function :math:`\sigma` the equation is
+
+    .. math::
+
+        \frac{p^{1/T}}{p^{1/T} + (1 - p)^{1/T}} = \sigma(\sigma^{-1}(p) / T),
+
+    which does not underflow at small T. About another center c it is
+
+    .. math::
+
+        \sigma\left( \frac{\sigma^{-1}(p) - \sigma^{-1}(c)}{T} + \sigma^{-1}(c) \right).
 
     Args:
         p: Probabilities, any shape.
@@ -74,7 +82,11 @@ def check_sharpening(temperature: float, center: float) -> None:
 
 
 class TargetGuesser:
-    """Mean over views of a detector's probabilities, sharpened (equations 3 and 4).
+    r"""Mean over views of a detector's probabilities, sharpened (equations 3 and 4).
+
+    .. math::
+
+        y = \frac{1}{K} \sum_{k=1}^{K} V_k^{-1}\bigl( p(V_k(u)) \bigr)
 
     Each view's predictions are carried back by the permutation of priors that it induces, so
     nothing is interpolated and a detector that commutes with the views guesses the same from

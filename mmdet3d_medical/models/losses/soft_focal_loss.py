@@ -14,12 +14,14 @@ SWITCHES = (True, 'threshold', 'linear')
 
 @MODELS.register_module()
 class SoftFocalLoss(nn.Module):
-    """Soft-target focal loss (FocalMix, arXiv 2003.09108, equation 9).
+    r"""Soft-target focal loss (FocalMix, arXiv 2003.09108, equation 9).
 
-    For a probability p = sigmoid(logit) and a target y in [0, 1]::
+    For a probability p = sigmoid(logit) and a target y in [0, 1]:
 
-        SFL(p) = [a0 + y (a1 - a0)] * |y - p|^gamma * CE(y, p)
-        CE(y, p) = -y log p - (1 - y) log(1 - p)
+    .. math::
+
+        SFL(p, y) &= [a_0 + y (a_1 - a_0)] \; |y - p|^\gamma \; CE(y, p) \\
+        CE(y, p) &= -y \log p - (1 - y) \log(1 - p)
 
     At y = 0 and y = 1 it is the focal loss (arXiv 1708.02002, equation 5) with weight a0 for the
     background and a1 for lesions: RetinaNet's alpha = 0.25 is ``alpha=(0.75, 0.25)``. Its minimum

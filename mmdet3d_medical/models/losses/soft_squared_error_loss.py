@@ -13,7 +13,11 @@ from .soft_focal_loss import expand_weight
 
 @MODELS.register_module()
 class SoftSquaredErrorLoss(nn.Module):
-    """(p - y)^2 of probabilities p = sigmoid(logit) and targets y in [0, 1].
+    r"""Squared error of probabilities p = sigmoid(logit) and targets y in [0, 1].
+
+    .. math::
+
+        L(p, y) = (p - y)^2
 
     The loss of unlabeled data in MixMatch (Berthelot et al. 2019, arXiv 1905.02249, equation 4)
     and of consistency in Mean Teacher (Tarvainen and Valpola 2017, arXiv 1703.01780). Unlike cross

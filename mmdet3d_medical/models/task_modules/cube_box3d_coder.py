@@ -14,11 +14,15 @@ from mmdet3d_medical.structures import centers_sizes_to_corners, corners_to_cent
 
 @TASK_UTILS.register_module()
 class CubeBox3DCoder(BaseBBoxCoder):
-    """Offset of the center and log diameter, as in DeepLung (Zhu et al. 2018, arXiv 1801.09555).
+    r"""Offset of the center and log diameter, as in DeepLung (Zhu et al. 2018, arXiv 1801.09555).
 
-    ``delta = ((c - c_anchor) / s_anchor, log(d / d_anchor))`` with center c (z, y, x) and sides s;
-    the diameter d of a box that is no cube is the geometric mean of its sides, so that its
-    volume stays. Decoded boxes are cubes.
+    .. math::
+
+        \delta = \left( \frac{c - c_a}{s_a}, \; \log \frac{d}{d_a} \right)
+
+    with center c (z, y, x) and sides s, those of the anchor with the index a. The diameter d of a
+    box that is no cube is the geometric mean of its sides, so that its volume stays. Decoded boxes
+    are cubes.
 
     Args:
         max_ratio: Largest factor between the diameters of an anchor and of its decoded box. It

@@ -14,10 +14,14 @@ from mmdet3d_medical.structures import centers_sizes_to_corners, corners_to_cent
 
 @TASK_UTILS.register_module()
 class DeltaBox3DCoder(BaseBBoxCoder):
-    """Offsets of center and log size (Girshick et al. 2014, arXiv 1311.2524, appendix C, in 3D).
+    r"""Offsets of center and log size (Girshick et al. 2014, arXiv 1311.2524, appendix C, in 3D).
 
-    ``delta = ((c - c_anchor) / s_anchor, log(s / s_anchor))``, less ``means`` and over ``stds``,
-    with center c and size s in the order z, y, x.
+    .. math::
+
+        \delta = \left( \frac{c - c_a}{s_a}, \; \log \frac{s}{s_a} \right)
+
+    with center c and size s in the order z, y, x, those of the anchor with the index a. Then
+    ``means`` are subtracted and the result is divided by ``stds``.
 
     Args:
         means: Six means.

@@ -14,11 +14,15 @@ from mmdet3d_medical.structures import corners_to_centers_sizes
 
 @TASK_UTILS.register_module()
 class DistanceBox3DCoder(BaseBBoxCoder):
-    """Distances from a cell's center to the six faces (FCOS, arXiv 1904.01355, section 3.1, in 3D).
+    r"""Distances from a cell's center to the six faces (FCOS, arXiv 1904.01355, section 3.1).
 
-    ``delta = log(distance / side)`` with the sides of the cell, which are the strides of its
-    level: decoding needs nothing but the cell, distances are positive, and those of all levels
-    are of one scale, so that no factor per level has to be learnt.
+    .. math::
+
+        \delta = \log \frac{\text{distance}}{\text{side}}
+
+    with the sides of the cell, which are the strides of its level: decoding needs nothing but the
+    cell, distances are positive, and those of all levels are of one scale, so that no factor per
+    level has to be learnt.
 
     Args:
         max_ratio: Distances are kept between ``side / max_ratio`` and ``side * max_ratio``. A
