@@ -13,11 +13,11 @@ from mmengine.runner import Runner
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils import register_all_modules
+from mmdet3d_medical.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 PATCH = 32  # voxels: twice the largest stride of any config
-PAIR = re.compile('_(luna16|phantom)_([0-9]+)l-([0-9]+)u')
 
 
 def name_of(path: Path) -> str:
@@ -52,13 +52,6 @@ def puts_parts_together(path: Path) -> bool:
     text = path.read_text()
     together = any(sign in text for sign in ('_base_ = [', '_delete_', "dict(type='"))
     return together and not ('# Needs: pip install monai' in text and 'luna16' in path.stem)
-
-
-def scans_of(cfg) -> list[tuple]:
-    """Folder and split of each source of the training data."""
-    dataset = cfg.train_dataloader.dataset
-    sources = dataset.datasets.values() if 'datasets' in dataset else [dataset]
-    return [(source.data_root, source.get('split')) for source in sources]
 
 
 @pytest.mark.parametrize('path', list(filter(puts_parts_together, CONFIGS)), ids=name_of)
@@ -96,8 +89,7 @@ def test_the_model_is_built_and_the_header_trains_it(path):
     assert 5e4 < trained < 1e8
     for stated in re.findall(r'([\d.]+) M parameters', path.read_text()):
         assert f'{trained / 1e6:.{len(stated.partition(".")[2])}f}' == stated
-    tool = 'self_train' if path.stem.endswith('_sure') else 'train'  # in rounds
-    assert f'# Train: python tools/{tool}.py configs/{name_of(path)}' in path.read_text()
+    assert f'# Train: python tools/train.py configs/{name_of(path)}' in path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -119,62 +111,73 @@ def test_deepseed_lowers_its_rate_as_stated():
     assert seen == pytest.approx({0.2: 0.1, 0.4: 0.05, 0.6: 0.01})
 
 
-@pytest.mark.parametrize('path', [path for path in CONFIGS if PAIR.search(path.stem)], ids=name_of)
-def test_the_name_tells_the_scans(path):
-    data, labeled, unlabeled = PAIR.search(path.stem).groups()
-    lists = [f'splits/labeled_{labeled}.txt', f'splits/unlabeled_{unlabeled}.txt']
-    expected = [(f'data/{data}/', name) for name in lists[: 2 if int(unlabeled) else 1]]
-    cfg = whole(path)
-    assert scans_of(cfg) == expected
-    mixes = int(unlabeled) > 0 or path.stem.endswith('_ce')
-    assert (cfg.model.type == 'FocalMixDetector') == mixes
+def combined(name: str, *semi: str):
+    """A config of the detector ``name`` with fragments."""
+    return load_config(str(ROOT / f'configs/{name}.py'), semi=semi)
 
 
-def settings(name: str) -> dict:
-    """The model of a config in configs/focalmix, and its ramp-up."""
-    cfg = whole(ROOT / 'configs/focalmix' / f'{name}.py')
+DETECTORS = [path for path in CONFIGS if path.parent.name != 'focalmix']
+
+
+@pytest.mark.parametrize('path', DETECTORS, ids=name_of)
+def test_focalmix_goes_around_every_detector(path):
+    register_all_modules()
+    data = 'phantom' if path.stem.endswith('phantom') else 'luna16'
+    cfg = combined(name_of(path).removesuffix('.py'), data, 'focalmix')
+    model = MODELS.build(cfg.model)
+    assert type(model).__name__ == 'FocalMixDetector'
+    plain = MODELS.build(whole(path).model)
+    assert [w.shape for w in model.detector.parameters()] == [w.shape for w in plain.parameters()]
+
+
+@pytest.mark.parametrize('path', [p for p in CONFIGS if p.parent.name == 'focalmix'], ids=name_of)
+def test_a_file_of_focalmix_is_its_detector_with_fragments(path):
+    if path.stem.endswith('nlst'):
+        return
+    (detector,) = [p for p in DETECTORS if p.stem == path.stem]
+    data = 'phantom' if path.stem.endswith('phantom') else 'luna16'
+    asked = combined(name_of(detector).removesuffix('.py'), data, 'focalmix')
+    for key in ('model', 'custom_hooks', 'optim_wrapper', 'test_dataloader'):
+        assert whole(path)[key] == asked[key], key
+    assert whole(path).train_dataloader.dataset == asked.train_dataloader.dataset
+
+
+@pytest.mark.parametrize('path', DETECTORS, ids=name_of)
+def test_labeled_patches_are_those_of_supervised_training_and_unlabeled_ones_lie_anywhere(path):
+    data = 'phantom' if path.stem.endswith('phantom') else 'luna16'
+    cfg = combined(name_of(path).removesuffix('.py'), data, 'focalmix')
+    dataset, semi = whole(path).train_dataloader.dataset, cfg.train_dataloader.dataset.datasets
+    assert semi.labeled.pipeline[:-1] == dataset.pipeline[:-1]
+    assert (
+        semi.labeled.pipeline[-1].sup == semi.unlabeled.pipeline[-1].unsup == dataset.pipeline[-1]
+    )
+    assert semi.labeled.data_root == semi.unlabeled.data_root == dataset.data_root
+    assert [step.get('lesion_prob', 0) for step in semi.unlabeled.pipeline] == [0] * len(
+        semi.unlabeled.pipeline
+    )
+    changed = {key: value for step in semi.unlabeled.pipeline[:-1] for key, value in step.items()}
+    assert {**changed, 'lesion_prob': dataset.pipeline[1].lesion_prob} == {
+        key: value for step in dataset.pipeline[:-1] for key, value in step.items()
+    }
+
+
+def settings(*methods: str, data: str = 'luna16') -> dict:
+    """The model of the base detector with fragments, and its ramp-up."""
+    cfg = combined(f'retina3d/retina3d_fpn_{data}', data, *methods)
     return dict(cfg.model, rampup=cfg.custom_hooks[0].get('rampup', 'linear'))
 
 
-def test_ablations_change_one_thing_each():
-    focalmix = settings('retina3d_fpn_luna16_100l-400u')
-    changes = {
-        'k1': {'views'},
-        'k2': {'views'},
-        'k8': {'views'},
-        'image-mixup': {'object_mixup'},
-        'no-mixup': {'object_mixup', 'image_mixup'},
-    }
-    for name, keys in changes.items():
-        other = settings(f'retina3d_fpn_luna16_100l-400u_{name}')
-        assert {key for key in focalmix if focalmix[key] != other[key]} == keys, name
-    without_mixup = settings('retina3d_fpn_luna16_100l-400u_no-mixup')
-    for name, switches in {
-        'no-soft': {'soft_alpha', 'soft_beta'},
-        'no-soft-alpha': {'soft_alpha'},
-        'no-soft-beta': {'soft_beta'},
-    }.items():
-        other = settings(f'retina3d_fpn_luna16_100l-400u_{name}')
-        assert {key for key in other if other[key] != without_mixup[key]} == {'detector'}
-        loss = other['detector']['bbox_head']['loss_cls']
-        assert {key for key in loss if loss[key] == 'threshold'} == switches
-
-
-@pytest.mark.parametrize('name', ['retina3d_r50_monai_luna16', 's4nd_luna16'])
-def test_labeled_patches_are_cut_and_changed_as_in_supervised_training(name):
-    (supervised,) = [path for path in CONFIGS if path.stem == name and 'focalmix' not in str(path)]
-    semi = whole(ROOT / f'configs/focalmix/{name}.py').train_dataloader.dataset.datasets
-    dataset = whole(supervised).train_dataloader.dataset
-    assert semi.labeled.pipeline[:-1] == dataset.pipeline[:-1]
-    assert semi.labeled.data_root == semi.unlabeled.data_root == dataset.data_root
-
-
-@pytest.mark.parametrize('pair', ['luna16_100l-400u', 'phantom_10l-100u'])
-def test_baselines_share_the_detector(pair):
-    focalmix = settings(f'retina3d_fpn_{pair}')
-    teacher, mixmatch, pseudo = (
-        settings(f'retina3d_fpn_{pair}_{name}')
-        for name in ('mean-teacher', 'mixmatch', 'pseudo-labels')
+@pytest.mark.parametrize('data', ['luna16', 'phantom'])
+def test_methods_share_the_detector(data):
+    focalmix, teacher, mixmatch, pseudo, confident = (
+        settings(name, data=data)
+        for name in (
+            'focalmix',
+            'mean_teacher',
+            'mixmatch',
+            'pseudo_labels',
+            'confident_pseudo_labels',
+        )
     )
     assert pseudo['temperature'] == 0 and pseudo['image_mixup'] is None
     assert pseudo['detector'] == teacher['detector'] == focalmix['detector']
@@ -183,6 +186,43 @@ def test_baselines_share_the_detector(pair):
     assert mixmatch['image_mixup'] == dict(type='ImageMixUp', eta=0.75)
     loss = mixmatch['detector']['bbox_head']['loss_cls']
     assert loss == dict(type='SoftFocalLoss', alpha=(1, 1), gamma=0)  # cross entropy
+    assert confident['ignore_range'] == (0.1, 0.7) and confident['teacher']['momentum'] == 0
+
+
+def test_later_fragments_change_earlier_ones():
+    both = settings('confident_pseudo_labels', 'cross_entropy')
+    assert both['ignore_range'] == (0.1, 0.7) and both['temperature'] == 0
+    assert both['detector']['bbox_head']['loss_cls']['gamma'] == 0
+    assert both['object_mixup'] is None
+
+
+def test_candidates_are_loaded_before_patches_are_cut():
+    cfg = combined('retina3d/retina3d_fpn_phantom', 'phantom', 'candidates', 'focalmix')
+    semi = cfg.train_dataloader.dataset.datasets
+    assert [step.type for step in semi.unlabeled.pipeline[:2]] == ['LoadVolume', 'LoadCandidates']
+    assert 'lesion_prob' not in semi.unlabeled.pipeline[1]
+    assert semi.unlabeled.pipeline[2].lesion_prob == 0.7
+    assert [step.type for step in semi.labeled.pipeline[:2]] == ['LoadVolume', 'RandomCrop3D']
+
+
+def test_a_method_without_unlabeled_scans_is_supervised():
+    cfg = combined('retina3d/retina3d_fpn_phantom', 'focalmix')
+    assert cfg.model.type == 'FocalMixDetector'
+    plain = whole(ROOT / 'configs/retina3d/retina3d_fpn_phantom.py')
+    assert cfg.train_dataloader == plain.train_dataloader
+
+
+@pytest.mark.parametrize(
+    ('name', 'semi', 'message'),
+    [
+        ('focalmix/retina3d_fpn_phantom', ('phantom', 'mixmatch'), 'already'),
+        ('retina3d/retina3d_fpn_phantom', ('phantom',), 'none of them is a method'),
+        ('retina3d/retina3d_fpn_phantom', ('phantom', 'focal'), 'none of .*focalmix'),
+    ],
+)
+def test_fragments_that_make_no_config_are_refused(name, semi, message):
+    with pytest.raises(UsageError, match=message):
+        combined(name, *semi)
 
 
 def test_metafiles_list_every_config():
