@@ -1,7 +1,7 @@
-# FocalMix around DeepLung's detector (Res18) on LUNA16: 25 labeled and 400 unlabeled scans, with
-# the patches and the schedule of FocalMix.
+# FocalMix around DeepLung's detector (Res18) on LUNA16: 25 labeled and 400 unlabeled scans with
+# its own patches and schedule.
 #
-# Data:  as configs/retina3d/retina3d_fpn_luna16.py says
+# Data:  as configs/deeplung/deeplung_res18_luna16.py says
 # Train: python tools/train.py configs/focalmix/deeplung_res18_luna16.py --amp
 # Test:  python tools/test.py configs/focalmix/deeplung_res18_luna16.py CHECKPOINT --out marks.csv
 # Not trained yet: that needs LUNA16 and a GPU. Soft targets cannot be mined, so the soft-target

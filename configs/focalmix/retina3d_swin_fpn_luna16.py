@@ -16,4 +16,4 @@ _base_ = [
 ]
 from mmdet3d_medical.apis.semi import semi_supervised
 
-model, train_dataloader, custom_hooks = semi_supervised(_base_)
+model, train_dataloader, custom_hooks = semi_supervised(_base_, patches=(1, 1))

@@ -9,6 +9,7 @@ from mmengine.device import get_device
 
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import check_writable
+from mmdet3d_medical.utils.shipped import SHIPPED
 
 from .checkpoint import last_checkpoint
 from .config_checks import LOADERS, check_keys, check_options, check_values
@@ -16,8 +17,6 @@ from .options import datasets_in
 from .schedule import fit_schedule
 from .semi import combine, run_name
 from .shrink import shrink
-
-SHIPPED = Path(__file__).parents[1] / '.mim'
 
 
 def load_config(

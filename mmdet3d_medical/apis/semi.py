@@ -10,10 +10,12 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdet3d_medical.datasets.transforms import RandomCrop3D
+from mmdet3d_medical.registry import TRANSFORMS
 from mmdet3d_medical.utils.errors import UsageError
+from mmdet3d_medical.utils.shipped import SHIPPED
 
-SHIPPED = Path(__file__).parents[1] / '.mim' / 'configs' / '_base_'
-FOLDERS = SHIPPED / 'semi', SHIPPED / 'methods'
+FOLDERS = tuple(SHIPPED / 'configs' / '_base_' / name for name in ('semi', 'methods'))
 
 
 def semi_supervised(base: Mapping[str, Any], **changes: Any) -> tuple[dict, dict, list]:
@@ -38,14 +40,15 @@ def semi_supervised(base: Mapping[str, Any], **changes: Any) -> tuple[dict, dict
     Returns:
         ``model``, ``train_dataloader`` and ``custom_hooks``, which replace those of the base.
     """
-    model = _merged(base['method'], base.get('soft_targets', {}))
-    model = _merged(model, base['method'])
-    detector = _merged(base['model'], model.get('detector', {}))
-    model = {**model, '_delete_': True, 'detector': detector}
+    soft, method = base.get('soft_targets', {}), base['method']
+    detector = _merged(base['model'], soft.get('detector', {}))
+    detector = _merged(detector, method.get('detector', {}))
+    model = {**_merged(soft, method), '_delete_': True, 'detector': detector}
+    hooks = base.get('custom_hooks', [])
     if 'semi' not in base:
-        return model, {**base['train_dataloader'], '_delete_': True}, base.get('custom_hooks', [])
+        return model, {**base['train_dataloader'], '_delete_': True}, hooks
     semi = {**base['semi'], **changes}
-    return model, _loader(base['train_dataloader'], semi), [dict(semi['hook'])]
+    return model, _loader(base['train_dataloader'], semi), [dict(semi['hook']), *hooks]
 
 
 def combine(cfg: Config, fragments: Sequence[str]) -> Config:
@@ -69,6 +72,8 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
         base = _merged(base, Config.fromfile(find_fragment(fragment)).to_dict())
     if 'method' not in base:
         raise UsageError(f'--semi {" ".join(fragments)}: none of them is a method, say focalmix')
+    if 'semi' not in base:
+        print(f'--semi {" ".join(fragments)}: no unlabeled scans, so training is supervised')
     model, loader, hooks = semi_supervised(base)
     base = {**base, 'model': model, 'train_dataloader': loader, 'custom_hooks': hooks}
     base['model'].pop('_delete_')
@@ -142,11 +147,15 @@ def _source(
     load, *steps, pack = dataset['pipeline']
     if not aimed:
         chance = candidates['lesion_prob'] if candidates else 0.0
-        steps = [
-            {**step, 'lesion_prob': chance} if 'lesion_prob' in step else step for step in steps
-        ]
+        steps = [{**step, 'lesion_prob': chance} if _crops(step) else step for step in steps]
     if candidates:
         keys = {key: value for key, value in candidates.items() if key != 'lesion_prob'}
         steps = [dict(type='LoadCandidates', **keys), *steps]
     branched = dict(type='mmdet.MultiBranch', branch_field=['sup', 'unsup'], **{branch: pack})
     return {**dataset, **changes, 'pipeline': [load, *steps, branched]}
+
+
+def _crops(step: Mapping[str, Any]) -> bool:
+    """Whether a transform may aim patches at lesions, also where its config does not say so."""
+    kind = TRANSFORMS.get(step['type'])
+    return 'lesion_prob' in step or (isinstance(kind, type) and issubclass(kind, RandomCrop3D))

@@ -30,18 +30,21 @@ SIZES = {
     'labeled': {25: 2, 50: 3, 100: 5},
     'unlabeled': {100: 3, 200: 5, 300: 7, 400: 10},
 }
-# What is added to commands that match.
+# What is added to commands that match: before their options of the config, and to these.
 SMALL = {
-    r'tools/train\.py': '--shrink --cfg-options train_cfg.max_iters=2',
-    r'tools/test\.py': '--shrink',
-    r'tools/cross_validate\.py': '--shrink --cfg-options train_cfg.max_iters=2',
-    r'tools/cross_validate\.py (?!configs/retina3d/)': '--folds 0',  # the base model does all
-    r'tools/dataset_converters/make_splits\.py': ' '.join(
-        f'--{kind} {" ".join(map(str, sizes.values()))}' for kind, sizes in SIZES.items()
+    'train ': ('--shrink', 'train_cfg.max_iters=2'),
+    'test ': ('--shrink', ''),
+    'cross-validate ': ('--shrink', 'train_cfg.max_iters=2'),
+    'cross-validate (?!configs/retina3d/)': ('--folds 0', ''),  # the base model does all
+    'make-splits ': (
+        ' '.join(f'--{kind} {" ".join(map(str, sizes.values()))}' for kind, sizes in SIZES.items()),
+        '',
     ),
 }
+COMMAND = 'mmdet3d-medical'
 FILE_OPTIONS = ('--out', '--json', '--plot', '--errors')
-LIST = 'python() { printf "%q " "$@"; echo; }\n'  # what the shell calls in the place of Python
+# What the shell calls in the place of Python and of the command.
+LIST = ''.join(f'{name}() {{ printf "%q " {name} "$@"; echo; }}\n' for name in ('python', COMMAND))
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,7 +69,7 @@ def script_of(page: Path) -> str:
 
 
 def commands_of(page: Path, folder: Path) -> list[list[str]]:
-    """Arguments of each call of Python in a page's shell blocks, in this folder; none is run."""
+    """Each call of Python or of the command in a page's shell blocks; none is run."""
     done = subprocess.run(
         ['bash', '-euo', 'pipefail', '-c', LIST + script_of(page)],
         cwd=folder,
@@ -79,30 +82,41 @@ def commands_of(page: Path, folder: Path) -> list[list[str]]:
 
 def make_small(command: list[str]) -> list[str]:
     """A command of the page as the rehearsal runs it."""
-    text = shlex.join(command)
-    added = [options for pattern, options in SMALL.items() if re.match(pattern, text)]
+    text = shlex.join(command[1:])
+    added = [more for pattern, more in SMALL.items() if re.match(pattern, text)]
     for iters, fewer in ITERS.items():
         command = [word.replace(f'iter_{iters}.', f'iter_{fewer}.') for word in command]
     kept = [word for word in command if word != LEFT_OUT]
-    return [*kept, *shlex.split(' '.join(added))]
+    options = [option for _, option in added if option]
+    if '--cfg-options' in kept:
+        place = kept.index('--cfg-options')
+        kept, options = kept[:place], [*kept[place + 1 :], *options]
+    flags = shlex.split(' '.join(flag for flag, _ in added))
+    return [*kept, *flags, *['--cfg-options'] * bool(options), *options]
 
 
 def run_small(command: list[str], out: Path) -> int:
     """Run a command of the page, made small, and note it in rehearsal.log; its exit status."""
     start, log, small = time.monotonic(), out / 'rehearsal.log', make_small(command)
     with log.open('a') as file:
-        print('$ python', shlex.join(small), file=file, flush=True)
+        print('$', shlex.join(small), file=file, flush=True)
         code = subprocess.run(
-            [sys.executable, *small],
+            runnable(small),
             cwd=out,
             stdout=file,
             stderr=file,
             env={**os.environ, 'COLUMNS': '120'},
         ).returncode
-    print(f'{time.monotonic() - start:4.0f} s  python {shlex.join(command)}', flush=True)
-    if code == 0 and command[0].endswith('make_splits.py'):
-        _rename_lists(out / Path(command[1]).parent / 'splits')
+    print(f'{time.monotonic() - start:4.0f} s  {shlex.join(command)}', flush=True)
+    if code == 0 and command[1] == 'make-splits':
+        _rename_lists(out / Path(command[2]).parent / 'splits')
     return code
+
+
+def runnable(command: list[str]) -> list[str]:
+    """A command of the page with the Python of this process."""
+    module = ['-m', 'mmdet3d_medical'] if command[0] == COMMAND else []
+    return [sys.executable, *module, *command[1:]]
 
 
 def _rename_lists(folder: Path) -> None:
@@ -118,8 +132,7 @@ def prepare(out: Path) -> None:
         if not (out / name).exists():
             (out / name).symlink_to(ROOT / name, target_is_directory=True)
     if not (out / 'data' / 'expected.json').is_file():
-        tool = ROOT / 'tools' / 'dataset_converters' / 'make_phantom_download.py'
-        subprocess.run([sys.executable, str(tool), str(out / 'data')], check=True)
+        subprocess.run(runnable([COMMAND, 'make-phantom-download', str(out / 'data')]), check=True)
 
 
 def problems_of(out: Path, commands: list[list[str]]) -> list[str]:
@@ -127,7 +140,7 @@ def problems_of(out: Path, commands: list[list[str]]) -> list[str]:
     expected = json.loads((out / 'data' / 'expected.json').read_text())
     listed = lists_in((out / 'rehearsal.log').read_text())
     problems = [
-        f'luna16.py has not reported {name} among: {title}'
+        f'convert-luna16 has not reported {name} among: {title}'
         for title, names in expected['luna16'].items()
         for name in names
         if not any(name in lines for head, lines in listed.items() if title in head)
@@ -137,15 +150,15 @@ def problems_of(out: Path, commands: list[list[str]]) -> list[str]:
     results = Counter(row['result'] for row in rows)
     if results != expected['nlst']['results']:
         problems.append(
-            f'dicom.py: expected {expected["nlst"]["results"]} series, found {dict(results)}'
+            f'convert-dicom: expected {expected["nlst"]["results"]} series, found {dict(results)}'
         )
     problems += [
-        f'dicom.py: no series is left out for {reason}'
+        f'convert-dicom: no series is left out for {reason}'
         for reason in expected['nlst']['reasons']
         if reason not in {row['reason'] for row in rows}
     ]
     return problems + [
-        f'{name} is missing after: python {shlex.join(command)}'
+        f'{name} is missing after: {shlex.join(command)}'
         for command in commands
         for option, name in zip(command, command[1:], strict=False)
         if option in FILE_OPTIONS and not (out / name).exists()
@@ -163,7 +176,7 @@ def lists_in(log: str) -> dict[str, set[str]]:
 def main() -> int:
     args = parse_args()
     if args.list:
-        print(*(f'python {shlex.join(words)}' for words in commands_of(PAGE, ROOT)), sep='\n')
+        print(*(shlex.join(words) for words in commands_of(PAGE, ROOT)), sep='\n')
         return 0
     prepare(args.out)
     commands, log = commands_of(PAGE, args.out), args.out / 'rehearsal.log'

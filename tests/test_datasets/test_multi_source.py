@@ -29,7 +29,7 @@ from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.random import generator
 
 SHAPE = (10, 12, 14)
-BASES = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 class Sources:
@@ -203,8 +203,8 @@ def loader_config(tmp_path):
     """The training data of a base config on 3 labeled scans and 4 of another index."""
     roots = write_scans(tmp_path / 'a', 'abc'), write_scans(tmp_path / 'b', 'wxyz', False)
 
-    def make(name='phantom_semi', **options):
-        config = Config.fromfile(BASES / f'{name}.py')
+    def make(name='phantom', **options):
+        config = Config.fromfile(CONFIGS / f'focalmix/retina3d_fpn_{name}.py')
         for part, root in zip(('labeled', 'unlabeled'), roots, strict=True):
             config.merge_from_dict(
                 {
@@ -237,10 +237,10 @@ def positions(batch):
     ]
 
 
-@pytest.mark.parametrize('name, number, side', [('phantom_semi', 4, 32), ('luna16_semi', 1, 64)])
+@pytest.mark.parametrize('name, number, side', [('phantom', 4, 32), ('luna16', 1, 64)])
 def test_batch_of_the_base_configs(name, number, side, loader_config):
     config = loader_config(name)
-    if name == 'luna16_semi':
+    if name == 'luna16':
         config = shrink(config)  # 8 + 8 patches of 160 voxels become 1 + 1 of 64
     batch = next(iter(build_loader(config)))
     sup, unsup = batch['inputs']['sup'], batch['inputs']['unsup']

@@ -1,0 +1,80 @@
+"""What makes a detector's config semi-supervised, beside the configs that are shipped."""
+
+import pytest
+
+from mmdet3d_medical.apis.semi import run_name, semi_supervised
+
+DETECTOR = dict(
+    model=dict(
+        type='DenseDetector3D', bbox_head=dict(type='Head', sampler='mines', loss=dict(a=1))
+    ),
+    train_dataloader=dict(
+        batch_size=8,
+        sampler=dict(type='InfiniteDrawSampler', seed=3),
+        dataset=dict(
+            type='VolumeDetDataset',
+            data_root='data/',
+            split='train.txt',
+            pipeline=[
+                dict(type='LoadVolume'),
+                dict(type='RandomCrop3D', size=(8, 8, 8)),
+                dict(type='RandomFlip3D'),
+                dict(type='PackVolumeInputs'),
+            ],
+        ),
+    ),
+    custom_hooks=[dict(type='EMAHook')],
+)
+FRAGMENTS = dict(
+    method=dict(type='FocalMixDetector', temperature=0.7),
+    semi=dict(
+        patches=(4, 2),
+        labeled=dict(split='a.txt'),
+        unlabeled=dict(split='b.txt', data_root='other/'),
+        hook=dict(type='SemiSupervisedHook'),
+    ),
+)
+
+
+def test_unlabeled_patches_are_not_aimed_where_the_config_leaves_it_to_the_default():
+    """The default of RandomCrop3D aims half of the patches at annotated lesions."""
+    _, loader, _ = semi_supervised({**DETECTOR, **FRAGMENTS})
+    labeled, unlabeled = loader['dataset']['datasets'].values()
+    assert 'lesion_prob' not in labeled['pipeline'][1]
+    assert unlabeled['pipeline'][1]['lesion_prob'] == 0.0
+    assert 'lesion_prob' not in unlabeled['pipeline'][2]  # which flips
+    assert (labeled['split'], labeled['data_root']) == ('a.txt', 'data/')
+    assert (unlabeled['split'], unlabeled['data_root']) == ('b.txt', 'other/')
+
+
+def test_batches_have_the_patches_that_are_asked_for():
+    _, loader, _ = semi_supervised({**DETECTOR, **FRAGMENTS})
+    assert loader['batch_size'] == 6
+    assert loader['sampler'] == dict(
+        type='MultiSourceDrawSampler', batch_size=6, source_ratio=[2, 1], seed=3
+    )
+    assert semi_supervised({**DETECTOR, **FRAGMENTS}, patches=(1, 3))[1]['batch_size'] == 4
+
+
+def test_hooks_of_the_detector_stay():
+    _, _, hooks = semi_supervised({**DETECTOR, **FRAGMENTS})
+    assert [hook['type'] for hook in hooks] == ['SemiSupervisedHook', 'EMAHook']
+
+
+def test_what_a_detector_needs_under_soft_targets_and_a_method_changes():
+    soft = dict(detector=dict(bbox_head=dict(sampler=None, loss=dict(_delete_=True, b=2))))
+    method = dict(FRAGMENTS['method'], detector=dict(bbox_head=dict(loss=dict(c=3))))
+    base = {**DETECTOR, **FRAGMENTS, 'soft_targets': soft, 'method': method}
+    model, _, _ = semi_supervised(base)
+    assert model['detector'] == dict(
+        type='DenseDetector3D', bbox_head=dict(type='Head', sampler=None, loss=dict(b=2, c=3))
+    )
+    assert DETECTOR['model']['bbox_head']['loss'] == dict(a=1)  # the base stays as it is
+
+
+@pytest.mark.parametrize(
+    ('fragments', 'name'),
+    [((), 'deepseed_phantom'), (('phantom', 'x/mine.py'), 'deepseed_phantom_phantom-mine')],
+)
+def test_names_of_runs(fragments, name):
+    assert run_name('configs/deepseed/deepseed_phantom.py', fragments) == name
