@@ -85,7 +85,7 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install -c requirements/constraints.txt -r requirements/docs.txt
-	$(BIN)/sphinx-build -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
 	rm -rf $(VENV) build data work_dirs docs/_build mmdet3d_medical/.mim *.egg-info \

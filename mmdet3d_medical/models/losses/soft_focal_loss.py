@@ -32,7 +32,7 @@ class SoftFocalLoss(nn.Module):
             but no values.
         gamma: Focusing exponent: 0, or at least 1 (below 1 the gradient is infinite at p = y).
         soft_alpha: The first bracket: True as above; ``'threshold'``: a1 where y >= 0.5, else a0.
-        soft_beta: The second factor: True as above; ``'threshold'``: |1[y >= 0.5] - p|^gamma.
+        soft_beta: The second factor: True as above; ``'threshold'`` with y rounded at 0.5.
             For both together ``'linear'``: y FL(p, 1) + (1 - y) FL(p, 0), whose minimum is not at
             the target. These are the ablations of the paper's Table 3(a), which does not
             say what replaces the soft terms.
