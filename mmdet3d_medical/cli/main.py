@@ -17,6 +17,7 @@ GROUPS = {
         'convert-luna16',
         'convert-dicom',
         'convert-volumes',
+        'convert-node21-crops',
         'make-splits',
         'check-dataset',
         'browse-dataset',

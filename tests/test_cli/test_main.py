@@ -14,6 +14,7 @@ FORMER = {  # tools whose commands have other names
     'convert-luna16': 'luna16',
     'convert-dicom': 'dicom',
     'convert-volumes': 'volumes',
+    'convert-node21-crops': 'node21_crops',
 }
 
 

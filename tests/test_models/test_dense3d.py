@@ -27,10 +27,12 @@ def test_tiles_cover_the_scan_and_cores_partition_it(shape, tile, overlap, divis
         return
     tiles = cut_tiles(shape, tile, overlap, divisor)
     assert len({t.shape for t in tiles}) == 1
-    for axis, step in enumerate(divisor):  # beyond the far end by less than a stride
-        assert 0 <= max(t.start[axis] + t.shape[axis] for t in tiles) - shape[axis] < step
-    assert all(s % d == 0 for t in tiles for s, d in zip(t.start, divisor, strict=True))
-    assert all(s % d == 0 for t in tiles for s, d in zip(t.shape, divisor, strict=True))
+    for axis, step in enumerate(divisor):
+        end = max(t.start[axis] + t.shape[axis] for t in tiles)
+        assert end == max(shape[axis], step)  # inside the scan, if it has that many voxels
+        last = max(t.start[axis] for t in tiles)
+        assert all(t.start[axis] % step == 0 for t in tiles if t.start[axis] < last)
+        assert all(t.shape[axis] % step == 0 and t.shape[axis] <= tile[axis] for t in tiles)
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(200, 3, generator=generator) * torch.tensor(shape)
     points = torch.cat([points, points.floor()])  # borders of cores included
@@ -39,12 +41,14 @@ def test_tiles_cover_the_scan_and_cores_partition_it(shape, tile, overlap, divis
     for t, mine in zip(tiles, owners, strict=True):
         start, end = torch.tensor(t.start), torch.tensor(t.start) + torch.tensor(t.shape)
         assert ((points[mine] >= start) & (points[mine] <= end)).all()
-        # Where a core ends inside the scan, at least half the overlap lies beyond it.
-        for axis in range(3):
+        # Where a core ends inside the scan, at least half the overlap lies beyond it, or of what
+        # two tiles share that are shorter than the scan by less than a stride.
+        for axis, step in enumerate(divisor):
+            half = min(overlap[axis], 2 * (shape[axis] // step * step) - shape[axis]) / 2
             if not math.isinf(t.core_end[axis]):
-                assert end[axis] - t.core_end[axis] >= overlap[axis] / 2
+                assert end[axis] - t.core_end[axis] >= half
             if not math.isinf(t.core_start[axis]):
-                assert t.core_start[axis] - start[axis] >= overlap[axis] / 2
+                assert t.core_start[axis] - start[axis] >= half
 
 
 def test_tiles_by_hand():
@@ -52,6 +56,14 @@ def test_tiles_by_hand():
     tiles = cut_tiles((40, 8, 8), (24, 8, 8), (8, 0, 0), (8, 8, 8))
     assert [t.start for t in tiles] == [(0, 0, 0), (16, 0, 0)]
     assert [t.core_end[0] for t in tiles] == [20, math.inf]
+    # 50 voxels at a stride of 8 with an overlap of 24: two tiles of (50 + 24) / 2 = 37, that is
+    # 40, the second of which ends with the scan. Their cores meet at (40 + 10) / 2.
+    tiles = cut_tiles((50, 8, 8), (64, 8, 8), (24, 0, 0), (8, 8, 8))
+    assert [t.shape[0] for t in tiles] == [40, 40]
+    assert [t.start[0] for t in tiles] == [0, 10]
+    assert [t.core_end[0] for t in tiles] == [25, math.inf]
+    # 20 voxels are too few for an overlap of 24: two tiles of 16 share the 12 that they can.
+    assert [t.start[0] for t in cut_tiles((20, 8, 8), (64, 8, 8), (24, 0, 0), (8, 8, 8))] == [0, 4]
 
 
 def test_tiles_must_fit_the_stride():
@@ -119,10 +131,34 @@ def test_tiles_see_what_the_whole_scan_shows(small_detector):
     volume = torch.randn(1, 76, 40, 44)
     tiled = boxes_and_scores(model, volume, (48, 40, 40))
     whole = boxes_and_scores(model, volume, None)
-    assert len(tiled) == len(whole) > 10_000
+    # A center that lies on a border of cores to rounding may be in both, or in none.
+    assert abs(len(tiled) - len(whole)) <= 2 and len(whole) > 10_000
     distance, partner = cKDTree(tiled).query(whole)
-    assert distance.max() < 1e-3
-    assert len(set(partner)) == len(whole)
+    assert (distance >= 1e-3).sum() <= 2
+    assert len(set(partner)) >= len(whole) - 2
+
+
+@torch.no_grad()
+def test_nothing_but_the_scan_is_shown_to_the_network(small_detector):
+    """Sides that are no multiples of the stride are not padded: padding is taken for lesions."""
+    model = build(small_detector(test_cfg=dict(tile_size=32, tile_overlap=8)))
+    volume, seen = torch.rand(1, 19, 45, 33) + 1, []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.detect(volume)
+    assert len(seen) > 1
+    assert all((part >= 1).all() for part in seen)
+
+
+@torch.no_grad()
+def test_a_scan_thinner_than_the_stride_is_continued_by_its_last_slice(small_detector):
+    model, seen = build(small_detector(test_cfg=dict(tile_size=32, tile_overlap=8))), []
+    volume = torch.rand(1, 3, 32, 32) + 1
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.detect(volume)
+    (part,) = seen
+    assert part.shape[2] > 3
+    assert torch.equal(part[0, :, :3], volume)
+    assert (part[0, :, 3:] == volume[:, 2:]).all()
 
 
 @torch.no_grad()

@@ -73,7 +73,7 @@ def test_padding_in_the_batch_and_of_tiles_agree():
     )
     by_tiles = preprocessor.pad(volume, (16, 8, 8))
     np.testing.assert_allclose(by_tiles[1:], padded, atol=1e-6)
-    assert by_tiles[0, :10, :8, :6].min() == 1 and by_tiles[0, 10:].unique().tolist() == [0.25]
+    assert by_tiles[0].unique().tolist() == [1]  # continued by the last voxels
     assert preprocessor.pad(volume, SCAN.shape) is not None
 
 
@@ -172,4 +172,5 @@ def test_tiles_suit_the_strides_inside_the_network(make_sample):
     model.backbone.register_forward_pre_hook(lambda _, args: seen.append(args[0][0, 1, :, 0, 0]))
     model(**batch, mode='predict')
     starts = [round((float(place[0]) + 0.5) * 64 - 0.5) - 8 for place in seen]  # patch from z = 8
-    assert {len(place) for place in seen} == {32} and starts == [0, 16, 32]
+    assert {len(place) for place in seen} == {32}
+    assert starts == [0, 0, 16, 16, 20, 20]  # the last one ends with the scan

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry
 
-from .volume_data_preprocessor import VolumeDataPreprocessor, pad_ends
+from .volume_data_preprocessor import VolumeDataPreprocessor
 
 _AXES = 3
 
@@ -55,11 +55,6 @@ class LocationDataPreprocessor(VolumeDataPreprocessor):
         """Part of a scan with its positions, see :class:`VolumeDataPreprocessor`."""
         image = super().prepare(part, start, meta)
         return torch.cat([image, self._location(meta, start, part.shape[1:])])
-
-    def pad(self, volume: Tensor, shape: Sequence[int]) -> Tensor:
-        """Pad a preprocessed (C + 3, D, H, W) volume at its ends."""
-        image, location = volume[:-_AXES], volume[-_AXES:]
-        return torch.cat([super().pad(image, shape), pad_ends(location, shape, mode='replicate')])
 
     def _location(self, meta: Mapping, first: Sequence[int], shape: Sequence[int]) -> Tensor:
         """(3, D, H, W) of the part of a patch that begins at voxel ``first`` (z, y, x)."""

@@ -30,8 +30,8 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
         value_range: What ``window`` is mapped to.
         pad_size_divisor: Sides are padded to multiples of it, one number or (z, y, x): the
             largest stride of the detector.
-        pad_value: Of the padding, in the network's range. Default: ``value_range[0]``, which is
-            air or darker.
+        pad_value: Of the padding of volumes that are shorter than others of a batch, in the
+            network's range. Default: ``value_range[0]``, which is air or darker.
         non_blocking: Copy to the device without waiting.
 
     Raises:
@@ -113,8 +113,15 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
         return self._windowed(part.to(self.device, non_blocking=self._non_blocking))
 
     def pad(self, volume: Tensor, shape: Sequence[int]) -> Tensor:
-        """Pad a preprocessed (C, D, H, W) volume at its ends; itself where it already fits."""
-        return pad_ends(volume, shape, value=self.pad_value)
+        """Continue a preprocessed (C, D, H, W) volume by its last voxels; itself where it fits.
+
+        For scans thinner than the detector's stride. Air in their place is taken for lesions.
+        """
+        missing = [want - have for want, have in zip(shape, volume.shape[1:], strict=True)]
+        if not any(missing):
+            return volume
+        padding = [side for extra in reversed(missing) for side in (0, extra)]
+        return F.pad(volume[None], padding, mode='replicate')[0]
 
     def _describe(self, volumes: Sequence[Tensor], samples: Sequence | None) -> tuple[int, ...]:
         """Check the volumes and tell samples their shapes; that of the batch (D, H, W)."""
@@ -156,12 +163,3 @@ def prepares_parts(preprocessor: BaseDataPreprocessor) -> bool:
     methods = (vars(kind) for kind in type(preprocessor).__mro__)
     latest = next(names for names in methods if 'forward' in names or 'prepare' in names)
     return 'prepare' in latest
-
-
-def pad_ends(volume: Tensor, shape: Sequence[int], **how) -> Tensor:
-    """Pad a (C, D, H, W) volume at its ends, ``how`` as torch's ``pad``; itself where it fits."""
-    missing = [want - have for want, have in zip(shape, volume.shape[1:], strict=True)]
-    if not any(missing):
-        return volume
-    padding = [side for extra in reversed(missing) for side in (0, extra)]
-    return F.pad(volume[None], padding, **how)[0]

@@ -185,11 +185,7 @@ class DenseDetector3D(BaseDetector):
             spacing: Size of a voxel (z, y, x) in mm; by default the same along all axes.
         """
         cfg, shape = self.test_cfg, tuple(volume.shape[1:])
-        divisor = self._divisor()
-        tile_size = _triple(cfg['tile_size']) if cfg['tile_size'] else shape
-        tile_size = [-(-side // step) * step for side, step in zip(tile_size, divisor, strict=True)]
-        overlap = _triple(cfg['tile_overlap']) if cfg['tile_size'] else (0, 0, 0)
-        tiles = cut_tiles(shape, tile_size, overlap, divisor)
+        tiles = self._tiles(shape)
         views = self._views(tiles[0].shape, spacing)
         found = []
         for start in range(0, len(tiles), cfg['tile_batch']):
@@ -199,8 +195,20 @@ class DenseDetector3D(BaseDetector):
                 found += self._detect_in_tiles(batch, part, view, number)
         return self._merge(InstanceData.cat(found), shape, len(views))
 
+    def _tiles(self, shape: tuple[int, ...]) -> list[Tile]:
+        divisor = self._divisor()
+        if self.test_cfg['tile_size'] is None:  # tiles as long as there is a multiple inside
+            sides = [max(side // step, 1) * step for side, step in zip(shape, divisor, strict=True)]
+            overlap = [side - step for side, step in zip(sides, divisor, strict=True)]
+        else:
+            sides, overlap = map(
+                _triple, (self.test_cfg['tile_size'], self.test_cfg['tile_overlap'])
+            )
+            sides = [-(-side // step) * step for side, step in zip(sides, divisor, strict=True)]
+        return cut_tiles(shape, sides, overlap, divisor)
+
     def _voxels(self, volume: Tensor | LazyScan, tile: Tile) -> Tensor:
-        """(C, D, H, W) of a tile, padded where it goes beyond the far ends of the scan."""
+        """(C, D, H, W) of a tile, continued by the last voxels where the scan has too few."""
         return self.data_preprocessor.pad(volume[tile.slices], tile.shape)
 
     def _views(self, shape: Sequence[int], spacing: Sequence[float] | None) -> list[View]:

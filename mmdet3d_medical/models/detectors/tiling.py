@@ -44,11 +44,14 @@ class Tile:
 def cut_tiles(
     shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int], divisor: Sequence[int]
 ) -> list[Tile]:
-    """Tiles that cover a scan.
+    """Tiles that cover a scan and lie inside it.
 
-    They start at multiples of ``divisor``, the detector's largest strides, so that a tile
-    has the same anchors as the whole scan. Neighbors overlap by at least ``overlap``; the border
-    between their cores lies in the middle of the overlap.
+    Nothing is added at the ends of a scan: what a network has not seen in training, such as air
+    where the chest wall should go on, it takes for lesions. All tiles but the last along an axis
+    start at multiples of ``divisor``, the detector's largest strides, so that they have the
+    anchors of the whole scan; the last one ends where the scan ends. Neighbors overlap by at least
+    ``overlap``, or by all that a scan shorter than two tiles allows; the border between their cores
+    lies in the middle of the overlap.
 
     Args:
         shape: Of the scan (D, H, W).
@@ -57,8 +60,8 @@ def cut_tiles(
         divisor: Largest strides (z, y, x).
 
     Returns:
-        The tiles, all of the same shape. The last ones may go beyond the far ends of the scan,
-        by less than a multiple of ``divisor``.
+        The tiles, all of the same shape: as few as there can be, and no larger than they must be.
+        Along an axis of fewer voxels than ``divisor`` the tile goes beyond the scan.
 
     Raises:
         ValueError: If a tile is no multiple of the divisor or the overlap leaves no room.
@@ -82,16 +85,31 @@ def _cut_axis(
     """Length of the tiles along an axis, and (start, core start, core end) of each."""
     if tile % divisor:
         raise ValueError(f'a tile of {tile} voxels is no multiple of the stride {divisor}')
-    length = min(tile, math.ceil(side / divisor) * divisor)
-    step = (tile - overlap) // divisor * divisor
-    if overlap < 0 or step < 1:
+    shared = math.ceil(overlap / divisor) * divisor
+    if overlap < 0 or tile - shared < divisor:
         raise ValueError(
             f'tiles of {tile} voxels with an overlap of {overlap} do not advance by a stride of '
             f'{divisor}: make them larger or the overlap smaller'
         )
-    number = 1 + math.ceil(max(side - length, 0) / step)
-    last = math.ceil(max(side - length, 0) / divisor) * divisor
-    # Spread evenly, so that the last tile does not hang far over the end.
-    starts = [round(last * i / max(number - 1, 1) / divisor) * divisor for i in range(number)]
+    length, number = _fewest(side, tile, shared, divisor)
+    step = max(side - length, 0) / max(number - 1, 1)
+    starts = [math.ceil(step * i / divisor) * divisor for i in range(number - 1)]
+    starts.append(max(side - length, 0))
     borders = [(a + length + b) / 2 for a, b in itertools.pairwise(starts)]
     return length, list(zip(starts, [-math.inf, *borders], [*borders, math.inf], strict=True))
+
+
+def _fewest(side: int, tile: int, shared: int, divisor: int) -> tuple[int, int]:
+    """Length and number of the fewest tiles that cover an axis, all multiples of the divisor.
+
+    Args:
+        shared: Overlap of neighbors, a multiple of the divisor too.
+    """
+    longest = min(tile, max(side // divisor, 1) * divisor)
+    if side <= longest:
+        return longest, 1
+    number = 2
+    if longest > shared:
+        number = max(number, 1 + math.ceil((side - longest) / (longest - shared)))
+    length = math.ceil((side + (number - 1) * shared) / number / divisor) * divisor
+    return min(length, longest), number
