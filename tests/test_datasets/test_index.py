@@ -88,7 +88,7 @@ def test_broken_index_is_refused_with_the_scan_named(tmp_path, change, message):
 
 
 def test_missing_and_cut_off_files_say_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match='dataset_converters'):
+    with pytest.raises(FileNotFoundError, match='make one with mmdet3d-medical convert-luna16'):
         read_index(tmp_path / 'index.json')
     (tmp_path / 'index.json').write_text('{"format": ')
     with pytest.raises(ValueError, match='not valid JSON'):

@@ -80,7 +80,7 @@ def test_wrong_selections_are_refused(data_root):
         VolumeDetDataset(data_root, split=['turned', 'lost'])
     with pytest.raises(ValueError, match="1 scans are repeated in the split.*is 'turned'"):
         VolumeDetDataset(data_root, split=['turned', 'flipped', 'turned'])
-    with pytest.raises(FileNotFoundError, match='make_splits'):
+    with pytest.raises(FileNotFoundError, match='make-splits'):
         VolumeDetDataset(data_root, split='lost.txt')
     with pytest.raises(ValueError, match=r'no scan is selected by subsets=\[7\]'):
         VolumeDetDataset(data_root, subsets=[7])
