@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mmdet3d_medical.apis.cross_validation import CrossValidation, run_folds
 from mmdet3d_medical.apis.semi import run_name
-from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.utils.errors import UsageError
+
+from .setup import setup_of
 
 
 def score(validation: CrossValidation, bootstraps: int) -> None:
@@ -41,16 +42,7 @@ def score(validation: CrossValidation, bootstraps: int) -> None:
 
 def main(args: Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))  # so that processes are ended
-    setup = Setup(
-        args.config,
-        args.cfg_options or {},
-        tuple(args.semi),
-        shrink=args.shrink,
-        amp=args.amp,
-        seed=args.seed,
-        processes=args.processes,
-        trust=args.trust_checkpoint,
-    )
+    setup = setup_of(args)
     validation = CrossValidation(
         setup, args.work_dir or Path('work_dirs') / f'{run_name(args.config, args.semi)}_cv'
     )

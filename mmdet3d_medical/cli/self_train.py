@@ -8,9 +8,10 @@ from pathlib import Path
 
 from mmdet3d_medical.apis.self_training import SelfTraining
 from mmdet3d_medical.apis.semi import run_name
-from mmdet3d_medical.apis.setup import Setup
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.processes import BusyError
+
+from .setup import setup_of
 
 
 def main(args: Namespace) -> None:
@@ -20,16 +21,7 @@ def main(args: Namespace) -> None:
             f'There is no checkpoint {args.checkpoint} (looked in {Path.cwd()}): '
             'train a detector on the labeled scans first, with mmdet3d-medical train'
         )
-    setup = Setup(
-        args.config,
-        args.cfg_options or {},
-        tuple(args.semi),
-        shrink=args.shrink,
-        amp=args.amp,
-        seed=args.seed,
-        processes=args.processes,
-        trust=args.trust_checkpoint,
-    )
+    setup = setup_of(args)
     work = args.work_dir or Path('work_dirs') / f'{run_name(args.config, args.semi)}_rounds'
     try:
         last = SelfTraining(setup, args.checkpoint, work).run(args.rounds)
