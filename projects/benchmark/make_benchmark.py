@@ -20,7 +20,13 @@ def parse_args() -> argparse.Namespace:
         '--data',
         type=Path,
         metavar='DIR',
-        help='where to (default: data/phantom_<name of the data set>)',
+        help='where to (default: a folder of data/ with the name of the data set)',
+    )
+    parser.add_argument(
+        '--source',
+        type=Path,
+        metavar='DIR',
+        help='of data that are downloaded: the folder that their page describes',
     )
     parser.add_argument('--workers', type=at_least(1), default=1, help='processes (default 1)')
     parser.add_argument(
@@ -35,11 +41,11 @@ def main() -> None:
     args = parse_args()
     data = read_data(args.definition)
     root = args.data or data.default_root
-    data.make(root, args.workers)
+    data.make(root, args.workers, *[args.source] * bool(args.source))
     if args.record:
         data.record(root)
     data.check(root)
-    print(f'{root}: {data.scans} scans of {data.name}')
+    print(f'{root}: {data.name}')
 
 
 if __name__ == '__main__':

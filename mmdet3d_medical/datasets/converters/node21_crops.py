@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -100,15 +100,28 @@ def lesions_in(source: ScanSource, tables: Sequence[Mapping[str, list[dict]]]) -
     geometry = VolumeGeometry(
         reader.GetOrigin(), reader.GetSpacing(), reader.GetDirection(), reader.GetSize()[::-1]
     )
+    return instances_inside(
+        [instance for table in tables for instance in table.get(source.patient, [])], geometry
+    )
+
+
+def instances_inside(instances: Iterable[dict], geometry: VolumeGeometry) -> list[dict]:
+    """Instances of a part of a scan.
+
+    Args:
+        instances: Of the whole scan, as in an index.
+        geometry: Of the part.
+
+    Returns:
+        Those with their center in it as they are, those that only reach into it as instances to
+        ignore.
+    """
     found = []
-    for table in tables:
-        for instance in table.get(source.patient, []):
-            box = geometry.world_to_box(
-                np.array([instance['center']]), np.array([instance['size']])
-            )[0]
-            center = (box[:3] + box[3:]) / 2
-            if ((center >= 0) & (center < geometry.shape)).all():
-                found.append(instance)
-            elif ((box[3:] > 0) & (box[:3] < geometry.shape)).all():
-                found.append({**instance, 'ignore': True})
+    for instance in instances:
+        box = geometry.world_to_box(np.array([instance['center']]), np.array([instance['size']]))[0]
+        center = (box[:3] + box[3:]) / 2
+        if ((center >= 0) & (center < geometry.shape)).all():
+            found.append(instance)
+        elif ((box[3:] > 0) & (box[:3] < geometry.shape)).all():
+            found.append({**instance, 'ignore': True})
     return found

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.progress import Progress, track
 
@@ -21,30 +20,18 @@ from mmdet3d_medical.datasets.phantom import (
 )
 from mmdet3d_medical.datasets.phantom.writer import SUBSETS
 from mmdet3d_medical.datasets.splits import make_splits, write_splits
-from mmdet3d_medical.evaluation.marks import Findings, read_findings
+from mmdet3d_medical.evaluation.marks import read_findings
 from mmdet3d_medical.utils.files import write_text
 
 from .files import check_keys, load_yaml
+from .nodules import NoduleData, read_nodules
+from .truth import Truth
 
 PARTS = {'training', 'validation', 'test'}
 NEEDED = {'name', 'scans', 'seed', 'spacing', 'subsets', 'labeled', 'unlabeled', 'draws'}
 OPTIONAL = {'difficulty', 'shape'}
 TABLES = ('annotations.csv', 'annotations_excluded.csv')
 TOOL = 'python projects/benchmark/make_benchmark.py'
-
-
-class Truth(NamedTuple):
-    """What marks are scored against.
-
-    Attributes:
-        scan_ids: All scans that are searched.
-        nodules: Lesions to find.
-        excluded: Findings on which marks count neither way.
-    """
-
-    scan_ids: list[str]
-    nodules: Findings
-    excluded: Findings
 
 
 @dataclass(frozen=True)
@@ -76,6 +63,8 @@ class BenchmarkData:
     unlabeled: tuple[int, ...]
     draws: int
 
+    per = 'scan'  # what false positives are counted by
+
     @property
     def default_root(self) -> Path:
         """Where the data are kept unless someone says otherwise."""
@@ -89,8 +78,8 @@ class BenchmarkData:
             if number % SUBSETS in self.subsets[part]
         )
 
-    def truth(self, part: str) -> Truth:
-        """The committed findings of the scans of a part."""
+    def truth(self, part: str, root: Path | None = None) -> Truth:
+        """The committed findings of the scans of a part, whatever the root."""
         nodules, excluded = (read_findings(self.path.with_name(name)) for name in TABLES)
         return Truth(self.scan_ids(part), nodules, excluded)
 
@@ -192,7 +181,7 @@ class BenchmarkData:
         return dict(sorted(hashes.items()))
 
 
-def read_data(path: str | Path) -> BenchmarkData:
+def read_data(path: str | Path) -> BenchmarkData | NoduleData:
     """Read the definition of a data set.
 
     Raises:
@@ -200,6 +189,8 @@ def read_data(path: str | Path) -> BenchmarkData:
     """
     path = Path(path)
     content = load_yaml(path)
+    if isinstance(content, dict) and content.get('kind') == 'nodules':
+        return read_nodules(path, content)
     check_keys(content, NEEDED | OPTIONAL, NEEDED, str(path))
     check_keys(content['subsets'], PARTS, PARTS, f'{path}: subsets')
     used = [number for part in content['subsets'].values() for number in part]

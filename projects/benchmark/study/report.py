@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from mmdet3d_medical.evaluation.functional import FP_RATES
 from mmdet3d_medical.utils.files import replacing, write_text
 
+from .data import read_data
 from .results import Results
 from .rows import RowScore
 from .scores import BOOTSTRAPS
@@ -36,7 +37,7 @@ def markdown(table: Table, scores: Scores) -> str:
         f'**{table.title}**',
         _grid(_comparison(table, scores)),
         _explanation(table, scores),
-        'Sensitivity at rates of false positives per scan, mean over seeds:',
+        f'Sensitivity at rates of false positives per {_unit(table)}, mean over seeds:',
         _grid(_sensitivities(table, scores)),
         f'![CPM of each seed]({table.name}.png)',
     ]
@@ -127,6 +128,11 @@ def _sensitivities(table: Table, scores: Scores) -> Iterator[list[str]]:
 
 def _number(value: float) -> str:
     return ABSENT if math.isnan(value) else f'{value:.3f}'
+
+
+def _unit(table: Table) -> str:
+    """What false positives are counted by."""
+    return read_data(table.data).per if table.data.is_file() else 'scan'
 
 
 def compute(results: Results) -> str:

@@ -168,7 +168,7 @@ class Bench:
     def record(self, run: Run) -> None:
         """Keep what a run's marks are worth, and their hash; they stay in its folder."""
         marks = self.folder(run) / 'marks.csv'
-        score = score_marks(read_marks(marks), self.data.truth(self.scored_on))
+        score = score_marks(read_marks(marks), self.data.truth(self.scored_on, self.root))
         self._keep(
             run,
             **score.to_dict(),

@@ -11,7 +11,7 @@ import numpy as np
 from mmdet3d_medical.evaluation.functional import FP_RATES, froc
 from mmdet3d_medical.evaluation.marks import Marks
 
-from .data import Truth
+from .truth import Truth
 
 BOOTSTRAPS = 1000
 STEPS = 65535  # a CPM in [0, 1] is kept in two bytes
@@ -58,7 +58,10 @@ class Score:
 
 def score_marks(marks: Marks, truth: Truth, bootstraps: int = BOOTSTRAPS) -> Score:
     """Score marks; those of equal truth and bootstraps are scored on the same draws of scans."""
-    result = froc(truth.scan_ids, marks, truth.nodules, truth.excluded, bootstraps=bootstraps)
+    rates = [rate * truth.share for rate in FP_RATES]
+    result = froc(
+        truth.scan_ids, marks, truth.nodules, truth.excluded, rates, bootstraps=bootstraps
+    )
     return Score(
         result.cpm,
         result.sensitivity,
