@@ -101,8 +101,8 @@ class Marks(NamedTuple):
         return _take(self, [c in ('', name) for c in self.classes])
 
     def of_score(self, lowest: float) -> Marks:
-        """The marks with this score and above."""
-        return _take(self, self.scores >= lowest)
+        """The marks of this score and above, as scores are written: one read from a file stays."""
+        return _take(self, [float(_spell_score(score)) >= lowest for score in self.scores])
 
     def extents(self) -> np.ndarray:
         """(N, 3) mm along the world's axes x, y, z: those stated, else the diameter.
@@ -278,7 +278,7 @@ def write_marks(path: str | Path, marks: Marks) -> None:
     writer.writerow([*_MARK_COLUMNS, *_SIZE * sized, *['class'] * named])
     for scan, center, score, diameter, name, size in zip(*marks, strict=True):
         millimeters = [diameter, *size] if sized else [diameter]
-        row = [scan, *(f'{value:.4f}' for value in center), f'{score:.9g}']
+        row = [scan, *(f'{value:.4f}' for value in center), _spell_score(score)]
         row += ['' if math.isnan(value) else f'{value:.4f}' for value in millimeters]
         writer.writerow([*row, name] if named else row)
     content = text.getvalue().encode()
@@ -293,3 +293,7 @@ def _columns(rows: Iterable[tuple], width: int) -> list[tuple]:
 def _take(table, chosen: Sequence[bool]):
     rows = [row for row, wanted in zip(zip(*table, strict=True), chosen, strict=True) if wanted]
     return type(table).from_rows(rows)
+
+
+def _spell_score(score: float) -> str:
+    return f'{score:.9g}'

@@ -175,3 +175,12 @@ def test_missing_and_empty_scan_lists(tmp_path):
         read_scan_ids(tmp_path / 'absent.csv')
     with pytest.raises(ValueError, match='lists no scan'):
         read_scan_ids(write(tmp_path, 'seriesuid\n'))
+
+
+def test_a_score_that_was_read_from_a_file_keeps_its_mark(tmp_path):
+    """.1 + .2 is written as .3 and is more; its neighbor below is written as .3 too."""
+    scores = [np.nextafter(0.3, 0), 0.1 + 0.2, 0.29]
+    marks = Marks.from_rows(('a', (0, 0, 0), score, 5.0, '') for score in scores)
+    write_marks(tmp_path / 'marks.csv', marks)
+    (lowest,) = {score for score in read_marks(tmp_path / 'marks.csv').scores if score > 0.295}
+    assert len(marks.of_score(lowest).scores) == 2
