@@ -359,3 +359,17 @@ def test_a_neck_for_one_map_keeps_its_number(small_detector):
     MODELS.register_module(module=OneMap, force=True)
     model = MODELS.build(small_detector(neck=dict(type='OneMap', in_channels=16)))
     assert model.neck.in_channels == 16
+
+
+@torch.no_grad()
+def test_detections_far_from_the_lungs_are_left_out(small_detector):
+    model = build(small_detector(test_cfg=dict(score_thr=0, nms_iou=1.0, max_per_scan=10**6)))
+    volume = torch.full((1, 64, 64, 64), model.data_preprocessor.value_of(40))
+    volume[:, 8:56, 8:56, 8:56] = model.data_preprocessor.value_of(-850)  # 110 ml at 1 mm
+    everywhere = model.detect(volume, (1.0, 1.0, 1.0)).bboxes
+    model.test_cfg['lung_margin'] = 2.0
+    near = model.detect(volume, (1.0, 1.0, 1.0)).bboxes
+    centers = (near[:, :3] + near[:, 3:]) / 2
+    assert 0 < len(near) < len(everywhere)
+    # To a coarse voxel of 4 mm and the margin.
+    assert ((centers > 8 - 6) & (centers < 56 + 6)).all()

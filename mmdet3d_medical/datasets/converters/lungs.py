@@ -6,14 +6,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.lungs import TISSUE_HU, coarse_steps, lung_mask
 
 from .image_io import label_boxes, read_labels
 from .masks import same_grid
 
 LUNG_LABELS = (3, 4)  # of LUNA16's lung masks; 5 is the trachea
-TISSUE_HU = -500  # halfway between aerated lung and soft tissue
-COARSE_MM = 4.0
-MIN_LUNG_ML = 50.0
 
 
 def lung_box(image: sitk.Image, mask_path: str | Path | None, margin: float) -> np.ndarray | None:
@@ -51,17 +49,15 @@ def _mask_corners(path: str | Path, scan: VolumeGeometry) -> np.ndarray | None:
 
 
 def _segment(image: sitk.Image) -> np.ndarray | None:
-    """Corners of the large air spaces that do not reach the sides of the image."""
-    factors = [max(1, int(COARSE_MM / spacing)) for spacing in image.GetSpacing()]
-    coarse = sitk.Shrink(image, factors)
+    """Corners of the lungs, which are found on a coarse grid."""
+    coarse = sitk.Shrink(image, coarse_steps(image.GetSpacing()))
     geometry = VolumeGeometry.from_sitk(coarse)
-    smallest = MIN_LUNG_ML * 1000 / np.prod(geometry.spacing)
-    air = sitk.RelabelComponent(sitk.ConnectedComponent(coarse < TISSUE_HU), int(smallest) + 1)
-    sides = np.array(geometry.shape)[1:]
-    boxes = [
-        box for box in label_boxes(air).values() if (box[1:3] > 0).all() and (box[4:] < sides).all()
-    ]
-    return _world_corners(boxes, geometry)
+    mask = lung_mask(sitk.GetArrayViewFromImage(coarse) < TISSUE_HU, geometry.spacing_zyx)
+    if mask is None:
+        return None
+    voxels = np.argwhere(mask)
+    box = np.concatenate([voxels.min(axis=0), voxels.max(axis=0) + 1])
+    return _world_corners([box], geometry)
 
 
 def _world_corners(boxes: list[np.ndarray], geometry: VolumeGeometry) -> np.ndarray | None:

@@ -148,6 +148,10 @@ class VolumeDataPreprocessor(BaseDataPreprocessor):
             row[:, :depth, :height, :width] = self._windowed(volume)
         return batch
 
+    def value_of(self, hu: float) -> float:
+        """What the network gets for a density in HU."""
+        return float(self._windowed(torch.tensor(float(hu))))
+
     def _windowed(self, volume: Tensor) -> Tensor:
         (low, high), (bottom, top) = self.window, self.value_range
         scale = (top - bottom) / (high - low)

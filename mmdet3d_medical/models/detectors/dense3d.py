@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import MERGES, clip_boxes3d, merge_boxes3d
+from mmdet3d_medical.utils.lungs import TISSUE_HU
 
 from .. import layers
 from ..data_preprocessors import LazyScan, prepares_parts
 from ..dense_heads.targets import DenseTargetHead, DenseTargets, missing_of_protocol
+from .lungs import near_lungs
 from .tiling import Tile, cut_tiles
 from .views import RandomViews, View
 
@@ -29,6 +31,7 @@ TEST_DEFAULTS = dict(
     nms_pre=1000,
     nms_iou=0.1,
     max_per_scan=100,
+    lung_margin=None,
     tta=None,
     merge='nms',
 )
@@ -57,6 +60,10 @@ class DenseDetector3D(BaseDetector):
             * ``tile_batch`` (1): tiles per forward pass;
             * ``score_thr`` (0.01), ``nms_pre`` (1000): lowest score and number of boxes per tile;
             * ``nms_iou`` (0.1), ``max_per_scan`` (100);
+            * ``lung_margin`` (None): mm; detections with their center farther than that from the
+              lungs are left out. Lungs are found by threshold, see
+              :func:`~mmdet3d_medical.models.detectors.lungs.lung_distance`; where there are none,
+              all detections stay;
             * ``tta`` (None), test-time augmentation: ``flip_axes`` and ``permute_axes`` of
               :class:`~mmdet3d_medical.models.detectors.views.RandomViews`, say
               ``dict(permute_axes=())``: each tile is looked at in all views that could be drawn,
@@ -193,7 +200,16 @@ class DenseDetector3D(BaseDetector):
             batch = torch.stack([self._voxels(volume, tile) for tile in part])
             for number, view in enumerate(views):
                 found += self._detect_in_tiles(batch, part, view, number)
-        return self._merge(InstanceData.cat(found), shape, len(views))
+        found = InstanceData.cat(found)
+        if cfg['lung_margin'] is not None:
+            found = found[self._near_lungs(found.bboxes, volume, spacing or (1.0, 1.0, 1.0))]
+        return self._merge(found, shape, len(views))
+
+    def _near_lungs(
+        self, boxes: Tensor, volume: Tensor | LazyScan, spacing: Sequence[float]
+    ) -> Tensor:
+        air_below = self.data_preprocessor.value_of(TISSUE_HU)
+        return near_lungs(boxes, volume, air_below, spacing, self.test_cfg['lung_margin'])
 
     def _tiles(self, shape: tuple[int, ...]) -> list[Tile]:
         divisor = self._divisor()
