@@ -202,12 +202,13 @@ class DenseDetector3D(BaseDetector):
                 found += self._detect_in_tiles(batch, part, view, number)
         found = InstanceData.cat(found)
         if cfg['lung_margin'] is not None:
-            found = found[self._near_lungs(found.bboxes, volume, spacing or (1.0, 1.0, 1.0))]
+            found = found[self._near_lungs(found.bboxes, volume, spacing)]
         return self._merge(found, shape, len(views))
 
     def _near_lungs(
-        self, boxes: Tensor, volume: Tensor | LazyScan, spacing: Sequence[float]
+        self, boxes: Tensor, volume: Tensor | LazyScan, spacing: Sequence[float] | None
     ) -> Tensor:
+        spacing = (1.0, 1.0, 1.0) if spacing is None else spacing
         air_below = self.data_preprocessor.value_of(TISSUE_HU)
         return near_lungs(boxes, volume, air_below, spacing, self.test_cfg['lung_margin'])
 
