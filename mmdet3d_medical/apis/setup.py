@@ -98,15 +98,15 @@ class Setup:
 
     def _ending(self, options: dict[str, Any]) -> list[str]:
         launcher = ['--launcher', 'pytorch'] if self.processes > 1 else []
-        spelt = spell_options({**self.options, **options})
+        spelled = spell_options({**self.options, **options})
         return [
             *['--semi'] * bool(self.semi),
             *self.semi,
             *['--shrink'] * self.shrink,
             *['--trust-checkpoint'] * self.trust,
             *launcher,
-            *['--cfg-options'] * bool(spelt),
-            *spelt,
+            *['--cfg-options'] * bool(spelled),
+            *spelled,
         ]
 
     def claim(self, note: Path, what: str, **more: Any) -> None:

@@ -18,7 +18,7 @@ PROBABILITIES = np.linspace(0.001, 0.999, 999)
 def soft_focal_loss(
     p: np.ndarray, y: float, gamma: float, alpha: tuple[float, float] = (1.0, 1.0)
 ) -> np.ndarray:
-    """Equation 9 for any gamma; ``SoftFocalLoss``, made to be minimised, refuses 0.5."""
+    """Equation 9 for any gamma; ``SoftFocalLoss``, made to be minimized, refuses 0.5."""
     weight = alpha[0] + y * (alpha[1] - alpha[0])
     entropy = -y * np.log(p) - (1 - y) * np.log(1 - p)
     return weight * np.abs(y - p) ** gamma * entropy

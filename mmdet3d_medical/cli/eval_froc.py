@@ -85,7 +85,7 @@ def evaluate(args: Namespace) -> list[Score]:
     if not {*nodules.scan_ids} & {*scans}:
         raise UsageError(
             f'{args.annotations} has no lesion in any of the {len({*scans})} '
-            'scans, so there is no sensitivity: are the scan ids spelt alike in all '
+            'scans, so there is no sensitivity: are the scan ids spelled alike in all '
             'files?'
         )
     scores = []

@@ -236,18 +236,18 @@ def respelt_id(scan_ids: Iterable[str], known: Iterable[str]) -> tuple[str, str]
     of 18 digits the last three become 0.
     """
     numbers = [scan for scan in known if _NUMBER.fullmatch(scan)]
-    spelt: dict[int | None, dict] = {}
+    spelled: dict[int | None, dict] = {}
     for scan in dict.fromkeys(scan_ids):
         parts = _NUMBER.fullmatch(scan)
         if not parts:
             continue
         digits = len(parts[1].replace('.', '')) - 1 if parts[2] else None
-        if digits not in spelt:
-            spelt[digits] = {_rounded(number, digits): number for number in numbers}
+        if digits not in spelled:
+            spelled[digits] = {_rounded(number, digits): number for number in numbers}
             if digits is None:
-                spelt[None] |= {_kept(number): number for number in numbers if _kept(number)}
-        if _rounded(scan, digits) in spelt[digits]:
-            return scan, spelt[digits][_rounded(scan, digits)]
+                spelled[None] |= {_kept(number): number for number in numbers if _kept(number)}
+        if _rounded(scan, digits) in spelled[digits]:
+            return scan, spelled[digits][_rounded(scan, digits)]
     return None
 
 

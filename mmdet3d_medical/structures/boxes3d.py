@@ -46,7 +46,7 @@ def box_iou3d(a: Tensor, b: Tensor) -> Tensor:
 
 
 def box_giou3d(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU (Rezatofighi et al., CVPR 2019, algorithm 1) of all pairs.
+    """Generalized IoU (Rezatofighi et al., CVPR 2019, algorithm 1) of all pairs.
 
     Args:
         a: ``(N, 6)``.
@@ -67,7 +67,7 @@ def aligned_box_iou3d(a: Tensor, b: Tensor) -> Tensor:
 
 
 def aligned_box_giou3d(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU of ``a[i]`` with ``b[i]``: ``(N, 6), (N, 6) -> (N,)`` in [-1, 1]."""
+    """Generalized IoU of ``a[i]`` with ``b[i]``: ``(N, 6), (N, 6) -> (N,)`` in [-1, 1]."""
     return _giou(_coordinates(a), _coordinates(b))
 
 

@@ -25,7 +25,7 @@ BROKEN = {
     'modality': (dict(Modality='PT'), 'not CT'),
     'secondary capture': (dict(SOPClassUID='1.2.840.10008.5.1.4.1.1.7'), 'not CT'),
     'enhanced': (dict(NumberOfFrames=6), 'several slices a file'),
-    'localiser': (dict(ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']), 'localiser'),
+    'localizer': (dict(ImageType=['ORIGINAL', 'PRIMARY', 'LOCALIZER']), 'localizer'),
     'coronal': (dict(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), 'not axial'),
     'no orientation': (dict(ImageOrientationPatient=None), 'no geometry'),
     'no position': (dict(ImagePositionPatient=None), 'no geometry'),
@@ -106,7 +106,7 @@ def test_localisers_and_copies_in_a_series_are_skipped(tmp_path):
     convert(tmp_path / 'in', tmp_path / 'out')
     np.testing.assert_array_equal(np.load(tmp_path / 'out/volumes/1.2.3.npy'), make_voxels())
     row = rows_of(tmp_path / 'out')['1.2.3']
-    assert row['result'] == 'converted' and row['detail'].startswith('2 localiser images or copies')
+    assert row['result'] == 'converted' and row['detail'].startswith('2 localizer images or copies')
 
 
 @pytest.mark.parametrize(

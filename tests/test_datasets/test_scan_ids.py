@@ -121,7 +121,7 @@ def test_lists_of_scans_are_read_line_by_line(tmp_path):
     'error with both spellings, in converters, training and tests',
 )
 @pytest.mark.parametrize(
-    ('spelt', 'name'),
+    ('spelled', 'name'),
     [
         ('1', '001'),
         ('1.26E+08', '126000001'),
@@ -132,21 +132,21 @@ def test_lists_of_scans_are_read_line_by_line(tmp_path):
         ('Mu\u0308ller', 'M\xfcller'),
     ],
 )
-def test_respelt_ids_are_refused_wherever_tables_meet_scans(tmp_path, spelt, name):
+def test_respelt_ids_are_refused_wherever_tables_meet_scans(tmp_path, spelled, name):
     message = (
-        re.escape(f'{spelt} and {name}')
+        re.escape(f'{spelled} and {name}')
         + '|'
-        + re.escape(f'table.csv names {spelt}, the scans have {name}')
+        + re.escape(f'table.csv names {spelled}, the scans have {name}')
     )
     write_scans(tmp_path / 's', name, 'other')
     path = tmp_path / 'table.csv'
-    path.write_text(f'{HEADER}\n{spelt},1,2,3,4\nother,1,2,3,4\n')
+    path.write_text(f'{HEADER}\n{spelled},1,2,3,4\nother,1,2,3,4\n')
     with pytest.raises(ValueError, match=message):
         convert_volumes([tmp_path / 's'], [path], tmp_path / 'out', ConvertSettings())
     metric = FROCMetric(annotations=str(path))
     with pytest.raises(ValueError, match=message):
         metric._findings([dict(scan_id=name), dict(scan_id='other')], [''])
-    path.write_text(f'{HEADER},probability\n{spelt},1,2,3,4,.5\n')
+    path.write_text(f'{HEADER},probability\n{spelled},1,2,3,4,.5\n')
     with pytest.raises(ValueError, match=message):
         LoadCandidates(path).transform(dict(scan_id=name))
 

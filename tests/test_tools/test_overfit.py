@@ -1,4 +1,4 @@
-"""From a data set to a score: a scan that was learnt by heart has its lesion found first."""
+"""From a data set to a score: a scan that was learned by heart has its lesion found first."""
 
 import json
 

@@ -32,7 +32,7 @@ def test_slice_of_a_position(axis, position, expected):
 
 
 def test_head_and_front_are_above():
-    assert draw(0, 1.0).yaxis_inverted()  # y grows towards the back
+    assert draw(0, 1.0).yaxis_inverted()  # y grows toward the back
     assert not draw(1, 1.0).yaxis_inverted() and not draw(2, 1.0).yaxis_inverted()
 
 

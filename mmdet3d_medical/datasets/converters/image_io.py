@@ -161,7 +161,7 @@ def read_labels(path: str | Path) -> sitk.Image:
 
 
 def to_int16(image: sitk.Image) -> sitk.Image:
-    """HU from air upwards, rounded: ITK's own conversions cut fractions off, towards 0."""
+    """HU from air upwards, rounded: ITK's own conversions cut fractions off, toward 0."""
     if image.GetPixelID() == sitk.sitkInt16 and sitk.GetArrayViewFromImage(image).min() >= AIR:
         return image
     if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):

@@ -217,7 +217,7 @@ def _draw_spine(hu, grid, look, z, y, x) -> None:
 
 
 def _lung_tissue(grid, look, y, rng) -> np.ndarray:
-    """HU of lung tissue: a coarse and a fine pattern, denser towards the back by gravity.
+    """HU of lung tissue: a coarse and a fine pattern, denser toward the back by gravity.
 
     Emphysema leaves holes where a pattern is high, fibrosis a mesh along its zero level.
     """

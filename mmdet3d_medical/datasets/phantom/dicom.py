@@ -21,7 +21,7 @@ def make_dicom_studies(
 ) -> dict[str, dict | list]:
     """Write studies of a scan each: a series of all slices, and one of every other slice.
 
-    The first study has a localiser too, in its last study a slice is missing from both series. A
+    The first study has a localizer too, in its last study a slice is missing from both series. A
     file that is not DICOM lies among them.
 
     Args:
@@ -46,12 +46,12 @@ def make_dicom_studies(
         for step in (1, 2):
             slices = list(_slices(scan, step))
             _write(folder / str(step), slices[:20] + slices[21:] if broken else slices)
-    localiser = next(_slices(make_scan(settings, seed, 0), 3))
-    localiser.ImageType = ['ORIGINAL', 'PRIMARY', 'LOCALIZER']
-    _write(out / f'{PATIENT}0', [localiser])
+    localizer = next(_slices(make_scan(settings, seed, 0), 3))
+    localizer.ImageType = ['ORIGINAL', 'PRIMARY', 'LOCALIZER']
+    _write(out / f'{PATIENT}0', [localizer])
     write_text(out / 'readme.txt', 'not DICOM\n')
     results = {'converted': studies - 1, 'left out': studies + 2}
-    return dict(results=results, reasons=['localiser', 'missing slices'])
+    return dict(results=results, reasons=['localizer', 'missing slices'])
 
 
 def _slices(scan: PhantomScan, step: int) -> Iterator[Dataset]:

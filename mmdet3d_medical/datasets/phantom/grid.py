@@ -1,7 +1,7 @@
 """The voxel grid a phantom is drawn on, and drawing with partial volume.
 
 Phantom coordinates are millimeters in array order (z, y, x) with 0 in the middle of the volume:
-z grows towards the head, y towards the back, x towards the patient's left (LPS).
+z grows toward the head, y toward the back, x toward the patient's left (LPS).
 """
 
 from dataclasses import dataclass

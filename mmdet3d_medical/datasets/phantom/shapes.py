@@ -74,7 +74,7 @@ class Shape:
 
 
 def paint(chest: Chest, shape: Shape, center: np.ndarray, opacity: float, target: float) -> None:
-    """Make ``shape`` at ``center`` (mm) denser, towards ``target`` HU by ``opacity``."""
+    """Make ``shape`` at ``center`` (mm) denser, toward ``target`` HU by ``opacity``."""
     window = chest.grid.window(center - shape.reach, center + shape.reach)
     brighten(chest.hu[window], opacity * shape.share(chest.grid, window, center), target)
 

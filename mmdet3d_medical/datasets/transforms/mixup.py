@@ -36,7 +36,7 @@ class ImageMixUp(BaseMixUp):
 
     The targets y are those of every anchor. The paper does not state, so our choices are: each
     patch has a lambda of its own; partners are a random permutation, so that a patch may be its
-    own; an anchor that is ignored on either side is ignored; eta; which boxes are learnt.
+    own; an anchor that is ignored on either side is ignored; eta; which boxes are learned.
 
     In a pipeline the volumes are mixed in HU, before any window. The boxes are those of both
     samples, with ``gt_bboxes_scores`` lambda' for the sample's own and 1 - lambda' for the
@@ -50,7 +50,7 @@ class ImageMixUp(BaseMixUp):
     Args:
         eta: Parameter of Beta(eta, eta); 0 turns mixing off. Defaults to 0.2.
         p: Probability that a patch is mixed. Defaults to 1.0.
-        box: Boxes learnt from a mixed patch of a batch: 'dominant', those of the member with
+        box: Boxes learned from a mixed patch of a batch: 'dominant', those of the member with
             lambda' >= 1/2, as if it was alone; 'both', those with weight lambda' and, at anchors
             without one, the partner's with weight 1 - lambda'. Defaults to 'dominant'.
         num_channels: Channels that are image and are mixed, from the first on, or below 0 all but

@@ -13,7 +13,7 @@ from mmdet3d_medical.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS,
 class DecayWeightsOnly:
     """Builds an optimizer that decays kernels and matrices, not biases nor scales of norms.
 
-    Decay draws a scale towards 0 and a bias away from what the data ask for, such as the prior
+    Decay draws a scale toward 0 and a bias away from what the data ask for, such as the prior
     probability of a lesion. mmengine's ``paramwise_cfg`` does the same in a group for each
     parameter; two groups let PyTorch update many parameters at once.
 

@@ -1,4 +1,4 @@
-"""What a dense head is trained towards, and how assignment is kept apart from the loss."""
+"""What a dense head is trained toward, and how assignment is kept apart from the loss."""
 
 from __future__ import annotations
 

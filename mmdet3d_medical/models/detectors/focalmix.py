@@ -203,7 +203,7 @@ class FocalMixDetector(BaseDetector):
 
     @torch.no_grad()
     def update_teacher(self, momentum: float | None = None) -> None:
-        """Move the teacher towards the detector; counters in buffers are copied."""
+        """Move the teacher toward the detector; counters in buffers are copied."""
         momentum = self.momentum if momentum is None else momentum
         for average, current in zip(_state(self.teacher), _state(self.detector), strict=True):
             if average.is_floating_point():

@@ -22,7 +22,7 @@ class DistanceBox3DCoder(BaseBBoxCoder):
 
     with the sides of the cell, which are the strides of its level: decoding needs nothing but the
     cell, distances are positive, and those of all levels are of one scale, so that no factor per
-    level has to be learnt.
+    level has to be learned.
 
     Args:
         max_ratio: Distances are kept between ``side / max_ratio`` and ``side * max_ratio``. A

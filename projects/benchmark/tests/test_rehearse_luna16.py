@@ -156,11 +156,11 @@ def rehearsed(tmp_path):
     (tmp_path / 'data/nlst').mkdir(parents=True)
     expected = dict(
         luna16={'scans are in several subsets': ['b'], 'no mask': ['a', 'c']},
-        nlst=dict(results={'converted': 1, 'left out': 2}, reasons=['localiser']),
+        nlst=dict(results={'converted': 1, 'left out': 2}, reasons=['localizer']),
     )
     (tmp_path / 'data/expected.json').write_text(json.dumps(expected))
     (tmp_path / 'data/nlst/report.csv').write_text(
-        'seriesuid,result,reason\na,left out,localiser\nb,converted,\nc,left out,not CT\n'
+        'seriesuid,result,reason\na,left out,localizer\nb,converted,\nc,left out,not CT\n'
         ',left out,not DICOM\n'
     )
     (tmp_path / 'rehearsal.log').write_text(
@@ -183,7 +183,7 @@ def rehearsed(tmp_path):
             'has not reported b among: scans are in several subsets',
         ),
         ('data/nlst/report.csv', 'c,left out', 'c,failed', "'converted': 1, 'failed': 1}"),
-        ('data/nlst/report.csv', 'localiser', 'not CT', 'no series is left out for localiser'),
+        ('data/nlst/report.csv', 'localizer', 'not CT', 'no series is left out for localizer'),
     ],
 )
 def test_what_is_not_as_expected_is_told(rehearsed, file, before, after, problem):

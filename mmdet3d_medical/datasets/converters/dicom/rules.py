@@ -112,10 +112,10 @@ def check_series(headers: Sequence[ImageHeader], rules: SeriesRules) -> Series:
     """
     images = [h for h in headers if 'LOCALIZER' not in h.common.image_type]
     if not images:
-        raise LeftOutError('localiser')
+        raise LeftOutError('localizer')
     images, note = _without_copies(images), ''
     if len(images) < len(headers):
-        note = f'{len(headers) - len(images)} localiser images or copies of files left out'
+        note = f'{len(headers) - len(images)} localizer images or copies of files left out'
     commons = sorted({h.common for h in images}, key=repr)
     common, patient = _check_common(commons, rules), _check_patient(commons)
     images, geometry = _stack(images, common, rules)
