@@ -68,9 +68,15 @@ def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
         raise UsageError(
             f'The weights in {checkpoint} do not fit the model in {config}. Use '
             'the config, and the --shrink and --cfg-options, that they were trained with. '
-            f'{error}'
+            f'{_shortened(str(error))}'
         ) from error
     _check_finite(model.state_dict(), checkpoint)
+
+
+def _shortened(message: str, most: int = 6) -> str:
+    first, *lines = message.split('\n')
+    rest = len(lines) - most
+    return '\n'.join([first, *lines[:most], *[f'... and {rest} more lines'] * (rest > 0)])
 
 
 def _check_finite(weights: Mapping[str, Tensor], checkpoint: str) -> None:

@@ -93,7 +93,8 @@ def _validation(runner: Runner) -> Iterator[tuple[str, str]]:
     if runner.val_loop is None:
         yield 'validation', 'none'
         return
-    every = f', every {runner.cfg.train_cfg.get("val_interval", 1)} steps'
+    interval, steps = runner.cfg.train_cfg.get('val_interval', 1), runner.max_iters
+    every = f', every {interval} steps' if interval < steps else ', at the end'
     yield 'validation', '; '.join(_data(runner.val_dataloader)) + every
     for _, dataset in datasets_in(runner.cfg.val_dataloader, ''):
         if dataset.get('indices') is not None:

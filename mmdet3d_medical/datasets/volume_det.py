@@ -149,8 +149,8 @@ class VolumeDetDataset(BaseDataset):
         if not path.is_file():
             raise FileNotFoundError(
                 f'no split file at {path}: to train and test on parts of these scans, make the '
-                f'lists with mmdet3d-medical make-splits {self.ann_file}; to test on '
-                'all of them, as scans to predict on, give mmdet3d-medical test --data '
+                f'lists with mmdet3d-medical make-splits {self.ann_file}{_asked(path.stem)}; to '
+                'test on all of them, as scans to predict on, give mmdet3d-medical test --data '
                 f'{self.data_root or "."} (or set split=None in this data set of the config)'
             )
         return read_scan_ids(path)
@@ -184,3 +184,9 @@ class VolumeDetDataset(BaseDataset):
                 stacklevel=3,
             )
         return Draw(position % len(self), position % len(self))
+
+
+def _asked(name: str) -> str:
+    """Options of ``make-splits`` for a list of labeled or unlabeled scans."""
+    kind, _, number = name.partition('_')
+    return f' --{kind} {number}' if kind in ('labeled', 'unlabeled') and number.isdigit() else ''

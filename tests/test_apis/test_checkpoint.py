@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmdet3d_medical.apis.checkpoint import misfits_of
+from mmdet3d_medical.apis.checkpoint import _shortened, misfits_of
 from mmdet3d_medical.registry import MODELS
 
 
@@ -31,3 +31,9 @@ def test_weights_of_a_backbone_fit_if_they_say_so(plain, around):
     removed = next(iter(weights))
     del weights[removed]
     assert misfits_of(plain, weights, part='backbone.')['of the model are missing'] == [removed]
+
+
+def test_long_messages_keep_their_beginning():
+    lines = '\n'.join(f'line {number}' for number in range(10))
+    assert _shortened(lines, most=2) == 'line 0\nline 1\nline 2\n... and 7 more lines'
+    assert _shortened('one') == 'one'

@@ -82,6 +82,8 @@ def test_wrong_selections_are_refused(data_root):
         VolumeDetDataset(data_root, split=['turned', 'flipped', 'turned'])
     with pytest.raises(FileNotFoundError, match='make-splits'):
         VolumeDetDataset(data_root, split='lost.txt')
+    with pytest.raises(FileNotFoundError, match='make-splits .*index.json --labeled 25; to test'):
+        VolumeDetDataset(data_root, split='splits/labeled_25.txt')
     with pytest.raises(ValueError, match=r'no scan is selected by subsets=\[7\]'):
         VolumeDetDataset(data_root, subsets=[7])
     with pytest.raises(ValueError, match=r'no scans of the subsets \[7\]'):

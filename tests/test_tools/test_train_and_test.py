@@ -93,7 +93,7 @@ def test_the_first_step_comes_after_a_summary(config, data_root, run_tool, tmp_p
     assert lines['config'] == str(config) and lines['work dir'] == str(tmp_path / 'run')
     assert lines['data'] == f'7 scans, 7 lesions ({data_root}/index.json)'
     # The test scans are three, of which one has no lesion; --shrink validates on the first.
-    assert lines['validation'].startswith(f'1 scan, 1 lesion ({data_root}/index.json), every 4')
+    assert lines['validation'].startswith(f'1 scan, 1 lesion ({data_root}/index.json), at the end')
     assert '  ' + ' ' * 11 + 'indices=1 (--shrink: one scan); test.py takes all scans' in start
     assert lines['patch'] == '32 x 32 x 32 voxels (z, y, x)'
     assert lines['batch'] == '2 patches' and lines['steps'] == '4'
