@@ -50,8 +50,11 @@ def test_boxes_near_lungs(air):
     def near(margin, scan=volume):
         return near_lungs(boxes, scan, -0.3, (2.0, 2.0, 2.0), margin).tolist()
 
+    # Boxes of 6 voxels have a radius of 6 mm, and two centers lie 12 mm from a lung.
     assert near(0) == [True, False, False, False]
-    assert near(11) == [True, False, False, False]
-    assert near(12) == [True, True, True, False]
+    assert near(5) == [True, False, False, False]
+    assert near(6) == [True, True, True, False]
+    wide = torch.cat([centers - 6, centers + 6], 1)  # 12 mm: they reach the lungs
+    assert near_lungs(wide, volume, -0.3, (2.0, 2.0, 2.0), 0.0).tolist() == [True] * 3 + [False]
     assert near(0, torch.full_like(volume, 0.5)) == [True] * 4  # no lungs to compare with
     assert near_lungs(boxes[:0], volume, -0.3, (2.0, 2.0, 2.0), 5).shape == (0,)

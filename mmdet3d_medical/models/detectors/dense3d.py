@@ -60,8 +60,8 @@ class DenseDetector3D(BaseDetector):
             * ``tile_batch`` (1): tiles per forward pass;
             * ``score_thr`` (0.01), ``nms_pre`` (1000): lowest score and number of boxes per tile;
             * ``nms_iou`` (0.1), ``max_per_scan`` (100);
-            * ``lung_margin`` (None): mm; detections with their center farther than that from the
-              lungs are left out. Lungs are found by threshold, see
+            * ``lung_margin`` (None): mm; detections that end farther than that from the lungs are
+              left out. Lungs are found by threshold, see
               :func:`~mmdet3d_medical.models.detectors.lungs.lung_distance`; where there are none,
               all detections stay;
             * ``tta`` (None), test-time augmentation: ``flip_axes`` and ``permute_axes`` of

@@ -34,14 +34,16 @@ def lung_distance(air: np.ndarray, spacing: Sequence[float]) -> np.ndarray | Non
 def near_lungs(
     boxes: Tensor, volume: Tensor, air_below: float, spacing: Sequence[float], margin: float
 ) -> Tensor:
-    """Whether boxes have their center in the lungs or near them.
+    """Whether boxes reach into the lungs or near them.
+
+    A nodule on the pleura has its center as far outside the aerated lung as it is thick.
 
     Args:
         boxes: (N, 6) in voxels of the scan.
         volume: (C, D, H, W), of which the first channel is the image; it may be a ``LazyScan``.
         air_below: Value of the image between air and tissue.
         spacing: Of the scan (z, y, x) in mm.
-        margin: Farthest distance from the lungs in mm.
+        margin: Farthest distance between the lungs and a ball as wide as the box, in mm.
 
     Returns:
         (N,) bool; all True where no lungs are found, as in a part of a chest.
@@ -54,4 +56,5 @@ def near_lungs(
         return torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
     centers = ((boxes[:, :3] + boxes[:, 3:]) / 2).cpu().numpy()
     cells = np.clip(np.floor(centers / steps).astype(int), 0, np.array(distance.shape) - 1)
-    return torch.from_numpy(distance[tuple(cells.T)] <= margin).to(boxes.device)
+    radii = ((boxes[:, 3:] - boxes[:, :3]).cpu().numpy() * spacing).mean(axis=1) / 2
+    return torch.from_numpy(distance[tuple(cells.T)] <= margin + radii).to(boxes.device)
