@@ -15,7 +15,7 @@ from .checkpoint import last_checkpoint
 from .config_checks import LOADERS, check_keys, check_options, check_values
 from .options import datasets_in
 from .schedule import fit_schedule
-from .semi import combine, run_name
+from .semi import combine, read_config, run_name
 from .shrink import shrink
 
 
@@ -46,7 +46,7 @@ def load_config(
             of it is misspelled, or a number is one that nothing can work with.
     """
     path = find_config(path)
-    cfg = _read(path)
+    cfg = read_config(path)
     if semi:
         cfg = combine(cfg, semi)
     if small:
@@ -82,15 +82,6 @@ def find_config(path: str) -> str:
         f'There is no config {path} (looked in {Path.cwd()}, and among the configs that come '
         'with this package, such as configs/retina3d/retina3d_fpn_phantom.py)'
     )
-
-
-def _read(path: str) -> Config:
-    try:
-        return Config.fromfile(path)
-    except (MemoryError, FileNotFoundError):
-        raise
-    except Exception as error:  # a config is Python and can raise anything
-        raise UsageError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
 
 
 def _merge(cfg: Config, options: dict) -> None:

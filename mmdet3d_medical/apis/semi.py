@@ -15,6 +15,7 @@ from mmdet3d_medical.registry import TRANSFORMS
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.shipped import SHIPPED
 
+KEYS = {'patches', 'labeled', 'unlabeled', 'candidates', 'hook'}  # of `semi`
 FOLDERS = tuple(SHIPPED / 'configs' / '_base_' / name for name in ('semi', 'methods'))
 
 
@@ -39,15 +40,19 @@ def semi_supervised(base: Mapping[str, Any], **changes: Any) -> tuple[dict, dict
 
     Returns:
         ``model``, ``train_dataloader`` and ``custom_hooks``, which replace those of the base.
+
+    Raises:
+        UsageError: If ``semi`` has a key that nothing reads, lacks one, or replaces a pipeline.
     """
     soft, method = base.get('soft_targets', {}), base['method']
     detector = _merged(base['model'], soft.get('detector', {}))
     detector = _merged(detector, method.get('detector', {}))
     model = {**_merged(soft, method), '_delete_': True, 'detector': detector}
-    hooks = base.get('custom_hooks', [])
+    hooks = base.get('custom_hooks') or []
     if 'semi' not in base:
         return model, {**base['train_dataloader'], '_delete_': True}, hooks
     semi = {**base['semi'], **changes}
+    _check(semi)
     return model, _loader(base['train_dataloader'], semi), [dict(semi['hook']), *hooks]
 
 
@@ -69,7 +74,7 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
         )
     base = cfg.to_dict()
     for fragment in fragments:
-        base = _merged(base, Config.fromfile(find_fragment(fragment)).to_dict())
+        base = _merged(base, read_config(find_fragment(fragment)).to_dict())
     if 'method' not in base:
         raise UsageError(f'--semi {" ".join(fragments)}: none of them is a method, say focalmix')
     if 'semi' not in base:
@@ -100,6 +105,34 @@ def find_fragment(name: str) -> str:
             return str(place)
     known = [path.stem for folder in FOLDERS for path in sorted(folder.glob('*.py'))]
     raise UsageError(f'--semi {name}: no such file, and none of {", ".join(known)}')
+
+
+def read_config(path: str) -> Config:
+    """Read a config file.
+
+    Raises:
+        UsageError: If it cannot be read as one.
+    """
+    try:
+        return Config.fromfile(path)
+    except (MemoryError, FileNotFoundError, UsageError):
+        raise
+    except Exception as error:  # a config is Python and can raise anything
+        raise UsageError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def _check(semi: Mapping[str, Any]) -> None:
+    unknown, missing = sorted({*semi} - KEYS), sorted(KEYS - {'candidates'} - {*semi})
+    if unknown or missing:
+        raise UsageError(
+            f'semi has {sorted(semi)}: expected {sorted(KEYS)}, of which candidates may be left out'
+        )
+    for name in ('labeled', 'unlabeled'):
+        if 'pipeline' in semi[name]:
+            raise UsageError(
+                f'semi.{name} has a pipeline, but both are made of that of the detector: change '
+                "that, or the result's train_dataloader.dataset.datasets"
+            )
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict:

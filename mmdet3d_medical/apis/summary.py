@@ -98,7 +98,7 @@ def _validation(runner: Runner) -> Iterator[tuple[str, str]]:
     yield 'validation', '; '.join(_data(runner.val_dataloader)) + every
     for _, dataset in datasets_in(runner.cfg.val_dataloader, ''):
         if dataset.get('indices') is not None:
-            yield '', f'indices={dataset.indices} (--shrink: one scan); test.py takes all scans'
+            yield '', f'indices={dataset.indices} (--shrink: one scan); test takes all scans'
 
 
 def _patch(runner: Runner) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from mmdet3d_medical.apis.semi import run_name, semi_supervised
+from mmdet3d_medical.utils.errors import UsageError
 
 DETECTOR = dict(
     model=dict(
@@ -78,3 +79,21 @@ def test_what_a_detector_needs_under_soft_targets_and_a_method_changes():
 )
 def test_names_of_runs(fragments, name):
     assert run_name('configs/deepseed/deepseed_phantom.py', fragments) == name
+
+
+@pytest.mark.parametrize(
+    ('semi', 'message'),
+    [
+        (dict(patchs=(1, 1)), "has .*'patchs'"),
+        (dict(unlabeled=dict(pipeline=[])), 'semi.unlabeled has a pipeline'),
+    ],
+)
+def test_values_that_nothing_reads_are_refused(semi, message):
+    with pytest.raises(UsageError, match=message):
+        semi_supervised({**DETECTOR, **FRAGMENTS}, **semi)
+
+
+def test_values_that_are_missing_are_named():
+    base = {**DETECTOR, 'method': FRAGMENTS['method'], 'semi': dict(patches=(1, 1))}
+    with pytest.raises(UsageError, match=r"semi has \['patches'\]: expected .*'hook'"):
+        semi_supervised(base)

@@ -94,7 +94,7 @@ def test_the_first_step_comes_after_a_summary(config, data_root, run_tool, tmp_p
     assert lines['data'] == f'7 scans, 7 lesions ({data_root}/index.json)'
     # The test scans are three, of which one has no lesion; --shrink validates on the first.
     assert lines['validation'].startswith(f'1 scan, 1 lesion ({data_root}/index.json), at the end')
-    assert '  ' + ' ' * 11 + 'indices=1 (--shrink: one scan); test.py takes all scans' in start
+    assert '  ' + ' ' * 11 + 'indices=1 (--shrink: one scan); test takes all scans' in start
     assert lines['patch'] == '32 x 32 x 32 voxels (z, y, x)'
     assert lines['batch'] == '2 patches' and lines['steps'] == '4'
     log = Path(lines['full log']).read_text()

@@ -92,7 +92,7 @@ class NoduleData:
         Raises:
             ValueError: If there is no source, it is incomplete, or a cube cannot be converted.
         """
-        if (root / self.split('test.txt', 0)).is_file():
+        if (root / self.split('test.txt', self.draws - 1)).is_file():  # written last
             return
         if source is None:
             raise ValueError(
