@@ -29,6 +29,7 @@ def main(args: Namespace) -> int:
             args.list_unreadable,
             args.patient_key,
             args.series_by_folder,
+            args.readers,
         )
 
     return run(convert, args)

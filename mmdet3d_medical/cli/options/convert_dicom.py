@@ -11,6 +11,7 @@ Example:
 
 from argparse import ArgumentParser
 
+from ..arguments import at_least
 from .conversion import add_conversion_options, add_mask_options
 
 # As the defaults of SeriesRules, with which a test compares them: it imports much.
@@ -24,9 +25,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--annotations',
         nargs='+',
         default=['none'],
-        metavar='CSV_OR_MASKS',
+        metavar='FILE_OR_DIR',
         help="CSV in LUNA16's columns, or mask files or folders, called by series "
-        "ids, or 'none' (default)",
+        "ids, or XML files of LIDC-IDRI or folders of them, or 'none' (default)",
+    )
+    parser.add_argument(
+        '--readers',
+        type=at_least(1),
+        default=3,
+        metavar='K',
+        help='of LIDC-IDRI that must outline a nodule, other findings are excluded (default: '
+        "%(default)s, LUNA16's)",
     )
     add_mask_options(parser)
     parser.add_argument(

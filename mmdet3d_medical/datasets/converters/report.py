@@ -103,7 +103,7 @@ def finish(
     sources: Sequence[ScanSource],
     records: dict[str, dict],
     failures: dict[str, str],
-    lesions: dict[str, list[dict]] | None,
+    lesions: dict[str, list[dict] | None] | None,
     classes: Sequence[str],
     missing: Sequence[str] = (),
     rules: dict | None = None,
@@ -115,7 +115,8 @@ def finish(
         sources: All scans of the data set.
         records: Records of the converted ones, by scan id.
         failures: Messages by the ids of those that failed.
-        lesions: Instances by scan id; ``None`` if the scans are not annotated, except by a mask.
+        lesions: Instances by scan id, no entry where there is no lesion; ``None``, as that of a
+            scan, if they are not annotated, except by a mask.
         classes: Class names.
         missing: Ids of scans that are listed somewhere, but have no file.
         rules: By which scans were selected, for the record.
@@ -158,10 +159,14 @@ def finish(
 
 
 def _index_scan(
-    cache: VolumeCache, source: ScanSource, record: dict, lesions: dict[str, list[dict]] | None
+    cache: VolumeCache,
+    source: ScanSource,
+    record: dict,
+    lesions: dict[str, list[dict] | None] | None,
 ) -> dict:
-    annotated = lesions is not None or source.lesion_mask is not None
-    instances = record['instances'] + (lesions or {}).get(source.scan_id, [])
+    listed = None if lesions is None else lesions.get(source.scan_id, [])
+    annotated = listed is not None or source.lesion_mask is not None
+    instances = record['instances'] + (listed or [])
     volume = cache.volume_path(source.scan_id).relative_to(cache.root)
     patient = {'patient': source.patient} if source.patient else {}
     return dict(

@@ -9,6 +9,9 @@ from mmdet3d_medical.evaluation.marks import check_spelling
 
 from .annotations import csv_classes, csv_patients, read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
+from .lidc import CLASS as LIDC_CLASS
+from .lidc import READERS, annotate_lidc
+from .lidc import SUFFIX as XML
 from .report import ConversionReport, finish
 
 SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
@@ -163,13 +166,14 @@ def _strip(name: str, endings: Sequence[str]) -> str:
     return name
 
 
-Annotated = tuple[list[ScanSource], dict[str, list[dict]] | None, list[str], list[str]]
+Annotated = tuple[list[ScanSource], dict[str, list[dict] | None] | None, list[str], list[str]]
 
 
 def annotate(
     sources: Sequence[ScanSource],
     annotations: Sequence[str | Path],
     mask_classes: Sequence[str] = (),
+    readers: int = READERS,
 ) -> Annotated:
     """Find the lesions of scans.
 
@@ -177,6 +181,7 @@ def annotate(
         sources: Scans.
         annotations: As in :func:`convert_volumes`.
         mask_classes: Names of the classes in masks, if there are any.
+        readers: As in :func:`.lidc.lesions_of`.
 
     Returns:
         The scans, with masks if these are the annotations, or with the patients that a CSV file
@@ -190,6 +195,9 @@ def annotate(
     if not annotations:
         return list(sources), None, [DEFAULT_CLASS], []
     path = Path(annotations[0])
+    if all(map(_has_xml, annotations)):
+        lesions, missing = annotate_lidc(sources, annotations, readers)
+        return list(sources), lesions, [LIDC_CLASS], missing
     if len(annotations) > 1 or not path.name.lower().endswith(TABLE_SUFFIXES):
         sources, missing = pair_masks(sources, annotations)
         return sources, None, list(mask_classes) or [DEFAULT_CLASS], missing
@@ -202,6 +210,17 @@ def annotate(
     lesions = read_annotations(path, classes)
     missing = pair_rows(sources, lesions, path)
     return _with_patients(sources, csv_patients(path)), lesions, classes, missing
+
+
+def _has_xml(path: str | Path) -> bool:
+    """Whether it is an XML file, or a folder with one and with no image."""
+    path = Path(path)
+    if not path.is_dir():
+        return path.suffix.lower() == XML
+    names = [inner.name.lower() for inner in path.rglob('*')]
+    return any(name.endswith(XML) for name in names) and not any(
+        name.endswith(SUFFIXES) for name in names
+    )
 
 
 def _with_patients(sources: Iterable[ScanSource], patients: Mapping[str, str]) -> list[ScanSource]:

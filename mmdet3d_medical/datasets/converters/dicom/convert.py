@@ -9,6 +9,7 @@ from rich.table import Table
 from mmdet3d_medical.utils.files import write_text
 
 from ..cache import ConvertSettings, VolumeCache, convert_scans
+from ..lidc import READERS
 from ..report import ConversionReport, finish, one_line, write_table
 from ..volumes import annotate
 from .folders import OPTION, folder_of, take_folders
@@ -47,6 +48,7 @@ def convert_dicom(
     list_unreadable: str | Path | None = None,
     patient_key: str | Path | None = None,
     by_folder: bool = False,
+    readers: int = READERS,
 ) -> ConversionReport:
     """Convert the series below a folder that the rules allow, one of each study.
 
@@ -60,8 +62,9 @@ def convert_dicom(
         out: Folder of the cache.
         settings: How to convert.
         rules: Which series to convert. Defaults to those of :class:`.SeriesRules`.
-        annotations: As in :func:`..volumes.convert_volumes`; scan ids are series ids. Series that
-            have any go before the others of their study.
+        annotations: As in :func:`..volumes.convert_volumes`, or XML files of LIDC-IDRI and folders
+            of them; scan ids are series ids. Series that have any go before the others of their
+            study.
         workers: Processes. Defaults to 1.
         list_unreadable: File for the paths of DICOM files that cannot be read. Paths may name
             patients, so nothing else tells them.
@@ -70,6 +73,7 @@ def convert_dicom(
         by_folder: Whether each folder is one series, and a study, where series ids are blank or are
             in several folders. Its path becomes the scan id, so it must not name a patient.
             Defaults to False.
+        readers: As in :func:`..lidc.lesions_of`. Defaults to LUNA16's 3.
 
     Raises:
         ValueError: If no series is left, annotations are given and none belongs to a series, or
@@ -98,9 +102,10 @@ def convert_dicom(
             f'why{hint}'
         )
     found = [DicomSource.from_series(series) for series in usable]
-    found, lesions, classes, missing = annotate(found, annotations, settings.class_names)
+    found, lesions, classes, missing = annotate(found, annotations, settings.class_names, readers)
     sources = {source.scan_id: source for source in found}
-    annotated = {*(lesions or {}), *(key for key, s in sources.items() if s.lesion_mask)}
+    annotated = {key for key, listed in (lesions or {}).items() if listed is not None}
+    annotated |= {key for key, source in sources.items() if source.lesion_mask}
     studies = choose(usable, rules, annotated)
     records, failures = _convert_best(studies, sources, cache, workers)
     rows += [_row(series, study, records, failures) for study in studies for series in study]
