@@ -158,6 +158,15 @@ class VolumeGeometry:
         orders = [list(order) for order in itertools.permutations(range(3))]
         return max(orders, key=lambda order: steps[range(3), order].sum())
 
+    @property
+    def lps_axes(self) -> np.ndarray:
+        """(3, 3): column k is the direction of the scan axis nearest to the world's axis k (LPS).
+
+        Extents as :meth:`extents_to_world` gives them lie along these.
+        """
+        columns = np.reshape(self.direction, (3, 3))[:, self._nearest_axes]
+        return columns * np.where(np.diag(columns) < 0, -1.0, 1.0)
+
     def cropped(self, start: Sequence[int], shape: Sequence[int]) -> VolumeGeometry:
         """Geometry of ``volume[start:start + shape]``; ``start`` (z, y, x) may be negative."""
         origin = self.index_to_world(np.asarray(start, dtype=np.float64)[None])[0]

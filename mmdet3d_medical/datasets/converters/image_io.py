@@ -79,13 +79,17 @@ def read_hu(path: str | Path) -> sitk.Image:
     Raises:
         ValueError: As :func:`read_image`, and for values that are not finite or above ``MAX_HU``.
     """
-    image = read_image(path)
+    return as_hu(read_image(path), path)
+
+
+def as_hu(image: sitk.Image, name: str | Path) -> sitk.Image:
+    """An image as :func:`read_hu` gives it; ``name`` is what messages call it."""
     values = sitk.GetArrayViewFromImage(image)
     if values.dtype.kind == 'f' and not np.isfinite(values).all():
-        raise ValueError(f'{path}: has values that are not finite, HU were expected')
+        raise ValueError(f'{name}: has values that are not finite, HU were expected')
     if values.dtype != np.int16 and values.max() > MAX_HU:
         raise ValueError(
-            f'{path}: has a value of {values.max():g}, HU up to {MAX_HU} were '
+            f'{name}: has a value of {values.max():g}, HU up to {MAX_HU} were '
             'expected: is it stored in another unit or type?'
         )
     return to_int16(image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -22,8 +23,8 @@ class PlainMetaHook(Hook):
     """Writes ``meta['mmdet3d_medical']`` into checkpoints, which is read without running anything.
 
     It is a dict with ``version`` of this package, ``model`` (type of the model), ``classes``, and
-    where the index of the training data says so, ``spacing`` (mm: z, y, x) and ``settings`` (how
-    scans were converted and cut).
+    where the index of the training data says so, ``spacing`` (mm: z, y, x; that of all scans, None
+    if they differ) and ``settings`` (how scans were converted and cut).
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -44,7 +45,17 @@ def _of_data(dataset: Any) -> dict[str, Any]:
     first = next(parts_of(dataset))
     classes = list((getattr(first, 'metainfo', None) or {}).get('classes') or ())
     index = read_index(first.ann_file) if isinstance(first, VolumeDetDataset) else {}
-    return dict(classes=classes) | {key: index[key] for key in FROM_INDEX if key in index}
+    facts = dict(classes=classes) | {key: index[key] for key in FROM_INDEX if key in index}
+    if index and not facts.get('spacing'):
+        facts['spacing'] = _common_spacing(index['scans'])
+    return facts
+
+
+def _common_spacing(scans: list[dict]) -> list[float] | None:
+    """Spacing (z, y, x) of scans that kept their own, if it is the same in all."""
+    found = np.array([scan['geometry']['spacing'][::-1] for scan in scans])
+    same = len(found) and np.allclose(found, found[0], rtol=1e-3)
+    return found[0].tolist() if same else None
 
 
 def parts_of(dataset: Any) -> Iterator[Any]:

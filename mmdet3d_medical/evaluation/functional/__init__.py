@@ -9,7 +9,7 @@ from .difference import (
 )
 from .errors import Mistake, SizeScore, recall_by_size, worst_mistakes
 from .froc import FP_RATES, FROCResult, froc
-from .operating_points import OperatingPoint, operating_points
+from .operating_points import OperatingPoint, operating_points, rate_points
 
 __all__ = [
     'FP_RATES',
@@ -24,6 +24,7 @@ __all__ = [
     'froc',
     'mean_cpm_difference',
     'operating_points',
+    'rate_points',
     'recall_by_size',
     'worst_mistakes',
 ]

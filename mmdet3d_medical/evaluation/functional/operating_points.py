@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .froc import FROCResult
+import numpy as np
+
+from .froc import FP_RATES, FROCResult
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,29 @@ def _point(result: FROCResult, score: float) -> OperatingPoint:
         precision=tp / (tp + fp) if tp + fp else None,
         fp_per_scan=fp / result.scans,
     )
+
+
+def rate_points(
+    result: FROCResult, rates: Sequence[float] = FP_RATES, per: float = 1.0
+) -> list[OperatingPoint]:
+    """The lowest score at which there are at most so many false positives in a scan.
+
+    Args:
+        result: Of :func:`~mmdet3d_medical.evaluation.functional.froc`, with nodules.
+        rates: False positives per scan.
+        per: Whole scans that a listed scan stands for: below 1 where it is a part of one.
+
+    Returns:
+        One for each rate that some marks allow, with ``fp_per_scan`` per whole scan; equal ones
+        once.
+    """
+    scores, hits = result.matches.scores, result.matches.hits
+    counts = np.cumsum(~hits)[np.append(scores[1:] != scores[:-1], True)[: len(scores)]]
+    distinct = np.unique(scores)[::-1]
+    found: dict[float, OperatingPoint] = {}
+    for rate in rates:
+        allowed = distinct[counts <= rate * result.scans * per]
+        if len(allowed):
+            point = _point(result, float(allowed[-1]))
+            found[point.score] = replace(point, fp_per_scan=point.fp / (result.scans * per))
+    return list(found.values())

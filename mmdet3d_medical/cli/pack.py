@@ -1,0 +1,57 @@
+"""What ``mmdet3d-medical pack`` does."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from mmdet3d_medical.apis import load_config, trust_checkpoints
+from mmdet3d_medical.apis.pack import pack_model
+from mmdet3d_medical.evaluation.functional import FROCResult, froc
+from mmdet3d_medical.evaluation.marks import check_spelling, read_marks, read_scan_ids
+from mmdet3d_medical.evaluation.truth import read_truth
+from mmdet3d_medical.utils.errors import UsageError
+
+
+def main(args: Namespace) -> None:
+    trust_checkpoints(args.trust_checkpoint)
+    cfg = load_config(args.config, options=args.cfg_options, semi=args.semi)
+    folder = pack_model(
+        cfg,
+        args.checkpoint,
+        args.out,
+        args.name or Path(args.out).resolve().name,
+        _measured(args),
+        args.fp_per_scan,
+        args.measured_on or (Path(args.marks).name if args.marks else ''),
+        args.summary,
+        Path(args.card).read_text(encoding='utf-8') if args.card else None,
+        args.scan_share,
+        args.spacing,
+        args.crop,
+    )
+    facts = folder.facts
+    print(f'{args.out}: {facts.name}, threshold {facts.threshold:.3f}')
+    for point in facts.operating_points:
+        print(
+            f'  {point.score:.3f} and above: {point.fp_per_scan:.3g} false positives a scan, '
+            f'sensitivity {point.sensitivity:.3f}'
+        )
+
+
+def _measured(args: Namespace) -> FROCResult | None:
+    """FROC of the validation marks, if they are given."""
+    if bool(args.marks) != bool(args.annotations):
+        raise UsageError('--marks and --annotations belong together: give both or none')
+    if not args.marks:
+        print('no --marks: the threshold is 0.5 and there are no operating points')
+        return None
+    marks, (lesions, excluded) = (
+        read_marks(args.marks),
+        read_truth(args.annotations, args.excluded),
+    )
+    scans = [*lesions.scan_ids, *marks.scan_ids]
+    scans = read_scan_ids(args.seriesuids) if args.seriesuids else [*dict.fromkeys(scans)]
+    check_spelling(marks.scan_ids, scans, args.marks)
+    check_spelling(lesions.scan_ids, scans, args.annotations)
+    if not {*lesions.scan_ids} & {*scans}:
+        raise UsageError(f'{args.annotations}: none of its lesions is in one of the scans')
+    return froc(scans, marks, lesions, excluded)

@@ -1,0 +1,76 @@
+"""What ``mmdet3d-medical predict`` does."""
+
+import sys
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+
+from mmdet3d_medical.datasets.converters.report import one_line, write_table
+from mmdet3d_medical.inference.formats import table
+from mmdet3d_medical.inference.runs import Job, Result, predict
+from mmdet3d_medical.inference.scans import find_scans
+from mmdet3d_medical.packing import ModelFacts, read_model
+from mmdet3d_medical.utils.errors import UsageError
+
+FAILED = 'failed.csv'
+
+
+def main(args: Namespace) -> int:
+    folder = read_model(args.model)
+    job = Job(
+        args.model,
+        folder.facts.sha256,
+        _threshold(args, folder.facts),
+        args.out,
+        tuple(args.formats),
+        args.device,
+        args.backend,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        found = find_scans(args.scans, scratch)
+        results = [Result(name, None, reason) for name, reason in found.refused.items()]
+        for result in results:
+            _tell(result, '')
+        total = len(found.scans)
+        try:
+            for number, result in enumerate(predict(job, found.scans, args.workers), start=1):
+                results.append(result)
+                _tell(result, f'[{number}/{total}] ')
+        finally:
+            failures = _write(results, args.out, 'csv' in args.formats)
+    print(f'{len(results) - len(failures)} scans done, threshold {job.threshold:.3f}: {args.out}')
+    if failures:
+        print(f'{len(failures)} failed: {args.out / FAILED}', file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _threshold(args: Namespace, facts: ModelFacts) -> float:
+    if args.score_thr is not None:
+        if not 0 <= args.score_thr <= 1:
+            raise UsageError(f'--score-thr must lie in 0 to 1, found {args.score_thr:g}')
+        return args.score_thr
+    return facts.threshold if args.fp_per_scan is None else facts.score_at(args.fp_per_scan)
+
+
+def _tell(result: Result, count: str) -> None:
+    if result.findings is None:
+        print(one_line(f'{count}failed: {result.failure}'), file=sys.stderr, flush=True)
+        return
+    number = len(result.findings.lesions)
+    end = 'done before' if result.skipped else f'{result.seconds:.1f} s'
+    print(f'{count}{result.scan_id}: {number} lesion{"s" * (number != 1)}, {end}', flush=True)
+    for note in result.findings.notes:
+        print(f'  note: {note}', flush=True)
+
+
+def _write(results: list[Result], out: Path, with_table: bool) -> list[Result]:
+    """Write what is about all scans; those that failed."""
+    done = sorted((r for r in results if r.findings), key=lambda result: result.scan_id)
+    failures = [result for result in results if result.findings is None]
+    if with_table:
+        table.write_table([result.findings for result in done], out / table.NAME)
+    if failures:
+        write_table(out / FAILED, ['scan', 'reason'], [[r.scan_id, r.failure] for r in failures])
+    else:
+        (out / FAILED).unlink(missing_ok=True)
+    return failures

@@ -1,0 +1,188 @@
+"""A trained detector, ready for scans."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.infer import BaseInferencer
+from torch import nn
+
+from mmdet3d_medical.datasets.converters.image_io import crop, resample
+from mmdet3d_medical.datasets.converters.lungs import lung_box
+from mmdet3d_medical.packing import ModelFolder, read_model
+from mmdet3d_medical.registry import MODELS
+from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils import register_all_modules
+from mmdet3d_medical.utils.errors import UsageError
+
+from .findings import Findings, make_findings
+from .scans import Scan, find_scans, scan_in_memory
+
+SCOPE = 'mmdet3d_medical'
+NO_AIR_HU = -300  # a CT of the body has air in or around it
+BACKENDS = ('auto', 'torch')
+
+
+class LesionInferencer(BaseInferencer):
+    """Finds lesions in scans: ``LesionInferencer('luna16-nodules')('scan.nii.gz')``.
+
+    Spacing, cropping, windowing and threshold come from the model. Positions are those of the scan
+    as it came. The model stays loaded.
+
+    Args:
+        model: Name of a shipped model, or a model folder, see :mod:`mmdet3d_medical.packing`.
+        device: ``'cpu'``, ``'cuda'`` and the like; by default a GPU where there is one.
+        backend: What computes the network; ``'auto'`` takes the fastest that is installed.
+
+    Raises:
+        UsageError: If there is no such model, its weights are damaged, or the backend unknown.
+    """
+
+    preprocess_kwargs: set = set()
+    forward_kwargs = {'threshold'}
+    visualize_kwargs: set = set()
+    postprocess_kwargs: set = set()
+
+    def __init__(self, model: str | Path, device: str | None = None, backend: str = 'auto') -> None:
+        if backend not in BACKENDS:
+            raise UsageError(f'backend must be one of {", ".join(BACKENDS)}, found {backend!r}')
+        register_all_modules()
+        self.folder: ModelFolder = read_model(model)
+        self.facts = self.folder.facts
+        config = Config(dict(model=self.facts.config))
+        super().__init__(config, device=device, scope=SCOPE, show_progress=False)
+
+    def __call__(
+        self,
+        inputs: Any,
+        *,
+        score_thr: float | None = None,
+        fp_per_scan: float | None = None,
+    ) -> list[Findings]:
+        """Findings of scans.
+
+        Args:
+            inputs: One or a list of: path of a volume in a format of SimpleITK, of a folder or zip
+                archive of DICOM files, or of a folder of these; ``SimpleITK.Image``; (array (D,
+                H, W) in HU, :class:`~mmdet3d_medical.structures.VolumeGeometry`).
+            score_thr: Lowest score; by default the model's threshold.
+            fp_per_scan: Take the score that had so many false positives in a scan when the model
+                was measured.
+
+        Returns:
+            One for each scan.
+
+        Raises:
+            ValueError: If a scan cannot be read, naming it.
+        """
+        threshold = self.threshold(score_thr, fp_per_scan)
+        found = []
+        for scan in self._scans(inputs):
+            found.append(self.detect(scan, threshold))
+            scan.forget()
+        return found
+
+    def threshold(self, score_thr: float | None = None, fp_per_scan: float | None = None) -> float:
+        """The score that counts: as given, that of a rate, or the model's own."""
+        if score_thr is not None:
+            return score_thr
+        if fp_per_scan is not None:
+            return self.facts.score_at(fp_per_scan)
+        return self.facts.threshold
+
+    def detect(self, scan: Scan, threshold: float | None = None) -> Findings:
+        """Findings of one scan, whose voxels stay in memory.
+
+        Raises:
+            ValueError: If it cannot be read, or is no CT in HU.
+        """
+        threshold = self.facts.threshold if threshold is None else threshold
+        volume, grid, notes = self.prepare(scan)
+        sample = DetDataSample(metainfo=dict(scan_id=scan.scan_id, geometry=grid))
+        data = dict(inputs=[torch.from_numpy(volume)[None]], data_samples=[sample])
+        with torch.inference_mode():
+            found = self.model.test_step(data)[0].pred_instances.cpu()
+        names = [self.facts.classes[label] for label in found.labels.tolist()]
+        return make_findings(
+            scan,
+            grid,
+            found.bboxes.numpy(),
+            found.scores.tolist(),
+            names,
+            self.facts.name,
+            threshold,
+            [*scan.notes, *notes],
+        )
+
+    def prepare(self, scan: Scan) -> tuple[np.ndarray, VolumeGeometry, list[str]]:
+        """The volume (D, H, W) in HU that the network sees, where it lies, and notes.
+
+        Raises:
+            ValueError: As :meth:`detect`.
+        """
+        image, notes = scan.image, []
+        lowest = int(sitk.GetArrayViewFromImage(image).min())
+        if lowest > NO_AIR_HU:
+            raise ValueError(
+                f'{scan.source.name}: its lowest value is {lowest}, a CT in HU has air, about '
+                '-1000: is it another image, or stored in another unit?'
+            )
+        if self.facts.crop == 'lungs':
+            box = lung_box(image, None, self.facts.margin)
+            if box is None:
+                notes.append('no lungs were found: all of the scan was searched')
+            else:
+                image = crop(image, box[:3], box[3:])
+        if self.facts.spacing is not None:
+            image = resample(image, self.facts.spacing)
+        return sitk.GetArrayFromImage(image), VolumeGeometry.from_sitk(image), notes
+
+    def _scans(self, inputs: Any) -> Iterator[Scan]:
+        paths = (str, Path)
+        single = isinstance(inputs, (*paths, sitk.Image, tuple))
+        for number, item in enumerate([inputs] if single else inputs):
+            if not isinstance(item, paths):
+                yield scan_in_memory(item, f'scan_{number}')
+                continue
+            with tempfile.TemporaryDirectory() as scratch:
+                found = find_scans([item], scratch)
+                for message in found.refused.values():
+                    raise ValueError(message)
+                yield from found.scans
+
+    def _init_model(self, cfg: Config, weights: None, device: str = 'cpu') -> nn.Module:
+        model = MODELS.build(cfg.model)
+        try:
+            model.load_state_dict(self.folder.weights())
+        except RuntimeError as error:
+            raise UsageError(
+                f'{self.folder.path}: the weights do not fit the config in model.json: '
+                f'{str(error).splitlines()[-1].strip()}'
+            ) from None
+        return model.to(device).eval()
+
+    def _init_pipeline(self, cfg: Config) -> None:
+        """Scans are read by :class:`.Scan`."""
+
+    def preprocess(self, inputs: Iterable, batch_size: int = 1, **kwargs) -> Iterator[Scan]:
+        """Scans, one at a time: they differ in size."""
+        return self._scans(inputs)
+
+    def forward(self, scan: Scan, threshold: float | None = None) -> list[Findings]:
+        """Findings of a scan."""
+        return [self.detect(scan, threshold)]
+
+    def visualize(self, inputs: Any, preds: Sequence[Findings], **kwargs) -> None:
+        """Nothing: :meth:`.Findings.save` writes pictures."""
+
+    def postprocess(self, preds: list, visualization: Any, return_datasample=False) -> list:
+        """The findings as they are."""
+        return preds

@@ -1,0 +1,149 @@
+"""Many scans, one after the other or side by side, each finished on its own."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdet3d_medical.datasets.converters.parallel import make_pool
+from mmdet3d_medical.utils.files import as_json, write_text
+from mmdet3d_medical.version import __version__
+
+from .findings import Findings, read_findings_json
+from .formats import FORMATS
+from .formats.plain import NAME as FINDINGS
+from .scans import Scan
+
+RECORD = 'run.json'  # written last: a scan whose record fits is finished
+FOR_ALL = 'csv'  # one file for all scans
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with each scan.
+
+    Attributes:
+        model: Name or folder of a model.
+        sha256: Of its weights.
+        threshold: Lowest score of a finding.
+        out: Folder; each scan gets one below it.
+        formats: What to write of each scan, beside ``findings.json``.
+        device: As in :class:`.LesionInferencer`.
+        backend: As in :class:`.LesionInferencer`.
+    """
+
+    model: str
+    sha256: str
+    threshold: float
+    out: Path
+    formats: tuple[str, ...]
+    device: str | None = None
+    backend: str = 'auto'
+
+    def folder(self, scan: Scan) -> Path:
+        """Where the findings of a scan go."""
+        return self.out / scan.scan_id
+
+    def record(self, scan: Scan) -> dict:
+        """What decides what is written; as read back from JSON."""
+        content = dict(
+            version=__version__,
+            sha256=self.sha256,
+            threshold=self.threshold,
+            formats=sorted(self.formats),
+            files=scan.source.stamps(),
+        )
+        return json.loads(json.dumps(content))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a scan: findings, or why there are none."""
+
+    scan_id: str
+    findings: Findings | None
+    failure: str = ''
+    seconds: float = 0.0
+    skipped: bool = False
+
+
+def finished(job: Job, scan: Scan) -> Findings | None:
+    """Findings of an earlier run with the same model, threshold, formats and files."""
+    folder = job.folder(scan)
+    try:
+        if json.loads((folder / RECORD).read_text()) != job.record(scan):
+            return None
+        return read_findings_json(folder / FINDINGS)
+    except (OSError, ValueError):
+        return None
+
+
+def predict(job: Job, scans: Sequence[Scan], workers: int = 1) -> Iterator[Result]:
+    """Results as scans end; a scan that fails does not stop the others.
+
+    Args:
+        job: What to do.
+        scans: The scans.
+        workers: Processes, each with a model of its own.
+    """
+    pending = []
+    for scan in scans:
+        found = finished(job, scan)
+        if found is None:
+            pending.append(scan)
+        else:
+            yield Result(scan.scan_id, found, skipped=True)
+    if workers == 1 or len(pending) < 2:
+        yield from (predict_scan(job, scan) for scan in pending)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with make_pool(workers) as pool:
+        futures = {pool.submit(predict_scan, job, scan, threads): scan for scan in pending}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except Exception as error:  # the process died, for want of memory most likely
+                yield Result(futures[future].scan_id, None, f'its process ended: {error!r}')
+
+
+def predict_scan(job: Job, scan: Scan, threads: int | None = None) -> Result:
+    """Find, write, and record that it is done."""
+    inferencer = _inferencer(job.model, job.device, job.backend, threads)
+    start = time.perf_counter()
+    try:
+        findings = inferencer.detect(scan, job.threshold)
+        folder = job.folder(scan)
+        findings.save(folder, [FINDINGS_FORMAT, *sorted({*job.formats} - {FOR_ALL, 'json'})])
+        write_text(folder / RECORD, as_json(job.record(scan)))
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        text = str(error) or type(error).__name__
+        return Result(scan.scan_id, None, text.strip().splitlines()[0])
+    finally:
+        scan.forget()
+    seconds = time.perf_counter() - start
+    return Result(scan.scan_id, _without_voxels(findings), seconds=seconds)
+
+
+FINDINGS_FORMAT = next(name for name, module in FORMATS.items() if module == 'plain')
+
+
+def _without_voxels(findings: Findings) -> Findings:
+    return Findings.from_dict(findings.to_dict())
+
+
+@functools.cache
+def _inferencer(model: str, device: str | None, backend: str, threads: int | None):
+    """The model of this process."""
+    import torch
+
+    from .inferencer import LesionInferencer
+
+    if threads:
+        torch.set_num_threads(threads)
+    return LesionInferencer(model, device, backend)

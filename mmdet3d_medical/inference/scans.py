@@ -1,0 +1,263 @@
+"""Scans to predict on: files, DICOM series, archives, folders of these, and images in memory."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from mmdet3d_medical.datasets.converters.cache import ScanSource
+from mmdet3d_medical.datasets.converters.dicom.headers import find_files, read_headers
+from mmdet3d_medical.datasets.converters.dicom.rules import (
+    LeftOutError,
+    Series,
+    SeriesRules,
+    check_series,
+    choose,
+    group_series,
+)
+from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
+from mmdet3d_medical.datasets.converters.image_io import as_hu, orient
+from mmdet3d_medical.datasets.converters.volumes import MASK_ENDINGS, SUFFIXES, find_images, stem
+from mmdet3d_medical.datasets.scan_ids import check_scan_id
+from mmdet3d_medical.structures import VolumeGeometry
+
+RULES = SeriesRules(max_thickness=5.0, min_slices=10)  # wider than for training: it must be read
+THICK_MM = 2.5  # LUNA16's limit, what detectors are trained with
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan, read when it is looked at.
+
+    Attributes:
+        scan_id: Its name.
+        source: Its files.
+        notes: What was seen before it was read, such as other series of its study.
+    """
+
+    scan_id: str
+    source: ScanSource
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def image(self) -> sitk.Image:
+        """HU, int16, axes nearest to LPS.
+
+        Raises:
+            ValueError: Naming the file and what is wrong.
+        """
+        return self.source.read()
+
+    @cached_property
+    def geometry(self) -> VolumeGeometry:
+        """Where its voxels lie, in the order in which they are stored."""
+        if isinstance(self.source, (DicomSource, ImageSource)):
+            return self.source.geometry
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(self.source.image))
+        reader.ReadImageInformation()
+        return VolumeGeometry(
+            reader.GetOrigin()[:3],
+            reader.GetSpacing()[:3],
+            np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:3, :3].ravel(),
+            reader.GetSize()[2::-1],
+        )
+
+    def forget(self) -> None:
+        """Free the voxels; they are read again when they are asked for."""
+        self.__dict__.pop('image', None)
+
+
+@dataclass(frozen=True)
+class ImageSource(ScanSource):
+    """An image in memory."""
+
+    stored: sitk.Image | None = None
+    geometry: VolumeGeometry | None = None
+
+    def read(self) -> sitk.Image:
+        """HU, int16, axes nearest to LPS.
+
+        Raises:
+            ValueError: For values that are not finite, or too large for HU.
+        """
+        return as_hu(orient(self.stored), self.scan_id)
+
+    def stamps(self) -> dict:
+        """Nothing: it has no files."""
+        return {}
+
+
+@dataclass
+class Found:
+    """What lies at the paths that were given.
+
+    Attributes:
+        scans: To predict on, in the order given.
+        refused: Why something is no scan that can be used, by its name.
+    """
+
+    scans: list[Scan] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
+    """Scans at paths.
+
+    Args:
+        paths: Volumes in a format of SimpleITK, folders and zip archives of DICOM files, and
+            folders of all these. Files that end like masks are left out of folders.
+        scratch: Folder that archives are unpacked to.
+
+    Returns:
+        The scans. Of a study with several series the best one, with a note that says which
+        others there were.
+
+    Raises:
+        ValueError: If a path does not exist, or nothing is found at all.
+    """
+    found, paths = Found(), list(paths)
+    for path in map(Path, paths):
+        if not path.exists():
+            raise ValueError(f'{path}: no such file or folder')
+        _add(path, found, Path(scratch))
+    if not found.scans and not found.refused:
+        raise ValueError(
+            f'no scans in {", ".join(map(str, paths))}: looked for {", ".join(SUFFIXES)}, DICOM '
+            'files and zip archives of them'
+        )
+    return found
+
+
+def _add(path: Path, found: Found, scratch: Path) -> None:
+    if path.is_dir():
+        images = [p for p in find_images([path]) if not _is_mask(p)]
+        for image in images:
+            _add_image(image, found)
+        for archive in sorted(path.rglob('*.zip')):
+            _add_archive(archive, found, scratch)
+        _add_dicom(path, path, found, silent=bool(images))
+    elif zipfile.is_zipfile(path) and path.suffix.lower() == '.zip':
+        _add_archive(path, found, scratch)
+    elif path.suffix.lower() in ('.dcm', '.ima'):
+        found.refused[str(path)] = (
+            f'{path}: one DICOM file is one slice: give the folder with all of its series'
+        )
+    else:
+        _add_image(path, found)
+
+
+def _is_mask(path: Path) -> bool:
+    return stem(path).lower().endswith(MASK_ENDINGS)
+
+
+def _add_image(path: Path, found: Found) -> None:
+    try:
+        _add_scan(Scan(check_scan_id(stem(path)), ScanSource(stem(path), path)), found)
+    except ValueError as error:
+        found.refused[str(path)] = f'{path}: {error}'
+
+
+def _add_scan(scan: Scan, found: Found) -> None:
+    same = next((s for s in found.scans if s.scan_id == scan.scan_id), None)
+    if same is None:
+        found.scans.append(scan)
+    elif same.source.image.resolve() != scan.source.image.resolve():
+        raise ValueError(f'would be the scan {scan.scan_id}, as {same.source.name} is: rename one')
+
+
+def _add_archive(path: Path, found: Found, scratch: Path) -> None:
+    target = scratch / f'{len(list(scratch.iterdir()))}'
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(target)
+    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, NotImplementedError) as error:
+        found.refused[str(path)] = f'{path}: cannot be unpacked: {error}'
+        return
+    before = len(found.scans), len(found.refused)
+    for image in [p for p in find_images([target]) if not _is_mask(p)]:
+        _add_image(image, found)
+    _add_dicom(target, path, found, silent=False)
+    if before == (len(found.scans), len(found.refused)):
+        found.refused[str(path)] = f'{path}: has no scan in it'
+
+
+def _add_dicom(folder: Path, name: Path, found: Found, silent: bool) -> None:
+    """Series below a folder: the best one of each study.
+
+    Args:
+        folder: Where the files are.
+        name: What messages call it.
+        found: Takes the scans.
+        silent: Whether a folder without any DICOM file is nothing to tell.
+    """
+    headers, others = read_headers(find_files(folder), os.urandom(16))
+    usable, reasons = [], {}
+    for series, images in group_series(headers).items():
+        try:
+            usable.append(check_series(images, RULES))
+        except LeftOutError as error:
+            reasons[series] = ': '.join(filter(None, [error.reason, error.detail]))
+    for study in choose(usable, RULES):
+        scan = Scan(study[0].series, DicomSource.from_series(study[0]), _notes(study))
+        _add_scan(scan, found)
+    if not usable and reasons:
+        listed = '; '.join(f'series {key} {reason}' for key, reason in reasons.items())
+        found.refused[str(name)] = f'{name}: no series can be used: {listed}'
+    elif not headers and not silent and any(key != 'not DICOM' for key in others):
+        found.refused[str(name)] = f'{name}: no DICOM file can be read'
+
+
+def _notes(study: Sequence[Series]) -> tuple[str, ...]:
+    best, *rest = study
+    notes = [best.note] if best.note else []
+    if best.thickness > THICK_MM:
+        notes.append(
+            f'slices of {best.thickness:g} mm are thicker than the {THICK_MM:g} mm that '
+            'detectors are trained with: small lesions are missed'
+        )
+    if rest:
+        others = '; '.join(f'{s.series} ({s.thickness:g} mm, {len(s.paths)} slices)' for s in rest)
+        notes.append(
+            f'series {best.series} was taken of {len(study)}, for its thin slices '
+            f'({best.thickness:g} mm, {len(best.paths)} slices); left out: {others}'
+        )
+    return tuple(notes)
+
+
+def scan_in_memory(data: Any, scan_id: str) -> Scan:
+    """A scan from a ``SimpleITK.Image`` or (array (D, H, W) in HU, ``VolumeGeometry``).
+
+    Raises:
+        ValueError: If it is neither, or shapes differ.
+    """
+    if isinstance(data, sitk.Image):
+        image = data
+    elif isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], VolumeGeometry):
+        image = _image_of(np.asarray(data[0]), data[1])
+    else:
+        raise ValueError(
+            'expected a path, a SimpleITK.Image, or (array, VolumeGeometry), found '
+            f'{type(data).__name__}'
+        )
+    geometry = VolumeGeometry.from_sitk(image)
+    source = ImageSource(scan_id, Path(scan_id), stored=image, geometry=geometry)
+    return Scan(scan_id, source)
+
+
+def _image_of(array: np.ndarray, geometry: VolumeGeometry) -> sitk.Image:
+    if array.shape != geometry.shape:
+        raise ValueError(f'the array is {array.shape}, its geometry {geometry.shape}')
+    image = sitk.GetImageFromArray(array)
+    image.SetOrigin(geometry.origin)
+    image.SetSpacing(geometry.spacing)
+    image.SetDirection(geometry.direction)
+    return image
