@@ -52,7 +52,8 @@ def pack_model(
         fp_per_scan: The default threshold has at most so many false positives in a scan.
         measured_on: What data that was.
         summary: What the model does, a sentence.
-        card: Text of the model card. Without one it is written from the facts.
+        card: Text of the model card, to which what was measured is added. Without one it is
+            written from the facts.
         scans_per: Whole scans that a listed scan of ``result`` stands for, below 1 where these are
             parts of scans.
         spacing: (z, y, x) in mm that scans are resampled to; by default that of the training.
@@ -85,7 +86,8 @@ def pack_model(
         measured_on=measured_on,
         versions={META: __version__, 'torch': str(torch.__version__).partition('+')[0]},
     )
-    return write_model(folder, facts, detector.state_dict(), card or model_card(facts))
+    card = '\n'.join([card or model_card(facts), *_measured(facts)])
+    return write_model(folder, facts, detector.state_dict(), card)
 
 
 def _meta_of(checkpoint: str) -> dict[str, Any]:
@@ -140,18 +142,27 @@ def model_card(facts: Mapping[str, Any]) -> str:
         '',
         f'* Finds: {", ".join(facts["classes"])}.',
         f'* Voxels (z, y, x): {voxels}. Cut to: {facts["crop"]}.',
-        f'* Default threshold: {facts["threshold"]:.3f}.',
         '* Not a medical device. For research only.',
     ]
-    if facts['operating_points']:
-        lines += ['', f'Measured on {facts["measured_on"] or "validation scans"}:', '']
-        lines += points_table(facts['operating_points'])
     return '\n'.join([*lines, ''])
 
 
-def points_table(points: Sequence[Mapping[str, float]]) -> list[str]:
-    """Operating points as lines of a table."""
+def _measured(facts: Mapping[str, Any]) -> list[str]:
+    """The operating points as a section of the card; nothing without any."""
+    points = facts['operating_points']
+    if not points:
+        return []
     rows = [
         f'| {p["score"]:.3f} | {p["fp_per_scan"]:.3g} | {p["sensitivity"]:.3f} |' for p in points
     ]
-    return ['| score and above | false positives a scan | sensitivity |', '|---|---|---|', *rows]
+    return [
+        '## Measured',
+        '',
+        f'On {facts["measured_on"] or "validation scans"}. The default threshold is '
+        f'{facts["threshold"]:.3f}.',
+        '',
+        '| score and above | false positives a scan | sensitivity |',
+        '|---|---|---|',
+        *rows,
+        '',
+    ]

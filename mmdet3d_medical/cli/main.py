@@ -26,7 +26,7 @@ GROUPS = {
         'make-phantom-download',
     ),
     'Training and testing': ('train', 'test', 'self-train', 'cross-validate'),
-    'Results': ('eval-froc', 'merge-marks', 'draw-detections'),
+    'Results': ('eval-froc', 'report', 'merge-marks', 'draw-detections'),
     'Use': ('predict', 'models', 'pack'),
     'Weights': ('focalmix-to-plain', 'inflate-2d', 'monai-to-mmdet3d'),
     'Insight': ('estimate-cost', 'diagnose-guesses', 'draw-mixup', 'draw-focal-loss'),

@@ -50,6 +50,7 @@ class Findings:
         model: Name of the model.
         threshold: Lowest score of a lesion.
         notes: What the user should know, such as that no lungs were found.
+        classes: Names of all that the model finds.
         scan: The scan itself, for the formats that show or refer to its voxels.
     """
 
@@ -59,6 +60,7 @@ class Findings:
     model: str = ''
     threshold: float = 0.0
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     scan: Scan | None = field(default=None, repr=False, compare=False)
 
     def save(self, folder: str | Path, formats: Iterable[str] = DEFAULT_FORMATS) -> list[Path]:
@@ -95,6 +97,7 @@ class Findings:
             'model': self.model,
             'threshold': self.threshold,
             'notes': list(self.notes),
+            'classes': list(self.classes),
             'geometry': self.geometry.to_dict(),
             'lesions': [dataclasses.asdict(lesion) for lesion in self.lesions],
         }
@@ -113,6 +116,7 @@ class Findings:
             content['model'],
             content['threshold'],
             tuple(content['notes']),
+            tuple(content['classes']),
         )
 
 
@@ -133,6 +137,7 @@ def make_findings(
     grid: VolumeGeometry,
     boxes: np.ndarray,
     scores: Sequence[float],
+    labels: Sequence[int],
     classes: Sequence[str],
     model: str,
     threshold: float,
@@ -145,7 +150,8 @@ def make_findings(
         grid: Geometry of the volume that the boxes are of.
         boxes: (N, 6) voxel edges.
         scores: N, descending.
-        classes: N names.
+        labels: N numbers of classes.
+        classes: Names of all classes.
         model: Name of the model.
         threshold: Boxes with a lower score are left out.
         notes: For the user.
@@ -153,8 +159,15 @@ def make_findings(
     centers, sizes = grid.box_to_world(boxes)
     extents = grid.extents_to_world(sizes)
     lesions = tuple(
-        Lesion(tuple(center.tolist()), tuple(size.tolist()), float(size.mean()), float(score), name)
-        for center, size, score, name in zip(centers, extents, scores, classes, strict=True)
+        Lesion(
+            tuple(center.tolist()),
+            tuple(size.tolist()),
+            float(size.mean()),
+            float(score),
+            classes[label],
+        )
+        for center, size, score, label in zip(centers, extents, scores, labels, strict=True)
         if score >= threshold
     )
-    return Findings(scan.scan_id, scan.geometry, lesions, model, threshold, tuple(notes), scan)
+    about = model, threshold, tuple(notes), tuple(classes)
+    return Findings(scan.scan_id, scan.geometry, lesions, *about, scan)

@@ -110,13 +110,13 @@ class LesionInferencer(BaseInferencer):
         data = dict(inputs=[torch.from_numpy(volume)[None]], data_samples=[sample])
         with torch.inference_mode():
             found = self.model.test_step(data)[0].pred_instances.cpu()
-        names = [self.facts.classes[label] for label in found.labels.tolist()]
         return make_findings(
             scan,
             grid,
             found.bboxes.numpy(),
             found.scores.tolist(),
-            names,
+            found.labels.tolist(),
+            self.facts.classes,
             self.facts.name,
             threshold,
             [*scan.notes, *notes],
@@ -168,6 +168,9 @@ class LesionInferencer(BaseInferencer):
                 f'{str(error).splitlines()[-1].strip()}'
             ) from None
         return model.to(device).eval()
+
+    def _init_collate(self, cfg: Config) -> None:
+        """Scans are not collated: they differ in size."""
 
     def _init_pipeline(self, cfg: Config) -> None:
         """Scans are read by :class:`.Scan`."""

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from .window import HU_WINDOW
+
 PLANES = ('axial', 'coronal', 'sagittal')  # across z, y, x
-HU_WINDOW = (-1000.0, 400.0)
 TITLE_WIDTH = 80  # letters in a line that is as wide as the figure
 
 

@@ -1,0 +1,84 @@
+"""Small pictures of places in a scan, at its full resolution."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy.ndimage import zoom
+
+from mmdet3d_medical.visualization.window import HU_WINDOW, to_gray
+
+SIDE_MM = 60.0
+SIDE_PIXELS = 180
+GAP = 4
+COLORS = {'finding': '#ffd400', 'lesion': '#39d353', 'ignored': '#9a9a9a'}
+
+
+def place_picture(
+    volume: np.ndarray,
+    spacing: Sequence[float],
+    center: Sequence[float],
+    boxes: Sequence[tuple[str, np.ndarray]] = (),
+    side: float = SIDE_MM,
+    window: Sequence[float] = HU_WINDOW,
+) -> str:
+    """Axial, coronal and sagittal plane through a point, side by side.
+
+    Args:
+        volume: (D, H, W) in HU.
+        spacing: Voxel size (z, y, x) in mm.
+        center: (z, y, x) in voxel edges.
+        boxes: Kind (a key of ``COLORS``) and voxel edges (6,) of each.
+        side: Of the pictures in mm.
+        window: HU that are black and white.
+
+    Returns:
+        A PNG as a data URL.
+    """
+    canvas = Image.new('RGB', (3 * SIDE_PIXELS + 2 * GAP, SIDE_PIXELS), '#000000')
+    for axis in range(3):
+        plane = _plane(volume, np.asarray(spacing, float), np.asarray(center), axis, side, window)
+        draw = ImageDraw.Draw(plane)
+        for kind, box in boxes:
+            _outline(draw, np.asarray(box), spacing, center, axis, side, COLORS[kind])
+        if axis != 0:  # z runs to the head, pictures downward
+            plane = plane.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        canvas.paste(plane, (axis * (SIDE_PIXELS + GAP), 0))
+    data = io.BytesIO()
+    canvas.save(data, 'PNG')
+    return 'data:image/png;base64,' + base64.b64encode(data.getvalue()).decode()
+
+
+def _plane(volume, spacing, center, axis, side, window) -> Image.Image:
+    """A slice around a point, air beyond the scan's ends."""
+    half = np.maximum(np.round(side / spacing / 2), 1).astype(int)
+    middle = np.floor(center).astype(int)
+    index = int(np.clip(middle[axis], 0, volume.shape[axis] - 1))
+    rows, columns = [other for other in range(3) if other != axis]
+    part = np.full((2 * half[rows], 2 * half[columns]), window[0], np.float32)
+    source, target = [], []
+    for other in (rows, columns):
+        start, stop = middle[other] - half[other], middle[other] + half[other]
+        low, high = np.clip([start, stop], 0, volume.shape[other])
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    part[tuple(target)] = volume.take(index, axis)[tuple(source)]
+    gray = to_gray(zoom(part, np.array([SIDE_PIXELS] * 2) / part.shape, order=1), window)
+    return Image.fromarray(gray).convert('RGB')
+
+
+def _outline(draw, box, spacing, center, axis, side, color) -> None:
+    if not box[axis] <= center[axis] < box[axis + 3]:
+        return
+    rows, columns = [other for other in range(3) if other != axis]
+    scale = SIDE_PIXELS / side
+    corners = []
+    for edge in (0, 3):
+        for other in (columns, rows):
+            offset = (box[other + edge] - np.floor(center[other])) * spacing[other]
+            corners.append(float((offset + side / 2) * scale))
+    draw.rectangle(corners, outline=color, width=1)
