@@ -3,6 +3,7 @@
 import os
 import runpy
 import shutil
+import subprocess
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -21,6 +22,7 @@ class BuildWithConfigs(build_py):
 
     def run(self):
         super().run()
+        self._add_viewer()
         mim = (ROOT if self.editable_mode else Path(self.build_lib)) / NAME / '.mim'
         shutil.rmtree(mim, ignore_errors=True)
         mim.mkdir(parents=True)
@@ -33,6 +35,18 @@ class BuildWithConfigs(build_py):
                 )
             else:
                 shutil.copy(ROOT / name, mim)
+
+    def _add_viewer(self):
+        """Get the viewer of reports from npm; without it they show still pictures."""
+        viewer = runpy.run_path(str(ROOT / NAME / 'inference/report/viewer.py'))
+        target = (ROOT if self.editable_mode else Path(self.build_lib)) / NAME
+        target = target / 'inference/report' / viewer['PATH'].name
+        if target.is_file():
+            return
+        try:
+            viewer['fetch'](target)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f'no viewer for reports, they will show still pictures: {error}')
 
 
 def requirements(*names: str) -> list[str]:

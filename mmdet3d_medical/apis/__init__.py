@@ -1,3 +1,5 @@
+from ..inference import Findings, Lesion
+from ..inference.inferencer import LesionInferencer
 from ..utils.checkpoints import trust_checkpoints
 from ..utils.errors import UsageError
 from .checkpoint import (
@@ -20,6 +22,9 @@ from .runner import ShortStartRunner
 from .shrink import shrink
 
 __all__ = [
+    'Findings',
+    'Lesion',
+    'LesionInferencer',
     'ShortStartRunner',
     'UsageError',
     'check_resumable',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import time
@@ -51,15 +52,17 @@ class Job:
         return self.out / scan.scan_id
 
     def record(self, scan: Scan) -> dict:
-        """What decides what is written; as read back from JSON."""
-        content = dict(
+        """What decides what is written."""
+        files = json.dumps(
+            scan.source.stamps(), sort_keys=True
+        )  # with folders, which name patients
+        return dict(
             version=__version__,
             sha256=self.sha256,
             threshold=self.threshold,
             formats=sorted(self.formats),
-            files=scan.source.stamps(),
+            files=hashlib.sha256(files.encode()).hexdigest(),
         )
-        return json.loads(json.dumps(content))
 
 
 @dataclass(frozen=True)

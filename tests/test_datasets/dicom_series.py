@@ -80,9 +80,9 @@ def write_series(folder, voxels, series='1.2.3', places=None, **tags):
     folder.mkdir(parents=True, exist_ok=True)
     orientation = tags.get('ImageOrientationPatient') or (1, 0, 0, 0, 1, 0)
     places = positions(orientation, len(voxels)) if places is None else places
-    paths = []
+    paths, prime = [], 11 if len(voxels) < 12 else 997
     for number, (pixels, place) in enumerate(zip(voxels, places, strict=True)):
-        paths.append(folder / f'{(number * 7) % 11:02d}-{series}.dcm')
+        paths.append(folder / f'{(number * 7) % prime:02d}-{series}.dcm')
         make_slice(pixels, place, number, series, **tags).save_as(
             paths[-1], enforce_file_format=True
         )

@@ -23,6 +23,7 @@ from .viewer import HOW, script
 
 FINEST_MM = 1.5  # of the volume in the viewer; findings are shown at full resolution beside it
 FOLDER = Path(__file__).parent
+LICENSE = FOLDER / 'niivue.LICENSE.txt'  # asks to stand wherever the viewer does
 
 
 def scan_page(findings: Findings) -> str:
@@ -118,7 +119,7 @@ def _fill(template: str, title: str, data: Any, code: str | None) -> str:
         'HOW': escape(HOW),
         'DATA': _in_script(json.dumps(data)),
         'SCRIPT': _in_script(script.read_text(encoding='utf-8')),
-        'VIEWER': _in_script(code or ''),
+        'VIEWER': _in_script(f'/*\n{LICENSE.read_text()}*/\n{code}' if code else ''),
     }
     for name, text in parts.items():
         page = page.replace(f'[[{name}]]', text)

@@ -134,7 +134,7 @@ async function startViewer() {
     return;
   }
   const viewer = new niivue.Niivue({ show3Dcrosshair: true, crosshairWidth: 1, logLevel: 'error',
-    isResizeCanvas: true, isRadiologicalConvention: true, sagittalNoseLeft: true });
+    isResizeCanvas: true, isSliceMM: true, isRadiologicalConvention: true, sagittalNoseLeft: true });
   viewer.onLocationChange = (place) => {
     cross = [-place.mm[0], -place.mm[1], place.mm[2]];
     element('place').textContent = `x, y, z = ${cross.map((part) => part.toFixed(1)).join(', ')} mm (LPS)`;

@@ -1,0 +1,112 @@
+"""``predict`` and ``models`` as their user runs them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from mmdet3d_medical.cli import predict
+from mmdet3d_medical.cli.main import parse
+from mmdet3d_medical.inference import runs
+from mmdet3d_medical.packing import read_model
+
+
+def write_scan(path, seed=0):
+    voxels = np.random.default_rng(seed).normal(-850, 15, (30, 40, 44))
+    distance = (np.indices(voxels.shape).T - np.array([15, 20, 20])) * 1.5
+    voxels[np.sqrt((distance**2).sum(-1)).T < 5] = 30
+    image = sitk.GetImageFromArray(voxels.astype(np.int16))
+    image.SetSpacing((1.5, 1.5, 1.5))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path))
+
+
+def run(out, *arguments):
+    return predict.main(parse('predict', ['phantom', *map(str, arguments), '-o', str(out)]))
+
+
+def table(out):
+    with (out / 'findings.csv').open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_scans_and_a_broken_one(tmp_path, capsys):
+    write_scan(tmp_path / 'in/a.nii.gz')
+    write_scan(tmp_path / 'in/b.mha', 1)
+    (tmp_path / 'in/c.nrrd').write_text('NRRD0004\nbroken')
+    status = run(tmp_path / 'out', tmp_path / 'in', '--score-thr', 0.3, '--format', 'csv', 'slicer')
+    told = capsys.readouterr()
+    assert status == 2
+    assert 'a: 1 lesion, ' in told.out and 'b: 1 lesion, ' in told.out
+    failed = list(csv.DictReader((tmp_path / 'out/failed.csv').open()))
+    assert [row['scan'] for row in failed] == ['c'] and 'c.nrrd' in failed[0]['reason']
+    assert [row['seriesuid'] for row in table(tmp_path / 'out')] == ['a', 'b']
+    assert {path.name for path in (tmp_path / 'out/a').iterdir()} == {
+        *('findings.json', 'findings.mrk.json', 'run.json')
+    }
+    (tmp_path / 'in/c.nrrd').unlink()
+    assert run(tmp_path / 'out', tmp_path / 'in', '--score-thr', 0.3, '--format', 'csv') == 0
+    assert not (tmp_path / 'out/failed.csv').exists()
+
+
+def test_second_run_does_what_is_missing_or_changed(tmp_path, capsys, monkeypatch):
+    for name in 'ab':
+        write_scan(tmp_path / f'in/{name}.mha')
+    arguments = tmp_path / 'out', tmp_path / 'in', '--format', 'csv', '--score-thr', 0.3
+    run(*arguments)
+    before = (tmp_path / 'out/findings.csv').read_bytes()
+    done = []
+    detect = runs.predict_scan
+    monkeypatch.setattr(
+        runs, 'predict_scan', lambda job, scan: done.append(scan.scan_id) or detect(job, scan)
+    )
+    capsys.readouterr()
+    run(*arguments)
+    assert done == [] and capsys.readouterr().out.count('done before') == 2
+    assert (tmp_path / 'out/findings.csv').read_bytes() == before
+    write_scan(tmp_path / 'in/b.mha', seed=9)
+    run(*arguments)
+    assert done == ['b']
+    run(*arguments[:-1], 0.4)
+    assert done == ['b', 'a', 'b']
+    (tmp_path / 'out/a/findings.json').unlink()
+    run(*arguments[:-1], 0.4)
+    assert done == ['b', 'a', 'b', 'a']
+
+
+def test_default_formats_and_threshold(tmp_path):
+    write_scan(tmp_path / 'a.mha')
+    assert run(tmp_path / 'out', tmp_path / 'a.mha') == 0
+    names = {path.name for path in (tmp_path / 'out/a').iterdir()}
+    assert names == {'findings.json', 'findings.mrk.json', 'report.html', 'run.json'}
+    content = json.loads((tmp_path / 'out/a/findings.json').read_text())
+    assert content['threshold'] == read_model('phantom').facts.threshold
+
+
+def test_scan_without_findings_is_a_result(tmp_path, capsys):
+    write_scan(tmp_path / 'a.mha')
+    assert run(tmp_path / 'out', tmp_path / 'a.mha', '--score-thr', 1) == 0
+    assert 'a: 0 lesions' in capsys.readouterr().out and table(tmp_path / 'out') == []
+
+
+def test_several_workers_give_the_same(tmp_path):
+    for seed, name in enumerate('abc'):
+        write_scan(tmp_path / f'in/{name}.mha', seed)
+    options = ('--format', 'csv', '--score-thr', 0.2)
+    run(tmp_path / 'one', tmp_path / 'in', *options)
+    run(tmp_path / 'two', tmp_path / 'in', *options, '--workers', 2)
+    one, two = table(tmp_path / 'one'), table(tmp_path / 'two')
+    assert len(one) >= 3 and [row['seriesuid'] for row in one] == [row['seriesuid'] for row in two]
+    for first, second in zip(one, two, strict=True):
+        for name in ('coordX', 'coordY', 'coordZ', 'probability'):
+            assert float(first[name]) == pytest.approx(float(second[name]), abs=1e-3)
+
+
+def test_folders_of_scans_are_called_by_ids_and_not_by_where_they_were(tmp_path):
+    write_scan(tmp_path / 'QUIXOTE^ALONSO/a.mha')
+    run(tmp_path / 'out', tmp_path / 'QUIXOTE^ALONSO', '--format', 'csv')
+    written = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
+    assert written and not any(b'QUIXOTE' in path.read_bytes() for path in written)
+    assert not any('QUIXOTE' in path.name for path in written)
