@@ -27,7 +27,7 @@ GROUPS = {
     ),
     'Training and testing': ('train', 'test', 'self-train', 'cross-validate'),
     'Results': ('eval-froc', 'merge-marks', 'draw-detections'),
-    'Use': ('predict', 'models', 'pack'),
+    'Use': ('predict', 'send', 'models', 'pack'),
     'Weights': ('focalmix-to-plain', 'inflate-2d', 'monai-to-mmdet3d'),
     'Insight': ('estimate-cost', 'diagnose-guesses', 'draw-mixup', 'draw-focal-loss'),
 }
