@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import requests
 
 from mmdet3d_medical.cli.main import parse
 from mmdet3d_medical.cli.send import main
@@ -226,7 +227,8 @@ def test_a_server_gives_back_what_was_sent(results, orthanc, tmp_path, monkeypat
             '[1/1] first: sent seg.dcm, sr.dcm',
             f'1 scans sent: {orthanc}',
         ]
-    session = dicomweb_client.session_utils.create_session_from_user_pass(USER, PASSWORD)
+    session = requests.Session()
+    session.auth = USER, PASSWORD
     client = dicomweb_client.DICOMwebClient(orthanc, session=session)
     images = [pydicom.dcmread(path) for path in sorted((tmp_path / 'in').iterdir())]
     client.store_instances(images)
