@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pydicom
 
+from mmdet3d_medical.datasets.converters.dicom.headers import silence
+
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
 
@@ -55,9 +57,12 @@ def send_files(client: DICOMwebClient, paths: Sequence[Path]) -> None:
     """
     import requests
 
-    datasets = [_read(path) for path in paths]
     try:
-        answer = client.store_instances(datasets)
+        with silence():
+            datasets = [_read(path) for path in paths]
+            answer = client.store_instances(datasets)
+    except SendError:
+        raise
     except requests.exceptions.HTTPError as error:
         status = error.response.status_code
         hint = HINTS.get(status, error.response.reason or 'no reason given')

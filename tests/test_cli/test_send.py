@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -164,6 +165,14 @@ def test_what_cannot_be_sent_is_an_error(results, tmp_path):
     with pytest.raises(UsageError, match='must not hold a name or password') as error:
         send(results, f'http://me:{PASSWORD}@localhost/dicom-web')
     assert PASSWORD not in str(error.value)
+
+
+def test_missing_package_is_told_with_what_to_install(results, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'dicomweb_client', None)
+    with pytest.raises(
+        UsageError, match=r"dicomweb_client: pip install 'mmdet3d_medical\[dicom\]'"
+    ):
+        send(results, 'http://127.0.0.1:1/dicom-web')
 
 
 def test_the_password_is_no_option():

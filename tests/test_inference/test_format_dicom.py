@@ -176,9 +176,23 @@ def test_objects_belong_to_the_patient_and_the_study(scan, tmp_path):
 
 
 def test_names_in_another_character_set_are_taken_over(tmp_path):
-    write_ct(tmp_path / 'in', SpecificCharacterSet='ISO_IR 100')
+    write_ct(tmp_path / 'in', SpecificCharacterSet='ISO_IR 126', PatientName='Σοφία^Α')
     for path in find(read_scan(tmp_path / 'in')).save(tmp_path / 'out', ['dicom']):
-        assert pydicom.dcmread(path).PatientName == NAME
+        assert pydicom.dcmread(path).PatientName == 'Σοφία^Α'
+
+
+def test_values_longer_than_allowed_are_taken_over(tmp_path):
+    """They tell a PACS to which order the objects belong."""
+    number = 'X' * 30
+    with silence():
+        for path in write_ct(tmp_path / 'in', StudyID=None):
+            image = pydicom.dcmread(path)
+            image.add(pydicom.DataElement('AccessionNumber', 'SH', number, validation_mode=0))
+            image.save_as(path)
+    before = pydicom.config.settings.writing_validation_mode
+    for path in find(read_scan(tmp_path / 'in')).save(tmp_path / 'out', ['dicom']):
+        assert pydicom.dcmread(path).AccessionNumber == number
+    assert pydicom.config.settings.writing_validation_mode == before
 
 
 def ids(folder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,9 +26,6 @@ ABNORMAL = CodedConcept('49755003', 'SCT', 'Morphologically Abnormal Structure')
 LESION = CodedConcept('52988006', 'SCT', 'Lesion')
 LUNG_NODULE = CodedConcept('786838002', 'SCT', 'Nodule of lung')
 NODULES = ('nodule', 'lung nodule', 'pulmonary nodule')
-
-# Its warnings quote the patient's name.
-logging.getLogger('highdicom').setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
