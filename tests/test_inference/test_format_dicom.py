@@ -176,7 +176,8 @@ def test_objects_belong_to_the_patient_and_the_study(scan, tmp_path):
 
 
 def test_names_in_another_character_set_are_taken_over(tmp_path):
-    write_ct(tmp_path / 'in', SpecificCharacterSet='ISO_IR 126', PatientName='Σοφία^Α')
+    tags = dict(PatientName='Σοφία^Α', ReferringPhysicianName='')
+    write_ct(tmp_path / 'in', SpecificCharacterSet='ISO_IR 126', **tags)
     for path in find(read_scan(tmp_path / 'in')).save(tmp_path / 'out', ['dicom']):
         assert pydicom.dcmread(path).PatientName == 'Σοφία^Α'
 
@@ -189,10 +190,9 @@ def test_values_longer_than_allowed_are_taken_over(tmp_path):
             image = pydicom.dcmread(path)
             image.add(pydicom.DataElement('AccessionNumber', 'SH', number, validation_mode=0))
             image.save_as(path)
-    before = pydicom.config.settings.writing_validation_mode
     for path in find(read_scan(tmp_path / 'in')).save(tmp_path / 'out', ['dicom']):
-        assert pydicom.dcmread(path).AccessionNumber == number
-    assert pydicom.config.settings.writing_validation_mode == before
+        with silence():
+            assert pydicom.dcmread(path).AccessionNumber == number
 
 
 def ids(folder):

@@ -6,12 +6,8 @@ refers to it. Without findings there is only a report that says so: a segmentati
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-
-import pydicom
 
 from mmdet3d_medical.datasets.converters.dicom.headers import silence
 from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
@@ -31,7 +27,7 @@ def write(findings: Findings, folder: Path) -> list[Path]:
     """
     if findings.scan is None or not isinstance(findings.scan.source, DicomSource):
         raise ValueError(f'{findings.scan_id}: the format dicom needs a scan from a DICOM series')
-    with silence(), _lenient():
+    with silence():
         objects = _make(findings)
         if SEG not in objects:
             (folder / SEG).unlink(missing_ok=True)
@@ -39,18 +35,6 @@ def write(findings: Findings, folder: Path) -> list[Path]:
             for name, dataset in objects.items():
                 dataset.save_as(scratch / name, enforce_file_format=True)
     return [folder / name for name in objects]
-
-
-@contextmanager
-def _lenient() -> Iterator[None]:
-    """Take over values as they are, such as accession numbers of more than 16 characters."""
-    settings = pydicom.config.settings
-    before = settings.writing_validation_mode
-    settings.writing_validation_mode = pydicom.config.WARN
-    try:
-        yield
-    finally:
-        settings.writing_validation_mode = before
 
 
 def _make(findings: Findings) -> dict:
