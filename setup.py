@@ -78,10 +78,11 @@ setup(
     include_package_data=True,
     install_requires=requirements('runtime', 'mminstall'),
     extras_require={
-        'tests': requirements('tests'),
+        'tests': requirements('tests', 'dicom'),
         'docs': requirements('docs'),
         'optional': requirements('optional'),
-        'all': requirements('tests', 'docs', 'optional'),
+        'dicom': requirements('dicom'),
+        'all': requirements('tests', 'docs', 'optional', 'dicom'),
     },
     cmdclass={'build_py': BuildWithConfigs},
     entry_points={'console_scripts': ['mmdet3d-medical = mmdet3d_medical.cli:main']},

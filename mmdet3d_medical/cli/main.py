@@ -13,6 +13,7 @@ from .errors import run_tool
 
 PROGRAM = 'mmdet3d-medical'
 GROUPS = {
+    'Use': ('predict', 'models', 'send', 'pack'),
     'Data': (
         'convert-luna16',
         'convert-dicom',
@@ -27,7 +28,6 @@ GROUPS = {
     ),
     'Training and testing': ('train', 'test', 'self-train', 'cross-validate'),
     'Results': ('eval-froc', 'report', 'merge-marks', 'draw-detections'),
-    'Use': ('predict', 'models', 'pack'),
     'Weights': ('focalmix-to-plain', 'inflate-2d', 'monai-to-mmdet3d'),
     'Insight': ('estimate-cost', 'diagnose-guesses', 'draw-mixup', 'draw-focal-loss'),
 }

@@ -24,19 +24,28 @@ def write(findings: Findings, folder: Path) -> list[Path]:
 
 
 def label_map(findings: Findings) -> np.ndarray:
-    """(D, H, W) uint16, label k in the box of finding k; where boxes overlap, of the surest.
+    """(D, H, W) uint16, label k in the box of finding k; where boxes overlap, of the surest."""
+    labels = np.zeros(findings.geometry.shape, np.uint16)
+    boxes = box_voxels(findings)
+    for number in range(len(boxes), 0, -1):
+        labels[boxes[number - 1]] = number
+    return labels
 
-    A voxel belongs to a box if its center lies in it, and the nearest one if none does.
+
+def box_voxels(findings: Findings) -> list[tuple[slice, slice, slice]]:
+    """The voxels of each box, as indices of an array (D, H, W).
+
+    A voxel belongs to a box if its center lies in it, and the nearest one if none does, as for a
+    thin box or one outside the scan: there is always one.
     """
     shape = np.array(findings.geometry.shape)
-    labels = np.zeros(shape, np.uint16)
-    boxes = findings.boxes()
-    for number in range(len(boxes), 0, -1):
-        low, high = boxes[number - 1, :3], boxes[number - 1, 3:]
+    voxels = []
+    for low, high in findings.boxes().reshape(-1, 2, 3):
         start, stop = np.ceil(low - 0.5), np.ceil(high - 0.5)
         thin = stop <= start
         start = np.where(thin, np.floor((low + high) / 2), start)
         stop = np.where(thin, start + 1, stop)
-        start, stop = (np.clip(edge, 0, shape).astype(int) for edge in (start, stop))
-        labels[tuple(map(slice, start, stop))] = number
-    return labels
+        start = np.clip(start, 0, shape - 1).astype(int)
+        stop = np.clip(stop, 1, shape).astype(int)
+        voxels.append(tuple(map(slice, start, stop)))
+    return voxels
