@@ -20,15 +20,18 @@ from mmdet3d_medical.utils.files import write_bytes
 OF_TRAINING = 'message_hub', 'optimizer'  # in checkpoints that a run may go on from
 
 
-def check_weights(runner: Runner, checkpoint: str) -> None:
+def check_weights(runner: Runner, checkpoint: str) -> dict:
     """Refuse weights that do not fit the runner's model exactly, as a runner itself does not.
 
     The model holds these weights afterwards; the runner does not take them for loaded.
 
+    Returns:
+        As :func:`put_weights`.
+
     Raises:
         UsageError: As :func:`put_weights`.
     """
-    put_weights(runner.model, checkpoint, runner.cfg.filename)
+    return put_weights(runner.model, checkpoint, runner.cfg.filename)
 
 
 def check_resumable(checkpoint: str) -> None:
@@ -49,7 +52,7 @@ def check_resumable(checkpoint: str) -> None:
         )
 
 
-def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
+def put_weights(model: nn.Module, checkpoint: str, config: str) -> dict:
     """Load weights that have to fit a model exactly.
 
     Args:
@@ -57,11 +60,15 @@ def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
         checkpoint: File or address.
         config: What the model was built from, for the message.
 
+    Returns:
+        What the checkpoint says of itself (``meta``); empty if it says nothing.
+
     Raises:
         ValueError: If it is no checkpoint.
         UsageError: If its weights are those of another model, or not finite.
     """
-    weights_in(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'), checkpoint)
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    weights_in(content, checkpoint)
     try:
         load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     except RuntimeError as error:
@@ -71,6 +78,8 @@ def put_weights(model: nn.Module, checkpoint: str, config: str) -> None:
             f'{_shortened(str(error))}'
         ) from error
     _check_finite(model.state_dict(), checkpoint)
+    meta = content.get('meta')
+    return meta if isinstance(meta, dict) else {}
 
 
 def _shortened(message: str, most: int = 6) -> str:

@@ -1,6 +1,10 @@
 """What ``mmdet3d-medical test`` does."""
 
+import sys
 from argparse import Namespace
+
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
 
 from mmdet3d_medical.apis import (
     ShortStartRunner,
@@ -10,6 +14,9 @@ from mmdet3d_medical.apis import (
     set_test_data,
     trust_checkpoints,
 )
+from mmdet3d_medical.apis.data_match import mismatches
+from mmdet3d_medical.datasets import VolumeDetDataset, read_index
+from mmdet3d_medical.engine.hooks.plain_meta import KEY, parts_of
 from mmdet3d_medical.utils import register_all_modules
 from mmdet3d_medical.utils.errors import UsageError
 
@@ -34,5 +41,21 @@ def main(args: Namespace) -> None:
     # Loaded when the hooks are ready: EMAHook has weights of its own.
     cfg.load_from, cfg.resume = args.checkpoint, False
     runner = ShortStartRunner.from_cfg(cfg)
-    check_weights(runner, args.checkpoint)
+    meta = check_weights(runner, args.checkpoint)
+    if is_main_process():
+        warn_of_other_data(runner, meta.get(KEY))
     runner.test()
+
+
+def warn_of_other_data(runner: Runner, meta: object) -> None:
+    """Tell, a line each, how the test data differ from those that the detector was trained on.
+
+    Args:
+        runner: Before its test.
+        meta: What :class:`.PlainMetaHook` wrote into the checkpoint, if anything.
+    """
+    for part in parts_of(runner.test_loop.dataloader.dataset):
+        if isinstance(meta, dict) and isinstance(part, VolumeDetDataset):
+            index = {**read_index(part.ann_file), 'classes': list(part.metainfo['classes'])}
+            for message in mismatches(meta, index):
+                print(f'warning: {part.ann_file}: {message}', file=sys.stderr, flush=True)

@@ -163,7 +163,7 @@ def test_luna16_with_respelt_ids_is_refused(luna16_dir, tmp_path):
 def test_ids_that_are_the_same_number_but_both_there_are_right(tmp_path):
     scans = find_scans([write_scans(tmp_path / 's', '1', '001', '2')])
     (tmp_path / 'a.csv').write_text(f'{HEADER},patient\n1,1,2,3,4,p\n9,1,2,3,4,q\n001,1,2,3,4,\n')
-    sources, lesions, _, missing = annotate(scans, [tmp_path / 'a.csv'])
+    sources, lesions, _, missing, _ = annotate(scans, [tmp_path / 'a.csv'])
     assert missing == ['9'] and set(lesions) == {'1', '001', '9'}
     assert {s.scan_id: s.patient for s in sources} == {'1': 'p', '001': None, '2': None}
 

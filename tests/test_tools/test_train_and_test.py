@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import socket
 import subprocess
@@ -269,3 +270,21 @@ def test_averaged_weights_are_tested(config, run_tool, train_a_step, capfd):
     assert 'ema_state_dict' in torch.load('work/iter_1.pth', weights_only=False)
     assert run_tool('test', config, 'work/iter_1.pth', '--shrink', '--out', 'marks.csv') == 0
     assert Path('marks.csv').is_file()
+
+
+def test_other_data_than_those_of_the_training_are_told(
+    config, train_a_step, unannotated, data_root, run_tool, tmp_path, capfd
+):
+    train_a_step(tmp_path / 'run')
+    args = ('test', config, tmp_path / 'run/iter_1.pth', '--shrink', '--data')
+    assert run_tool(*args, data_root) == 0
+    assert 'warning' not in capfd.readouterr().err
+    index = json.loads((unannotated / 'index.json').read_text())
+    index['spacing'] = [4.0, 4.0, 4.0]
+    (unannotated / 'index.json').write_text(json.dumps(index))
+    assert run_tool(*args, unannotated) == 0
+    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith('warning: ')]
+    assert told == [
+        f'warning: {unannotated}/index.json: voxels have 4 x 4 x 4 mm (z, y, x), but the detector '
+        'was trained on 2 x 2 x 2 mm: convert the data with --spacing 2 2 2'
+    ]

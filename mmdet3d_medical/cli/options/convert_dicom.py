@@ -26,8 +26,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs='+',
         default=['none'],
         metavar='FILE_OR_DIR',
-        help="CSV in LUNA16's columns, or mask files or folders, called by series "
-        "ids, or XML files of LIDC-IDRI or folders of them, or 'none' (default)",
+        help="CSV files in LUNA16's columns, or mask files or folders or boxes of 3D Slicer, "
+        'called by series ids (see convert-volumes), or XML files of LIDC-IDRI or folders of '
+        "them, or 'none' (default)",
     )
     parser.add_argument(
         '--readers',

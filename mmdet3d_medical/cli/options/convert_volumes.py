@@ -9,6 +9,7 @@ Examples:
         --out data/mine
     mmdet3d-medical convert-volumes scans --annotations masks --out data/mine \\
         --classes 1=tumor 2=cyst
+    mmdet3d-medical convert-volumes scans --annotations corrected --out data/mine
 """
 
 from argparse import ArgumentParser
@@ -29,7 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--annotations',
         nargs='+',
         default=['none'],
-        metavar='CSV_OR_MASKS',
-        help="CSV in LUNA16's columns, or mask files or folders, or 'none' (default)",
+        metavar='FILE_OR_DIR',
+        help="CSV files in LUNA16's columns or a folder of them, or boxes of 3D Slicer "
+        '(<scan id>.mrk.json, or any in a folder <scan id>, as predict writes them), or masks, '
+        "files or folders, or 'none' (default)",
     )
     add_mask_options(parser)

@@ -1,7 +1,7 @@
 """Lesions from CSV files."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmdet3d_medical.evaluation.functional.froc import UNKNOWN_DIAMETER
@@ -44,19 +44,29 @@ def read_annotations(
     return found
 
 
-def csv_classes(path: str | Path) -> list[str]:
-    """Names in the ``class`` column of a CSV file, sorted; empty without that column."""
-    return sorted({row.text('class') for row in read_table(path).rows} - {''})
+def read_several(paths: Iterable[str | Path], classes: Sequence[str]) -> dict[str, list[dict]]:
+    """Instances as :func:`read_annotations` reads them from each of some files, joined."""
+    found: dict[str, list[dict]] = {}
+    for path in paths:
+        for scan_id, instances in read_annotations(path, classes).items():
+            found.setdefault(scan_id, []).extend(instances)
+    return found
 
 
-def csv_patients(path: str | Path) -> dict[str, str]:
-    """Patient of each scan by the ``patient`` column of a CSV file; empty without that column.
+def csv_classes(*paths: str | Path) -> list[str]:
+    """Names in the ``class`` columns of CSV files, sorted; empty without such a column."""
+    return sorted({row.text('class') for path in paths for row in read_table(path).rows} - {''})
+
+
+def csv_patients(*paths: str | Path) -> dict[str, str]:
+    """Patient of each scan by the ``patient`` columns of CSV files; empty without such a column.
 
     Raises:
         ValueError: If a scan has two patients; the message names both lines.
     """
     first: dict[str, Row] = {}
-    for row in read_table(path).require('seriesuid').rows:
+    rows = (row for path in paths for row in read_table(path).require('seriesuid').rows)
+    for row in rows:
         patient = row.text('patient')
         other = first.setdefault(row.scan_id(), row) if patient else row
         if other.text('patient') != patient:

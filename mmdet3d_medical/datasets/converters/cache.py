@@ -16,7 +16,7 @@ from mmdet3d_medical.utils.files import as_json, staged
 from ..scan_ids import check_scan_id, refusal
 from ..transforms.loading import open_volume
 from .formats import data_files, file_notes
-from .image_io import AIR, MAX_HU, crop, read_hu, resample
+from .image_io import AIR, MAX_HU, crop, read_axes, read_hu, resample
 from .lung_mask import fill_outside_lungs
 from .lungs import lung_box
 from .masks import MODES, MaskLesions, lesions_of_mask
@@ -90,6 +90,10 @@ class ScanSource:
     def read(self) -> sitk.Image:
         """The volume, as :func:`.image_io.read_hu`."""
         return read_hu(self.image)
+
+    def axes(self) -> np.ndarray:
+        """(3, 3): columns are the axes x, y, z of the volume that :meth:`read` gives."""
+        return read_axes(self.image)
 
     def notes(self) -> dict[str, str]:
         """What the user should know of the files, by title."""

@@ -73,6 +73,31 @@ def orient(image: sitk.Image) -> sitk.Image:
     return sitk.DICOMOrient(image, 'LPS')
 
 
+def turned_axes(direction: Sequence[float]) -> np.ndarray:
+    """(3, 3): columns are the axes x, y, z, as :func:`orient` turns them, of a scan.
+
+    Args:
+        direction: The scan's own matrix, row-major, as SimpleITK gives it.
+    """
+    voxel = sitk.Image([1, 1, 1], sitk.sitkUInt8)
+    voxel.SetDirection(direction)
+    return np.reshape(orient(voxel).GetDirection(), (3, 3))
+
+
+def read_axes(path: str | Path) -> np.ndarray:
+    """:func:`turned_axes` of a file, by its header alone.
+
+    Raises:
+        RuntimeError: If the header cannot be read.
+        ValueError: If it is not that of a 3D image with perpendicular axes.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with _kept_locale():
+        reader.ReadImageInformation()
+    return turned_axes(VolumeGeometry.from_sitk(reader).direction)
+
+
 def read_hu(path: str | Path) -> sitk.Image:
     """Read a CT as int16 HU; what lies below air, the filling outside the field of view, is air.
 

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +107,7 @@ def finish(
     classes: Sequence[str],
     missing: Sequence[str] = (),
     rules: dict | None = None,
+    notes_of_lesions: Mapping[str, Mapping[str, str]] | None = None,
 ) -> ConversionReport:
     """Write the index of the converted scans and the lists of the report.
 
@@ -120,6 +121,7 @@ def finish(
         classes: Class names.
         missing: Ids of scans that are listed somewhere, but have no file.
         rules: By which scans were selected, for the record.
+        notes_of_lesions: What to tell of annotations, by title, then scan id.
     """
     scans = [
         _index_scan(cache, source, records[source.scan_id], lesions)
@@ -141,6 +143,8 @@ def finish(
     for key, record in sorted(records.items()):
         for title, detail in record.get('notes', {}).items():
             notes.setdefault(title, []).append(f'{key}: {detail}')
+    for title, details in (notes_of_lesions or {}).items():
+        notes[title] = [f'{key}: {detail}' for key, detail in sorted(details.items())]
     filled = cache.settings.outside is not None
     report = ConversionReport(
         index_path=path,

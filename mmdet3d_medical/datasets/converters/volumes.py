@@ -1,24 +1,25 @@
-"""Any CT volumes that SimpleITK reads, annotated by a CSV file, by masks or not at all."""
+"""Any CT volumes that SimpleITK reads, annotated by tables, masks, Slicer's boxes or nothing."""
 
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mmdet3d_medical.evaluation.marks import check_spelling
 
-from .annotations import csv_classes, csv_patients, read_annotations
+from .annotations import csv_classes, csv_patients, read_several
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .lidc import CLASS as LIDC_CLASS
 from .lidc import READERS, annotate_lidc
 from .lidc import SUFFIX as XML
 from .report import ConversionReport, finish
+from .slicer import DEFAULT_CLASS, annotate_slicer, has_markups
 
 SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
 IMAGE_ENDINGS = ('_image', '_img', '_ct', '_0000')
 MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg', '.seg', '.label')
 TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
-DEFAULT_CLASS = 'lesion'
 
 
 def stem(path: Path) -> str:
@@ -166,7 +167,24 @@ def _strip(name: str, endings: Sequence[str]) -> str:
     return name
 
 
-Annotated = tuple[list[ScanSource], dict[str, list[dict] | None] | None, list[str], list[str]]
+class Annotated(NamedTuple):
+    """Scans and their lesions.
+
+    Attributes:
+        sources: The scans, with masks if these are the annotations, or with the patients that a
+            CSV file names.
+        lesions: Instances by scan id, ``None`` without any CSV file; that of a scan is ``None`` if
+            it is not annotated.
+        classes: Class names.
+        missing: Ids in the annotations that are no scan's.
+        notes: What the user should know, by title, then scan id.
+    """
+
+    sources: list[ScanSource]
+    lesions: dict[str, list[dict] | None] | None
+    classes: list[str]
+    missing: list[str]
+    notes: dict[str, dict[str, str]] = {}
 
 
 def annotate(
@@ -183,33 +201,63 @@ def annotate(
         mask_classes: Names of the classes in masks, if there are any.
         readers: As in :func:`.lidc.lesions_of`.
 
-    Returns:
-        The scans, with masks if these are the annotations, or with the patients that a CSV file
-        names; instances by scan id, ``None`` without a CSV file; class names; ids in the
-        annotations that are no scan's.
-
     Raises:
         ValueError: If a file cannot be used, none of it belongs to a scan, or classes of masks are
             named where the annotations are no masks.
     """
+    sources = list(sources)
     if not annotations:
-        return list(sources), None, [DEFAULT_CLASS], []
-    path = Path(annotations[0])
+        return Annotated(sources, None, [DEFAULT_CLASS], [])
+    if all(map(has_markups, annotations)):
+        _refuse_names(annotations, mask_classes, 'these are boxes of 3D Slicer, whose names name')
+        _refuse_masks(annotations, sources)
+        return Annotated(sources, *annotate_slicer(sources, annotations))
     if all(map(_has_xml, annotations)):
         lesions, missing = annotate_lidc(sources, annotations, readers)
-        return list(sources), lesions, [LIDC_CLASS], missing
-    if len(annotations) > 1 or not path.name.lower().endswith(TABLE_SUFFIXES):
-        sources, missing = pair_masks(sources, annotations)
-        return sources, None, list(mask_classes) or [DEFAULT_CLASS], missing
+        return Annotated(sources, lesions, [LIDC_CLASS], missing)
+    tables = [_tables(path) for path in annotations]
+    if all(tables):
+        _refuse_names(annotations, mask_classes, 'this is a table, whose column class names')
+        return _annotate_by_tables(sources, sorted({path for some in tables for path in some}))
+    sources, missing = pair_masks(sources, annotations)
+    return Annotated(sources, None, list(mask_classes) or [DEFAULT_CLASS], missing)
+
+
+def _annotate_by_tables(sources: list[ScanSource], tables: Sequence[Path]) -> Annotated:
+    classes = csv_classes(*tables) or [DEFAULT_CLASS]
+    lesions = read_several(tables, classes)
+    more = f' and {len(tables) - 1} more tables' * (len(tables) > 1)
+    missing = pair_rows(sources, lesions, f'{tables[0]}{more}')
+    return Annotated(_with_patients(sources, csv_patients(*tables)), lesions, classes, missing)
+
+
+def _refuse_names(
+    annotations: Sequence[str | Path], mask_classes: Sequence[str], what: str
+) -> None:
     if mask_classes:
-        raise ValueError(
-            f'{path}: --classes names values of masks, but this is a table, whose '
-            'column class names them'
-        )
-    classes = csv_classes(path) or [DEFAULT_CLASS]
-    lesions = read_annotations(path, classes)
-    missing = pair_rows(sources, lesions, path)
-    return _with_patients(sources, csv_patients(path)), lesions, classes, missing
+        raise ValueError(f'{annotations[0]}: --classes names values of masks, but {what} them')
+
+
+def _refuse_masks(annotations: Iterable[str | Path], sources: Sequence[ScanSource]) -> None:
+    """Refuse folders with masks beside boxes: which of them count, nobody says."""
+    scan_ids = {source.scan_id for source in sources}
+    images = {source.image.resolve() for source in sources}
+    for image in find_images(path for path in annotations if Path(path).is_dir()):
+        is_mask = stem(image) in scan_ids or stem(image).lower().endswith(MASK_ENDINGS)
+        if is_mask and image.resolve() not in images:
+            raise ValueError(
+                f'{image} is a mask, but there are boxes of 3D Slicer (.mrk.json) beside it: give '
+                'the files that count by name'
+            )
+
+
+def _tables(path: str | Path) -> list[Path]:
+    """The table itself, or those in a folder of nothing else; nothing if it is something else."""
+    path = Path(path)
+    files = [p for p in path.rglob('*') if p.is_file()] if path.is_dir() else [path]
+    files = [file for file in files if not file.name.startswith('.')]
+    only = all(file.name.lower().endswith(TABLE_SUFFIXES) for file in files)
+    return files if only else []
 
 
 def _has_xml(path: str | Path) -> bool:
@@ -241,10 +289,12 @@ def convert_volumes(
 
     Args:
         paths: Image files, or folders that are searched with all below them.
-        annotations: One CSV file (see :func:`.annotations.read_annotations`), or masks or folders
-            of masks, or nothing: then the scans are not annotated. With a CSV file, a scan
-            without a row is a scan without lesions; with masks, a scan without a mask is not
-            annotated.
+        annotations: CSV files (see :func:`.annotations.read_annotations`) or folders of nothing
+            else, whose rows are joined; or boxes of 3D Slicer (see
+            :func:`.slicer.annotate_slicer`); or masks or folders of masks; or nothing: then the
+            scans are not annotated. With CSV files, a scan without a row is a scan without
+            lesions, also if a table without rows is all there is of it; with others, a scan
+            without a file is not annotated.
         out: Folder of the cache.
         settings: How to convert.
         workers: Processes. Defaults to 1.
@@ -252,8 +302,15 @@ def convert_volumes(
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
-    sources, lesions, classes, missing = annotate(
-        find_scans(paths, annotations), annotations, settings.class_names
+    found = annotate(find_scans(paths, annotations), annotations, settings.class_names)
+    records, failures = convert_scans(found.sources, cache := VolumeCache(out, settings), workers)
+    return finish(
+        cache,
+        found.sources,
+        records,
+        failures,
+        found.lesions,
+        found.classes,
+        found.missing,
+        notes_of_lesions=found.notes,
     )
-    records, failures = convert_scans(sources, cache := VolumeCache(out, settings), workers)
-    return finish(cache, sources, records, failures, lesions, classes, missing)

@@ -1,13 +1,13 @@
-"""``findings.mrk.json``: boxes as ROIs of 3D Slicer's markups, and back.
+"""``findings.mrk.json``: boxes as ROIs of 3D Slicer's markups.
 
 Schema: ``markups-schema-v1.0.3.json`` of Slicer. ``size`` is in mm along the box's own axes, which
 are the columns of ``orientation`` (row-major) in the file's coordinate system, LPS here. Slicer
-takes a missing ``orientation`` for a matrix of zeros.
+takes a missing ``orientation`` for a matrix of zeros. The reader is that of the converters,
+:mod:`mmdet3d_medical.datasets.converters.slicer`.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ SCHEMA = (
     'https://raw.githubusercontent.com/Slicer/Slicer/main/Modules/Loadable/Markups/Resources/'
     'Schema/markups-schema-v1.0.3.json#'
 )
-PERPENDICULAR = 1e-3
 
 
 def write(findings: Findings, folder: Path) -> list[Path]:
@@ -61,45 +60,3 @@ def _roi(number: int, lesion: Lesion, axes: np.ndarray) -> dict:
             }
         ],
     }
-
-
-def read_rois(path: str | Path) -> list[dict]:
-    """Boxes of a markups file: ``center`` (x, y, z), ``size`` and ``axes`` (3, 3), ``name``.
-
-    Args:
-        path: A ``.mrk.json`` file, in LPS or RAS. Other markups than ROIs are refused.
-
-    Raises:
-        ValueError: Naming the file and what is wrong.
-    """
-    try:
-        markups = json.loads(Path(path).read_text(encoding='utf-8'))['markups']
-        return [_read_roi(markup) for markup in markups]
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f'no key {error}' if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"{path}: expected ROIs of 3D Slicer's markups (.mrk.json): {reason}"
-        ) from None
-
-
-def _read_roi(markup: dict) -> dict:
-    if markup['type'] != 'ROI':
-        raise ValueError(
-            f'found a markup of the type {markup["type"]}, which has no extent: draw a ROI'
-        )
-    system = markup.get('coordinateSystem', 'LPS')
-    if system not in ('LPS', 'RAS'):
-        raise ValueError(f'coordinateSystem must be LPS or RAS, found {system!r}')
-    to_lps = np.array([1.0, 1, 1]) if system == 'LPS' else np.array([-1.0, -1, 1])
-    size = np.array(markup['size'], float).reshape(3)
-    if not (np.isfinite(size).all() and (size > 0).all()):
-        raise ValueError(f'size must be three positive mm, found {markup["size"]}')
-    axes = np.reshape(np.array(markup['orientation'], float), (3, 3))
-    if np.abs(axes.T @ axes - np.eye(3)).max() > PERPENDICULAR:
-        raise ValueError('orientation must hold three perpendicular axes of length 1')
-    return dict(
-        center=(np.array(markup['center'], float).reshape(3) * to_lps).tolist(),
-        size=size.tolist(),
-        axes=axes * to_lps[:, None],
-        name=str(markup.get('name', '')),
-    )

@@ -102,7 +102,9 @@ def convert_dicom(
             f'why{hint}'
         )
     found = [DicomSource.from_series(series) for series in usable]
-    found, lesions, classes, missing = annotate(found, annotations, settings.class_names, readers)
+    found, lesions, classes, missing, notes = annotate(
+        found, annotations, settings.class_names, readers
+    )
     sources = {source.scan_id: source for source in found}
     annotated = {key for key, listed in (lesions or {}).items() if listed is not None}
     annotated |= {key for key, source in sources.items() if source.lesion_mask}
@@ -119,6 +121,7 @@ def convert_dicom(
         classes,
         missing,
         dataclasses.asdict(rules),
+        notes,
     )
     return dataclasses.replace(report, table=_table(rows))
 

@@ -13,7 +13,7 @@ from mmdet3d_medical.structures import VolumeGeometry
 
 from ..cache import ScanSource, file_stamps
 from ..formats import file_notes
-from ..image_io import orient
+from ..image_io import orient, turned_axes
 from .pixels import PixelError, read_slice
 from .rules import Series
 
@@ -65,6 +65,10 @@ class DicomSource(ScanSource):
             raise ValueError(
                 f'{self.name}: slice {number + 1} of {len(self.slices)} cannot be decoded: {error}'
             ) from None
+
+    def axes(self) -> np.ndarray:
+        """As of any scan, by the headers of the slices."""
+        return turned_axes(self.geometry.direction)
 
     def stamps(self) -> dict[str, list]:
         """Number of files and a digest of their sizes and times and of the geometry."""
