@@ -24,7 +24,7 @@ $tool test $here/first.py $work/hard/iter_4000.pth --work-dir $work/validation \
     --out $work/validation_marks.csv
 $tool pack $here/hard.py $work/hard/iter_4000.pth -o $work/luna16-nodules \
     --marks $work/validation_marks.csv --annotations data/nodules/index.json \
-    --seriesuids data/nodules/splits/draw0/validation.txt --scan-share 0.0128 --fp-per-scan 4 \
+    --seriesuids data/nodules/splits/draw0/validation.txt --scan-share 0.0128 --fp-per-scan 2 \
     --spacing 1 1 1 --crop lungs --card $here/model_card.md \
     --summary 'Lung nodules of 3 mm and more in chest CT.' \
     --measured-on '199 validation windows of 40^3 mm around nodules of LUNA16'
