@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-# What `make demo` works on.
+# What `make demo` and `make benchmark` work on.
 TOOL := $(BIN)/python tools
 PLAIN := configs/retina3d/retina3d_fpn_phantom.py
 FOCALMIX := configs/focalmix/retina3d_fpn_phantom.py
@@ -17,6 +17,8 @@ SCANS ?= 160
 DEMO := work_dirs/demo
 START_STEPS ?= 1000
 MORE_STEPS ?= 500
+UNLABELED ?= 100
+UNLABELED_LIST = train_dataloader.dataset.datasets.unlabeled.split=splits/unlabeled_$(UNLABELED).txt
 # The checkpoint that a run left last.
 last = $$(cat $(DEMO)/$(1)/last_checkpoint)
 # $(call train,name,config,steps[,more options])
@@ -26,10 +28,11 @@ train = $(TOOL)/train.py $(2) --work-dir $(DEMO)/$(1) --cfg-options \
 detect = $(TOOL)/test.py $(2) $(call last,$(1)) --work-dir $(DEMO)/$(1) \
 	--out $(DEMO)/$(1)/marks.csv
 
-.PHONY: help demo test test-gpu lint docs clean
+.PHONY: help demo benchmark compare test test-gpu lint docs clean
 
 help:
-	@echo 'make demo   train on phantoms with and without unlabeled scans (about 18 minutes on 2 cores)'
+	@echo 'make demo   find nodules with a shipped detector, train a little (about 6 minutes on 2 cores)'
+	@echo 'make benchmark   train with and without unlabeled scans (about 18 minutes on 2 cores)'
 	@echo 'make test   check style and run the tests'
 	@echo 'make test-gpu   run the tests that need a GPU'
 	@echo 'make lint   check style'
@@ -46,17 +49,33 @@ $(INSTALLED): setup.py $(wildcard requirements/*.txt)
 		-c requirements/constraints.txt --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
+# A shipped detector on a scan, or on your own (make demo SCAN=chest.nii.gz MODEL=luna16-nodules), then
+# a short training of the kind that `make benchmark` makes long.
+MODEL ?= phantom
+demo: SCANS := 60
+demo: UNLABELED := 30
+demo: START_STEPS := 300
+demo: MORE_STEPS := 150
+demo: compare
+	$(BIN)/mmdet3d-medical predict $(MODEL) \
+		$(or $(SCAN),$$(ls $(RAW)/subset9/*.mhd | head -1)) -o $(DEMO)/findings
+	@echo 'report of the scan:     '$(DEMO)/findings/*/report.html
+
+# Longer, with more scans, so that the two can be compared.
+benchmark: DEMO := work_dirs/benchmark_small
+benchmark: compare
+
 # The same commands as for LUNA16, see README.md; the phantom writes its layout. One supervised
-# detector of 10 scans goes on twice, as it was and by FocalMix with 100 unlabeled scans.
-demo: $(INSTALLED)
+# detector of 10 scans goes on twice, as it was and by FocalMix with unlabeled scans.
+compare: $(INSTALLED)
 	$(TOOL)/dataset_converters/make_phantom.py $(RAW) --scans $(SCANS) --workers $(WORKERS)
 	$(TOOL)/dataset_converters/luna16.py $(RAW) --out $(DATA) --spacing 2 2 2 --crop lungs \
 		--workers $(WORKERS)
 	$(TOOL)/dataset_converters/make_splits.py $(DATA)/index.json --test-subsets 7 8 9 \
-		--labeled 10 --unlabeled 100
+		--labeled 10 --unlabeled $(UNLABELED)
 	$(call train,start,$(PLAIN),$(START_STEPS),$(LABELED))
 	$(call train,supervised,$(PLAIN),$(MORE_STEPS),$(LABELED) load_from=$(call last,start))
-	$(call train,focalmix,$(FOCALMIX),$(MORE_STEPS),load_from=$(call last,start))
+	$(call train,focalmix,$(FOCALMIX),$(MORE_STEPS),$(UNLABELED_LIST) load_from=$(call last,start))
 	$(call detect,supervised,$(PLAIN))
 	$(call detect,focalmix,$(FOCALMIX))
 	$(TOOL)/analysis_tools/eval_froc.py $(DEMO)/supervised/marks.csv $(DEMO)/focalmix/marks.csv \

@@ -68,4 +68,6 @@ def read_scan(folder: Path) -> Scan:
 def find(scan: Scan, boxes=BOXES, scores=SCORES, classes=CLASSES) -> Findings:
     """Findings from boxes in voxel edges of the scan."""
     boxes = np.reshape(boxes, (-1, 6)).astype(float)
-    return make_findings(scan, scan.geometry, boxes, scores, classes, 'small-model', 0.1)
+    labels = range(len(classes))
+    about = classes, 'small-model', 0.1
+    return make_findings(scan, scan.geometry, boxes, scores, labels, *about)

@@ -9,9 +9,10 @@ import SimpleITK as sitk
 
 from mmdet3d_medical.cli.options.predict import DEFAULT
 from mmdet3d_medical.cli.options.predict import FORMATS as OPTIONS
+from mmdet3d_medical.datasets.converters.slicer import read_rois
 from mmdet3d_medical.inference import read_findings_json
 from mmdet3d_medical.inference.findings import DEFAULT_FORMATS
-from mmdet3d_medical.inference.formats import FORMATS, slicer
+from mmdet3d_medical.inference.formats import FORMATS
 from mmdet3d_medical.inference.formats.table import COLUMNS
 
 from .conftest import make_image
@@ -128,7 +129,7 @@ def test_slicer_rois_are_the_boxes(tmp_path, turned_image, make_findings):
 def test_slicer_rois_are_read_back(tmp_path, turned_image, make_findings):
     findings = make_findings(turned_image, BOXES)
     (path,) = findings.save(tmp_path, ['slicer'])
-    rois = slicer.read_rois(path)
+    rois = read_rois(path)
     for roi, lesion in zip(rois, findings.lesions, strict=True):
         np.testing.assert_allclose(roi['center'], lesion.center_mm)
         np.testing.assert_allclose(roi['size'], lesion.size_mm)
@@ -147,7 +148,7 @@ def test_rois_in_ras_are_the_same_boxes(tmp_path, turned_image, make_findings):
         axes = np.reshape(markup['orientation'], (3, 3)) * flip[:, None]
         markup['orientation'] = axes.ravel().tolist()
     path.write_text(json.dumps(content))
-    for roi, lesion in zip(slicer.read_rois(path), findings.lesions, strict=True):
+    for roi, lesion in zip(read_rois(path), findings.lesions, strict=True):
         np.testing.assert_allclose(roi['center'], lesion.center_mm)
         np.testing.assert_allclose(roi['axes'], findings.geometry.lps_axes)
 
@@ -167,7 +168,7 @@ def test_wrong_rois_are_refused(tmp_path, image, make_findings, key, value, mess
     content['markups'][1][key] = value
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=f'findings.mrk.json: expected ROIs.*{message}'):
-        slicer.read_rois(path)
+        read_rois(path)
 
 
 def test_unknown_format_is_refused(tmp_path, image, make_findings):
