@@ -200,19 +200,21 @@ def _add_dicom(folder: Path, name: Path, found: Found, silent: bool) -> None:
         silent: Whether a folder without any DICOM file is nothing to tell.
     """
     headers, others = read_headers(find_files(folder), os.urandom(16))
-    usable, reasons = [], {}
+    usable: list[Series] = []
+    reasons: dict[str, list[str]] = {}  # by study
     for series, images in group_series(headers).items():
         try:
             usable.append(check_series(images, RULES))
         except LeftOutError as error:
-            reasons[series] = ': '.join(filter(None, [error.reason, error.detail]))
+            reason = ': '.join(filter(None, [error.reason, error.detail]))
+            reasons.setdefault(images[0].common.study, []).append(f'series {series} {reason}')
     for study in choose(usable, RULES):
         scan = Scan(study[0].series, DicomSource.from_series(study[0]), _notes(study))
         _add_scan(scan, found)
-    if not usable and reasons:
-        listed = '; '.join(f'series {key} {reason}' for key, reason in reasons.items())
-        found.refused[str(name)] = f'{name}: no series can be used: {listed}'
-    elif not headers and not silent and any(key != 'not DICOM' for key in others):
+    for study in reasons.keys() - {series.study for series in usable}:
+        listed = '; '.join(reasons[study])
+        found.refused[f'{name}: study {study}'] = f'{name}: no series can be used: {listed}'
+    if not (headers or silent) and any(key != 'not DICOM' for key in others):
         found.refused[str(name)] = f'{name}: no DICOM file can be read'
 
 

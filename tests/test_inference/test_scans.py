@@ -102,6 +102,17 @@ def test_series_that_cannot_be_used_is_refused_with_the_reason(tmp_path, scratch
     assert message.endswith('no series can be used: series 1.2.3 thick slices: 8 mm')
 
 
+def test_study_without_a_usable_series_is_told_beside_one_that_has(tmp_path, scratch):
+    dicom_series.write_series(tmp_path / 'in', voxels(), places=places(1), SliceThickness=1)
+    dicom_series.write_series(
+        tmp_path / 'in', voxels(), '7.7', places(8), SliceThickness=8, StudyInstanceUID='7'
+    )
+    found = find_scans([tmp_path / 'in'], scratch)
+    assert ids(found) == ['1.2.3']
+    (message,) = found.refused.values()
+    assert message.endswith('no series can be used: series 7.7 thick slices: 8 mm')
+
+
 def test_one_dicom_file_is_refused(tmp_path, scratch):
     path = dicom_series.write_series(tmp_path / 'in', voxels(), places=places(1))[0]
     found = find_scans([path], scratch)

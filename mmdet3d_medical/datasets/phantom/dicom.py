@@ -62,6 +62,7 @@ def _slices(scan: PhantomScan, step: int) -> Iterator[Dataset]:
         (position,) = geometry.index_to_world(np.array([[number, 0, 0]]))
         yield _image(scan.volume[number], f'{series}.{number + 1}', dict(
             SeriesInstanceUID=series, StudyInstanceUID=scan.uid, InstanceNumber=number,
+            FrameOfReferenceUID=f'{scan.uid}.0',
             ImagePositionPatient=[round(value, 6) for value in position.tolist()],
             ImageOrientationPatient=direction[:, :2].T.ravel().round(9).tolist(),
             PixelSpacing=list(geometry.spacing[1::-1]), SliceThickness=geometry.spacing[2] * step,
