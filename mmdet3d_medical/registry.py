@@ -31,6 +31,7 @@ OPTIM_WRAPPERS = _child('optimizer wrapper', root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine'
 )
+VISUALIZERS = _child('visualizer', root.VISUALIZERS, 'visualization.visualizer')
 
 # Nothing of ours is in these; with them mmengine finds its own parts under our scope.
 EVALUATOR = _child('evaluator', root.EVALUATOR)
@@ -41,5 +42,4 @@ OPTIMIZERS = _child('optimizer', root.OPTIMIZERS)
 PARAM_SCHEDULERS = _child('parameter scheduler', root.PARAM_SCHEDULERS)
 RUNNERS = _child('runner', root.RUNNERS)
 VISBACKENDS = _child('visualizer backend', root.VISBACKENDS)
-VISUALIZERS = _child('visualizer', root.VISUALIZERS)
 WEIGHT_INITIALIZERS = _child('weight initializer', root.WEIGHT_INITIALIZERS)

@@ -10,21 +10,12 @@ from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.datasets import Draw, branch_in_use
 from mmdet3d_medical.registry import DATASETS
 from mmdet3d_medical.utils.files import check_writable, replacing
-from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_figure
+from mmdet3d_medical.visualization.samples import sample_figure
 
 
 def draw_item(item: dict, path: Path) -> None:
     """Save the picture of one item of the pipeline."""
-    sample, volume = item['data_samples'], item['inputs'][0].numpy()
-    lesions = sample.gt_instances.bboxes.numpy()
-    ignored = sample.ignored_instances.bboxes.numpy()
-    figure = slice_figure(
-        volume,
-        lesion_points(lesions, volume.shape),
-        [BoxLayer(ignored, 'orange'), BoxLayer(lesions, 'lime')],
-        spacing=sample.geometry.spacing_zyx,
-        title=f'{sample.scan_id}, patch {volume.shape}',
-    )
+    figure = sample_figure(item['inputs'], item['data_samples'], draw_pred=False)
     with replacing(path) as file:
         figure.savefig(file, dpi=110)
 

@@ -11,7 +11,7 @@ from mmdet3d_medical.evaluation.marks import Marks, check_spelling, read_marks
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import replacing
-from mmdet3d_medical.visualization.slices import BoxLayer, lesion_points, slice_figure
+from mmdet3d_medical.visualization.slices import BoxLayer, points_to_show, slice_figure
 
 
 def choose_scan(scans: list[dict], marks: Marks, scan_id: str | None) -> dict:
@@ -48,15 +48,6 @@ def mark_boxes(
     order = np.flatnonzero(chosen)[np.argsort(-marks.scores[chosen], kind='stable')]
     sizes = geometry.extents_from_world(np.nan_to_num(marks.extents()[order], nan=10.0))
     return geometry.world_to_box(marks.centers[order], sizes), marks.scores[order]
-
-
-def points_to_show(
-    lesions: np.ndarray, detections: np.ndarray, limit: int, shape: tuple
-) -> np.ndarray:
-    """Centers of lesions, then of detections outside all of them."""
-    middles = (detections[:, :3] + detections[:, 3:]) / 2
-    inside = ((middles[:, None] >= lesions[:, :3]) & (middles[:, None] < lesions[:, 3:])).all(-1)
-    return lesion_points(np.concatenate([lesions, detections[~inside.any(1)]]), shape)[:limit]
 
 
 def main(args: Namespace) -> None:

@@ -4,6 +4,7 @@ from .hooks import (
     NonFiniteLossHook,
     PlainMetaHook,
     SemiSupervisedHook,
+    VolumeVisualizationHook,
     WholeCheckpointHook,
 )
 from .optimizers import BFloat16OptimWrapper, DecayWeightsOnly
@@ -15,5 +16,6 @@ __all__ = [
     'NonFiniteLossHook',
     'PlainMetaHook',
     'SemiSupervisedHook',
+    'VolumeVisualizationHook',
     'WholeCheckpointHook',
 ]

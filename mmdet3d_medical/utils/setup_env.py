@@ -4,7 +4,13 @@ import datetime
 import warnings
 from importlib import import_module
 
-REGISTERING_PACKAGES = ('datasets', 'engine', 'evaluation', 'models', 'visualization')
+REGISTERING_PACKAGES = (
+    'datasets',
+    'engine',
+    'evaluation',
+    'models',
+    'visualization.visualizer',
+)
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:

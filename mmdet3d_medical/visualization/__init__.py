@@ -1,3 +1,3 @@
-from .slices import BoxLayer, draw_slice, lesion_points, slice_figure
+from .slices import BoxLayer, draw_slice, lesion_points, points_to_show, slice_figure
 
-__all__ = ['BoxLayer', 'draw_slice', 'lesion_points', 'slice_figure']
+__all__ = ['BoxLayer', 'draw_slice', 'lesion_points', 'points_to_show', 'slice_figure']

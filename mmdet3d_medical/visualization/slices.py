@@ -101,6 +101,15 @@ def lesion_points(boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     return (boxes[:, :3] + boxes[:, 3:]) / 2
 
 
+def points_to_show(
+    lesions: np.ndarray, detections: np.ndarray, limit: int | None, shape: Sequence[int]
+) -> np.ndarray:
+    """Centers of lesions, then of detections outside all of them; at most ``limit``."""
+    middles = (detections[:, :3] + detections[:, 3:]) / 2
+    inside = ((middles[:, None] >= lesions[:, :3]) & (middles[:, None] < lesions[:, 3:])).all(-1)
+    return lesion_points(np.concatenate([lesions, detections[~inside.any(1)]]), shape)[:limit]
+
+
 def _draw_boxes(ax: Axes, layer: BoxLayer, axis: int, position: float) -> None:
     rows, columns = [other for other in range(3) if other != axis]
     texts = layer.texts or [''] * len(layer.boxes)

@@ -10,6 +10,7 @@ from mmdet3d_medical.cli import draw_detections
 from mmdet3d_medical.datasets import read_index
 from mmdet3d_medical.evaluation.marks import Marks
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.visualization import points_to_show
 
 PATH = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'draw_detections.py'
 
@@ -60,13 +61,11 @@ def test_without_any_mark_the_scan_with_most_lesions_is_drawn(data_root):
 def test_shows_lesions_then_detections_that_hit_none():
     lesions = np.array([[10, 8, 16, 14, 12, 20.0]])
     hit, missed = [11, 9, 17, 13, 11, 19.0], [0, 0, 0, 4, 4, 4.0]
-    points = draw_detections.points_to_show(lesions, np.array([hit, missed]), 6, (24, 28, 32))
+    points = points_to_show(lesions, np.array([hit, missed]), 6, (24, 28, 32))
     assert points.tolist() == [[12, 10, 18], [2, 2, 2]]
-    assert (
-        len(draw_detections.points_to_show(lesions, np.array([hit, missed]), 1, (24, 28, 32))) == 1
-    )
+    assert len(points_to_show(lesions, np.array([hit, missed]), 1, (24, 28, 32))) == 1
     none = np.zeros((0, 6))
-    assert draw_detections.points_to_show(none, none, 6, (24, 28, 32)).tolist() == [[12, 14, 16]]
+    assert points_to_show(none, none, 6, (24, 28, 32)).tolist() == [[12, 14, 16]]
 
 
 @pytest.mark.parametrize('options', [(), ('--scan', 'scan9')], ids=['with lesion', 'without'])

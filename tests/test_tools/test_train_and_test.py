@@ -288,3 +288,39 @@ def test_other_data_than_those_of_the_training_are_told(
         f'warning: {unannotated}/index.json: voxels have 4 x 4 x 4 mm (z, y, x), but the detector '
         'was trained on 2 x 2 x 2 mm: convert the data with --spacing 2 2 2'
     ]
+
+
+def test_pictures_and_the_best_checkpoint_by_options_of_the_config(
+    config, data_root, run_tool, tmp_path
+):
+    """Validation scans go to TensorBoard, test scans into a folder; CPM says which is best."""
+    with config.open('a') as file:
+        file.write("""
+custom_hooks = [dict(type='VolumeVisualizationHook', number=2, score_thr=0.0)]
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+train_cfg.update(max_iters=2, val_interval=1)
+default_hooks['checkpoint'].update(save_best='froc/cpm', rule='greater')
+""")
+    work_dir = tmp_path / 'run'
+    assert run_tool('train', config, '--work-dir', work_dir, '--shrink') == 0
+    (log,) = (path.parent for path in work_dir.glob('*/vis_data'))
+    pictures = {path.name for path in log.glob('vis_data/vis_image/*')}
+    assert pictures == {'val_scan7_1.png', 'val_scan7_2.png'}  # --shrink validates on one scan
+    assert list(log.glob('vis_data/events*'))
+    scores = [json.loads(line) for line in (log / 'vis_data/scalars.json').open()]
+    cpm = [row['froc/cpm'] for row in scores if 'froc/cpm' in row]
+    best = 2 if cpm[1] > cpm[0] else 1
+    assert [path.name for path in work_dir.glob('best_*')] == [f'best_froc_cpm_iter_{best}.pth']
+    assert (
+        run_tool(
+            'test',
+            config,
+            work_dir / f'best_froc_cpm_iter_{best}.pth',
+            '--shrink',
+            '--work-dir',
+            tmp_path / 'test',
+        )
+        == 0
+    )
+    written = {path.name for path in (tmp_path / 'test').glob('*/pictures/*')}
+    assert written == {'scan7.png', 'scan8.png', 'scan9.png'}

@@ -2,6 +2,7 @@ from .check_classes import CheckClassesHook
 from .non_finite_loss import NonFiniteLossHook
 from .plain_meta import PlainMetaHook
 from .semi_supervised import SemiSupervisedHook
+from .volume_visualization import VolumeVisualizationHook
 from .whole_checkpoint import WholeCheckpointHook
 
 __all__ = [
@@ -9,5 +10,6 @@ __all__ = [
     'NonFiniteLossHook',
     'PlainMetaHook',
     'SemiSupervisedHook',
+    'VolumeVisualizationHook',
     'WholeCheckpointHook',
 ]
