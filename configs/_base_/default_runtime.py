@@ -17,7 +17,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 # Add dict(type='TensorboardVisBackend') for TensorBoard (pip install tensorboard).
-visualizer = dict(type='VolumeVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)
 log_level = 'INFO'

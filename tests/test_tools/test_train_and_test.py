@@ -297,7 +297,8 @@ def test_pictures_and_the_best_checkpoint_by_options_of_the_config(
     with config.open('a') as file:
         file.write("""
 custom_hooks = [dict(type='VolumeVisualizationHook', number=2, score_thr=0.0)]
-visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+visualizer = dict(type='VolumeVisualizer', vis_backends=backends)
 train_cfg.update(max_iters=2, val_interval=1)
 default_hooks['checkpoint'].update(save_best='froc/cpm', rule='greater')
 """)

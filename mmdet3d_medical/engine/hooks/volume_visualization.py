@@ -17,7 +17,7 @@ from mmdet3d_medical.registry import HOOKS
 class VolumeVisualizationHook(Hook):
     """Draws validation scans for the visualizer's backends, and test scans into a folder.
 
-    It takes ``visualizer=dict(type='VolumeVisualizer', ...)``, the default of our configs. With
+    It takes ``visualizer=dict(type='VolumeVisualizer', ...)``. With
     ``TensorboardVisBackend`` each validation scan is an image whose slider goes through the
     training. The first scans are the same at each validation.
 
