@@ -19,7 +19,7 @@ PAGE = ROOT / 'docs' / 'reliability.md'
 BEGIN, END = '<!-- tables -->\n', '<!-- end of tables -->\n'
 AREAS = (
     'volumes', 'masks', 'annotations', 'DICOM', 'index', 'data set', 'configs', 'checkpoints',
-    'faults',
+    'predict', 'faults',
 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class LesionInferencer(BaseInferencer):
     def __init__(self, model: str | Path, device: str | None = None, backend: str = 'auto') -> None:
         if backend not in BACKENDS:
             raise UsageError(f'backend must be one of {", ".join(BACKENDS)}, found {backend!r}')
-        register_all_modules()
+        register_all_modules(init_default_scope=False)  # the program around it has its own
         self.folder: ModelFolder = read_model(model)
         self.facts = self.folder.facts
         config = Config(dict(model=self.facts.config))

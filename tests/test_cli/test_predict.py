@@ -32,6 +32,11 @@ def table(out):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.tried(
+    'predict',
+    'a scan that cannot be read among others',
+    'named in failed.csv, exit status 2; the others are done',
+)
 def test_two_scans_and_a_broken_one(tmp_path, capsys):
     write_scan(tmp_path / 'in/a.nii.gz')
     write_scan(tmp_path / 'in/b.mha', 1)
@@ -51,6 +56,11 @@ def test_two_scans_and_a_broken_one(tmp_path, capsys):
     assert not (tmp_path / 'out/failed.csv').exists()
 
 
+@pytest.mark.tried(
+    'predict',
+    'a second run',
+    'does what is missing, or whose file, model, threshold or formats changed',
+)
 def test_second_run_does_what_is_missing_or_changed(tmp_path, capsys, monkeypatch):
     for name in 'ab':
         write_scan(tmp_path / f'in/{name}.mha')
@@ -85,6 +95,7 @@ def test_default_formats_and_threshold(tmp_path):
     assert content['threshold'] == read_model('phantom').facts.threshold
 
 
+@pytest.mark.tried('predict', 'no finding at the threshold', 'a result: a table with its header')
 def test_scan_without_findings_is_a_result(tmp_path, capsys):
     write_scan(tmp_path / 'a.mha')
     assert run(tmp_path / 'out', tmp_path / 'a.mha', '--score-thr', 1) == 0
@@ -104,6 +115,7 @@ def test_several_workers_give_the_same(tmp_path):
             assert float(first[name]) == pytest.approx(float(second[name]), abs=1e-3)
 
 
+@pytest.mark.tried('predict', 'a folder called like a patient', 'its name is in no file')
 def test_folders_of_scans_are_called_by_ids_and_not_by_where_they_were(tmp_path):
     write_scan(tmp_path / 'QUIXOTE^ALONSO/a.mha')
     run(tmp_path / 'out', tmp_path / 'QUIXOTE^ALONSO', '--format', 'csv')

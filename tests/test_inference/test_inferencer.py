@@ -17,7 +17,7 @@ from tests.test_datasets import dicom_series
 SPACING = (0.9, 0.9, 1.5)
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def inferencer():
     return LesionInferencer('phantom', device='cpu')
 
@@ -84,12 +84,16 @@ def test_threshold_is_the_models_or_that_of_a_rate_or_as_given(inferencer):
     assert inferencer.threshold(0.25, 4) == 0.25
 
 
+@pytest.mark.tried(
+    'predict', 'an image that is no CT in HU', 'the scan fails, naming its lowest value'
+)
 def test_image_that_is_no_ct_is_refused(inferencer):
     image = sitk.GetImageFromArray(np.full((20, 20, 20), 200, np.int16))
     with pytest.raises(ValueError, match='scan_0: its lowest value is 200, a CT in HU has air'):
         inferencer(image)
 
 
+@pytest.mark.tried('predict', 'a scan without lungs', 'all of it is searched, a note says so')
 def test_what_has_no_lungs_is_searched_as_a_whole_and_that_is_told(inferencer):
     (found,) = inferencer(make_scan())
     assert found.notes == ('no lungs were found: all of the scan was searched',)

@@ -42,6 +42,7 @@ def test_files_in_a_folder_without_masks(tmp_path, image, scratch):
     assert ids(found) == ['a', 'b', 'c'] and not found.refused
 
 
+@pytest.mark.tried('predict', 'two scans of one name', 'the second fails: rename one')
 def test_file_named_twice_is_one_scan_and_two_of_a_name_are_told(tmp_path, image, scratch):
     for folder in ('x', 'y'):
         (tmp_path / folder).mkdir()
@@ -75,6 +76,9 @@ def test_dicom_folder_and_archive_are_the_same_scan(tmp_path, scratch):
         np.testing.assert_array_equal(stored, np.maximum(voxels(), -1024))
 
 
+@pytest.mark.tried(
+    'predict', 'a study with several series', 'the thinnest is taken, a note names the others'
+)
 def test_of_several_series_the_thin_one_is_taken_and_that_is_told(tmp_path, scratch):
     for series, step in (('1.1', 5), ('1.2', 1), ('1.3', 2.5)):
         dicom_series.write_series(
@@ -102,6 +106,11 @@ def test_series_that_cannot_be_used_is_refused_with_the_reason(tmp_path, scratch
     assert message.endswith('no series can be used: series 1.2.3 thick slices: 8 mm')
 
 
+@pytest.mark.tried(
+    'predict',
+    'a study without a series that can be used',
+    'it fails with the reasons, other studies are done',
+)
 def test_study_without_a_usable_series_is_told_beside_one_that_has(tmp_path, scratch):
     dicom_series.write_series(tmp_path / 'in', voxels(), places=places(1), SliceThickness=1)
     dicom_series.write_series(
@@ -113,12 +122,16 @@ def test_study_without_a_usable_series_is_told_beside_one_that_has(tmp_path, scr
     assert message.endswith('no series can be used: series 7.7 thick slices: 8 mm')
 
 
+@pytest.mark.tried('predict', 'a single DICOM file', 'refused: give the folder')
 def test_one_dicom_file_is_refused(tmp_path, scratch):
     path = dicom_series.write_series(tmp_path / 'in', voxels(), places=places(1))[0]
     found = find_scans([path], scratch)
     assert 'give the folder with all of its series' in found.refused[str(path)]
 
 
+@pytest.mark.tried(
+    'predict', 'an archive that is damaged, or has no scan in it', 'it fails and is named'
+)
 def test_archive_that_is_none_or_empty_is_refused(tmp_path, scratch, image):
     with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
         archive.writestr('readme.txt', 'x')

@@ -44,6 +44,9 @@ def test_same_content_gives_same_bytes(tmp_path):
     assert write_model(tmp_path / 'n', FACTS, WEIGHTS, '').facts.sha256 == first
 
 
+@pytest.mark.tried(
+    'predict', 'a damaged byte in the weights of a model folder', 'refused by its hash'
+)
 def test_damaged_weights_are_refused(tmp_path):
     write(tmp_path)
     path = tmp_path / 'm/model.safetensors'
@@ -63,6 +66,7 @@ def test_missing_weights_are_named(tmp_path):
         read_model(tmp_path / 'm').weights()
 
 
+@pytest.mark.tried('predict', 'a wrong or misspelled fact in model.json', 'refused, naming it')
 @pytest.mark.parametrize(
     'key, value, message',
     [

@@ -159,7 +159,7 @@ def read_headers(
         map_parallel(read, chunks, workers),
         'Reading headers',
         total=len(chunks),
-        disable=not chunks,
+        disable=len(chunks) < 2,
     )
     for chunk, headers in zip(chunks, results, strict=True):
         for path, header in zip(chunk, headers, strict=True):
