@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmdet3d_medical.evaluation.functional import FROCResult, OperatingPoint, rate_points
-from mmdet3d_medical.packing import ModelFolder, write_model
+from mmdet3d_medical.packing import ModelFolder, voxels_of, write_model
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils import register_all_modules
 from mmdet3d_medical.utils.errors import UsageError
@@ -22,6 +22,7 @@ from .checkpoint import put_weights
 
 META = 'mmdet3d_medical'  # in checkpoints, see PlainMetaHook
 THRESHOLD = 0.5  # where nothing was measured
+MEASURED = ('score', 'fp_per_scan', 'sensitivity')
 OF_INITIALIZATION = ('init_cfg', 'pretrained')
 
 
@@ -79,10 +80,7 @@ def pack_model(
         window=list(getattr(detector.data_preprocessor, 'window', ())) or None,
         classes=data['classes'],
         threshold=_threshold(points, fp_per_scan),
-        operating_points=[
-            dict(score=p.score, fp_per_scan=p.fp_per_scan, sensitivity=p.sensitivity)
-            for p in points
-        ],
+        operating_points=[{key: getattr(p, key) for key in MEASURED} for p in points],
         measured_on=measured_on,
         versions={META: __version__, 'torch': str(torch.__version__).partition('+')[0]},
     )
@@ -112,8 +110,7 @@ def _tested(config: dict, model: nn.Module) -> tuple[dict, nn.Module]:
 def _plain(value: Any) -> Any:
     """A config without tuples, nor what only the start of a training needs."""
     if isinstance(value, Mapping):
-        kept = {key: _plain(v) for key, v in value.items() if key not in OF_INITIALIZATION}
-        return kept
+        return {key: _plain(v) for key, v in value.items() if key not in OF_INITIALIZATION}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
@@ -133,15 +130,13 @@ def _threshold(points: Sequence[OperatingPoint], fp_per_scan: float) -> float:
 
 def model_card(facts: Mapping[str, Any]) -> str:
     """Text of a ``README.md``: what the model takes, gives and was measured to find."""
-    spacing = facts['spacing']
-    voxels = ' x '.join(f'{step:g}' for step in spacing) + ' mm' if spacing else "the scan's own"
     lines = [
         f'# {facts["name"]}',
         '',
         facts['summary'] or 'A detector of lesions in CT.',
         '',
         f'* Finds: {", ".join(facts["classes"])}.',
-        f'* Voxels (z, y, x): {voxels}. Cut to: {facts["crop"]}.',
+        f'* Voxels (z, y, x): {voxels_of(facts["spacing"])}. Cut to: {facts["crop"]}.',
         '* Not a medical device. For research only.',
     ]
     return '\n'.join([*lines, ''])

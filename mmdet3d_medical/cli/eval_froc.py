@@ -77,7 +77,7 @@ def evaluate(args: Namespace) -> list[Score]:
     """Score each file of marks, all on the same scans."""
     findings = read_truth(args.annotations, args.excluded)
     marks = [read_marks(path) for path in args.marks]
-    nodules, excluded, *marks = _of_class(args.class_name, *findings, *marks)
+    nodules, excluded, *marks = of_class(args.class_name, *findings, *marks)
     listed = read_scan_ids(args.seriesuids) if args.seriesuids else None
     _check_spelling(args, listed, nodules, excluded, marks)
     scans = listed or _all_scans(nodules, *marks)
@@ -112,7 +112,8 @@ def evaluate(args: Namespace) -> list[Score]:
     return scores
 
 
-def _of_class(name, *tables):
+def of_class(name, *tables):
+    """The tables of one class, which has to be named where there are several."""
     names = {found for table in tables for found in table.classes if found}
     if name is None and len(names) > 1:
         raise UsageError(f'the files name the classes {sorted(names)}: choose one with --class')

@@ -6,7 +6,7 @@ from argparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from mmdet3d_medical.packing import ModelFacts, read_model, shipped_models
+from mmdet3d_medical.packing import ModelFacts, read_model, shipped_models, voxels_of
 
 
 def main(args: Namespace) -> None:
@@ -24,9 +24,14 @@ def main(args: Namespace) -> None:
 
 
 def _cells(facts: ModelFacts) -> list[str]:
-    voxels = ' x '.join(f'{step:g}' for step in facts.spacing) + ' mm' if facts.spacing else 'any'
     point = next((p for p in facts.operating_points if p.score == facts.threshold), None)
     measured = (
         ['-', '-'] if point is None else [f'{point.fp_per_scan:.2g}', f'{point.sensitivity:.2f}']
     )
-    return [facts.name, ', '.join(facts.classes), voxels, f'{facts.threshold:.2f}', *measured]
+    return [
+        facts.name,
+        ', '.join(facts.classes),
+        voxels_of(facts.spacing),
+        f'{facts.threshold:.2f}',
+        *measured,
+    ]

@@ -8,6 +8,7 @@ from mmdet3d_medical.apis.pack import pack_model
 from mmdet3d_medical.evaluation.functional import FROCResult, froc
 from mmdet3d_medical.evaluation.marks import check_spelling, read_marks, read_scan_ids
 from mmdet3d_medical.evaluation.truth import read_truth
+from mmdet3d_medical.packing import voxels_of
 from mmdet3d_medical.utils.errors import UsageError
 
 
@@ -29,7 +30,10 @@ def main(args: Namespace) -> None:
         args.crop,
     )
     facts = folder.facts
-    print(f'{args.out}: {facts.name}, threshold {facts.threshold:.3f}')
+    print(
+        f'{args.out}: {facts.name}, voxels {voxels_of(facts.spacing)}, cut to {facts.crop}, '
+        f'threshold {facts.threshold:.3f}'
+    )
     for point in facts.operating_points:
         print(
             f'  {point.score:.3f} and above: {point.fp_per_scan:.3g} false positives a scan, '

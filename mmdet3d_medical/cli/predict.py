@@ -6,21 +6,23 @@ from argparse import Namespace
 from pathlib import Path
 
 from mmdet3d_medical.datasets.converters.report import one_line, write_table
-from mmdet3d_medical.inference.formats import table
+from mmdet3d_medical.inference.formats import check_formats, table
 from mmdet3d_medical.inference.runs import Job, Result, predict
 from mmdet3d_medical.inference.scans import find_scans
-from mmdet3d_medical.packing import ModelFacts, read_model
-from mmdet3d_medical.utils.errors import UsageError
+from mmdet3d_medical.packing import read_model
+from mmdet3d_medical.utils.files import check_writable
 
 FAILED = 'failed.csv'
 
 
 def main(args: Namespace) -> int:
     folder = read_model(args.model)
+    check_formats(args.formats)
+    check_writable(args.out / table.NAME)
     job = Job(
         args.model,
         folder.facts.sha256,
-        _threshold(args, folder.facts),
+        folder.facts.threshold_of(args.score_thr, args.fp_per_scan),
         args.out,
         tuple(args.formats),
         args.device,
@@ -42,14 +44,6 @@ def main(args: Namespace) -> int:
     if failures:
         print(f'{len(failures)} failed: {args.out / FAILED}', file=sys.stderr)
     return 2 if failures else 0
-
-
-def _threshold(args: Namespace, facts: ModelFacts) -> float:
-    if args.score_thr is not None:
-        if not 0 <= args.score_thr <= 1:
-            raise UsageError(f'--score-thr must lie in 0 to 1, found {args.score_thr:g}')
-        return args.score_thr
-    return facts.threshold if args.fp_per_scan is None else facts.score_at(args.fp_per_scan)
 
 
 def _tell(result: Result, count: str) -> None:

@@ -22,6 +22,7 @@ from mmdet3d_medical.utils.files import write_text
 from mmdet3d_medical.visualization.froc import plot_froc
 
 from .draw_detections import lesion_boxes, mark_boxes
+from .eval_froc import of_class
 
 SHOWN_FROM = 0.1  # score of the marks in pictures
 
@@ -36,7 +37,13 @@ def main(args: Namespace) -> None:
             f'{args.index}: none of the {len(wanted)} scans with marks is there and annotated, so '
             'there is nothing to compare with: `predict` writes a report of each scan'
         )
-    lesions, ignored = findings_of_index(args.index)
+    lesions, ignored, marks = of_class(args.class_name, *findings_of_index(args.index), marks)
+    unmarked = {s['scan_id'] for s in scans if s['annotated']} - {*tested}
+    if unmarked and not args.seriesuids:
+        print(
+            f'{len(unmarked)} annotated scans of the index have no mark and are left out: if they '
+            'were tested, list all scans with --seriesuids'
+        )
     result = froc(list(tested), marks, lesions, ignored, bootstraps=args.bootstrap)
     missed, wrong = [], []
     for mistake in worst_mistakes(result, marks, lesions, args.most):
@@ -48,7 +55,7 @@ def main(args: Namespace) -> None:
     }
     title = f'{Path(args.marks).name} on {len(tested)} scans'
     write_text(args.out, evaluation_page(title, _summary(result), _curve(result), groups))
-    print(f'{args.out}: CPM {result.cpm:.3f}, {result.fn} missed, {len(wrong)} false positives')
+    print(f'{args.out}: CPM {result.cpm:.3f}, {result.tp} of {result.tp + result.fn} lesions found')
 
 
 class _Drawer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class LesionInferencer(BaseInferencer):
     """
 
     preprocess_kwargs: set = set()
-    forward_kwargs = {'threshold'}
+    forward_kwargs: set = set()
     visualize_kwargs: set = set()
     postprocess_kwargs: set = set()
 
@@ -83,20 +83,12 @@ class LesionInferencer(BaseInferencer):
         Raises:
             ValueError: If a scan cannot be read, naming it.
         """
-        threshold = self.threshold(score_thr, fp_per_scan)
+        threshold = self.facts.threshold_of(score_thr, fp_per_scan)
         found = []
         for scan in self._scans(inputs):
             found.append(self.detect(scan, threshold))
             scan.forget()
         return found
-
-    def threshold(self, score_thr: float | None = None, fp_per_scan: float | None = None) -> float:
-        """The score that counts: as given, that of a rate, or the model's own."""
-        if score_thr is not None:
-            return score_thr
-        if fp_per_scan is not None:
-            return self.facts.score_at(fp_per_scan)
-        return self.facts.threshold
 
     def detect(self, scan: Scan, threshold: float | None = None) -> Findings:
         """Findings of one scan, whose voxels stay in memory.
@@ -167,21 +159,17 @@ class LesionInferencer(BaseInferencer):
                 f'{self.folder.path}: the weights do not fit the config in model.json: '
                 f'{str(error).splitlines()[-1].strip()}'
             ) from None
-        return model.to(device).eval()
+        try:
+            return model.to(device).eval()
+        except (RuntimeError, AssertionError) as error:  # torch without CUDA, a misspelled name
+            reason = str(error).splitlines()[0]
+            raise UsageError(f'the device {device!r} cannot be used: {reason}') from None
 
     def _init_collate(self, cfg: Config) -> None:
         """Scans are not collated: they differ in size."""
 
     def _init_pipeline(self, cfg: Config) -> None:
         """Scans are read by :class:`.Scan`."""
-
-    def preprocess(self, inputs: Iterable, batch_size: int = 1, **kwargs) -> Iterator[Scan]:
-        """Scans, one at a time: they differ in size."""
-        return self._scans(inputs)
-
-    def forward(self, scan: Scan, threshold: float | None = None) -> list[Findings]:
-        """Findings of a scan."""
-        return [self.detect(scan, threshold)]
 
     def visualize(self, inputs: Any, preds: Sequence[Findings], **kwargs) -> None:
         """Nothing: :meth:`.Findings.save` writes pictures."""

@@ -17,12 +17,13 @@ from mmdet3d_medical.utils.files import as_json, write_text
 from mmdet3d_medical.version import __version__
 
 from .findings import Findings, read_findings_json
-from .formats import FORMATS
+from .formats import check_formats
 from .formats.plain import NAME as FINDINGS
 from .scans import Scan
 
 RECORD = 'run.json'  # written last: a scan whose record fits is finished
 FOR_ALL = 'csv'  # one file for all scans
+PLAIN = 'json'  # of every scan: a later run reads it
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,12 @@ def finished(job: Job, scan: Scan) -> Findings | None:
     """Findings of an earlier run with the same model, threshold, formats and files."""
     folder = job.folder(scan)
     try:
-        if json.loads((folder / RECORD).read_text()) != job.record(scan):
+        record = json.loads((folder / RECORD).read_text())
+        written = record.pop('written')
+        if record != job.record(scan) or not all((folder / name).is_file() for name in written):
             return None
         return read_findings_json(folder / FINDINGS)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of another version
         return None
 
 
@@ -120,10 +123,12 @@ def predict_scan(job: Job, scan: Scan, threads: int | None = None) -> Result:
     inferencer = _inferencer(job.model, job.device, job.backend, threads)
     start = time.perf_counter()
     try:
+        formats = [PLAIN, *sorted({*job.formats} - {FOR_ALL, PLAIN})]
+        check_formats(formats, scan)
         findings = inferencer.detect(scan, job.threshold)
         folder = job.folder(scan)
-        findings.save(folder, [FINDINGS_FORMAT, *sorted({*job.formats} - {FOR_ALL, 'json'})])
-        write_text(folder / RECORD, as_json(job.record(scan)))
+        written = [path.name for path in findings.save(folder, formats)]
+        write_text(folder / RECORD, as_json({**job.record(scan), 'written': written}))
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         text = str(error) or type(error).__name__
         return Result(scan.scan_id, None, text.strip().splitlines()[0])
@@ -131,9 +136,6 @@ def predict_scan(job: Job, scan: Scan, threads: int | None = None) -> Result:
         scan.forget()
     seconds = time.perf_counter() - start
     return Result(scan.scan_id, _without_voxels(findings), seconds=seconds)
-
-
-FINDINGS_FORMAT = next(name for name, module in FORMATS.items() if module == 'plain')
 
 
 def _without_voxels(findings: Findings) -> Findings:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -175,11 +177,15 @@ def _add_scan(scan: Scan, found: Found) -> None:
 
 
 def _add_archive(path: Path, found: Found, scratch: Path) -> None:
-    target = scratch / f'{len(list(scratch.iterdir()))}'
+    target = scratch / f'{len(list(scratch.iterdir()))}' / path.stem
     try:
         with zipfile.ZipFile(path) as archive:
-            archive.extractall(target)
-    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, NotImplementedError) as error:
+            for member in archive.infolist():
+                _unpack(archive, member, target)
+    except (
+        *(zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, NotImplementedError),
+        *(ValueError, OverflowError),  # a time that is none
+    ) as error:
         found.refused[str(path)] = f'{path}: cannot be unpacked: {error}'
         return
     before = len(found.scans), len(found.refused)
@@ -188,6 +194,13 @@ def _add_archive(path: Path, found: Found, scratch: Path) -> None:
     _add_dicom(target, path, found, silent=False)
     if before == (len(found.scans), len(found.refused)):
         found.refused[str(path)] = f'{path}: has no scan in it'
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    """Unpack a file with the time that it had, by which a later run knows it."""
+    file = archive.extract(member, target)
+    seconds = time.mktime((*member.date_time, 0, 0, -1))
+    os.utime(file, (seconds, seconds))
 
 
 def _add_dicom(folder: Path, name: Path, found: Found, silent: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,6 +52,18 @@ class ModelFacts(BaseModel):
     sha256: Annotated[str, Field(pattern='^[0-9a-f]{64}$')]
     versions: dict[str, str] = {}
 
+    def threshold_of(self, score_thr: float | None, fp_per_scan: float | None) -> float:
+        """The score that counts: as given, else that of a rate, else the model's own.
+
+        Raises:
+            ValueError: If the score lies outside 0 to 1, or as :meth:`score_at`.
+        """
+        if score_thr is None:
+            return self.threshold if fp_per_scan is None else self.score_at(fp_per_scan)
+        if not 0 <= score_thr <= 1:
+            raise ValueError(f'the lowest score must lie in 0 to 1, found {score_thr:g}')
+        return score_thr
+
     def score_at(self, fp_per_scan: float) -> float:
         """Lowest score with at most this many false positives in a scan, as measured.
 
@@ -70,3 +83,8 @@ class ModelFacts(BaseModel):
                 f'scan, not at {fp_per_scan:g}'
             )
         return min(allowed)
+
+
+def voxels_of(spacing: Sequence[float] | None) -> str:
+    """What size of voxels (z, y, x) scans are resampled to, in words."""
+    return ' x '.join(f'{step:g}' for step in spacing) + ' mm' if spacing else "the scan's own"

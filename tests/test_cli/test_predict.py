@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from mmdet3d_medical.apis import LesionInferencer
 from mmdet3d_medical.cli import predict
 from mmdet3d_medical.cli.main import parse
 from mmdet3d_medical.inference import runs
+from mmdet3d_medical.inference.formats import dicom
 from mmdet3d_medical.packing import read_model
 
 
@@ -84,6 +86,12 @@ def test_second_run_does_what_is_missing_or_changed(tmp_path, capsys, monkeypatc
     (tmp_path / 'out/a/findings.json').unlink()
     run(*arguments[:-1], 0.4)
     assert done == ['b', 'a', 'b', 'a']
+    arguments = (*arguments[:3], 'csv', 'slicer', '--score-thr', 0.4)
+    run(*arguments)
+    (tmp_path / 'out/b/findings.mrk.json').unlink()
+    done.clear()
+    run(*arguments)
+    assert done == ['b'] and (tmp_path / 'out/b/findings.mrk.json').is_file()
 
 
 def test_default_formats_and_threshold(tmp_path):
@@ -93,6 +101,32 @@ def test_default_formats_and_threshold(tmp_path):
     assert names == {'findings.json', 'findings.mrk.json', 'report.html', 'run.json'}
     content = json.loads((tmp_path / 'out/a/findings.json').read_text())
     assert content['threshold'] == read_model('phantom').facts.threshold
+
+
+def never(*args):
+    raise AssertionError('work was done that cannot be written')
+
+
+def test_format_that_a_scan_cannot_have_is_told_before_it_is_searched(
+    tmp_path, capsys, monkeypatch
+):
+    write_scan(tmp_path / 'a.mha')
+    monkeypatch.setattr(LesionInferencer, 'detect', never)
+    assert run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'csv', 'dicom') == 2
+    assert 'the format dicom needs a scan from a DICOM series' in capsys.readouterr().err
+
+
+def test_package_or_folder_that_is_missing_is_told_before_any_scan(tmp_path, monkeypatch):
+    write_scan(tmp_path / 'a.mha')
+    monkeypatch.setattr(predict, 'find_scans', never)
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(OSError, match='file'):
+        run(tmp_path / 'file', tmp_path / 'a.mha')
+    monkeypatch.setattr(dicom, 'find_spec', lambda name: None)
+    with pytest.raises(
+        ValueError, match=r"needs highdicom: pip install 'mmdet3d_medical\[dicom\]'"
+    ):
+        run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'dicom')
 
 
 @pytest.mark.tried('predict', 'no finding at the threshold', 'a result: a table with its header')

@@ -248,3 +248,29 @@ def test_several_tables_are_joined(tmp_path):
     (tables / 'd.csv').write_text(f'{HEADER},class,patient\nct1,-35,20,120,6,node,other\n')
     with pytest.raises(ValueError, match=r"d.csv, line 2: scan ct1 has the patient 'other'"):
         convert(tmp_path, [tables])
+
+
+def test_reviews_tell_of_the_scans_that_they_name_alone(tmp_path):
+    """All findings of ct2 are rejected: it has no lesion. Nobody looked at ct3."""
+    for name in ('ct1', 'ct2', 'ct3'):
+        write_scan(tmp_path / f'scans/{name}.nrrd')
+    tables = tmp_path / 'tables'
+    tables.mkdir()
+    header = f'{HEADER},ignore,review\n'
+    (tables / 'a.csv').write_text(
+        f'{header}ct1,-35,20,120,4,0,accepted\nct1,-35,20,130,5,1,open\nct1,-35,20,140,5,0,rejected\n'
+    )
+    (tables / 'b.csv').write_text(f'{header}ct2,-35,20,120,6,0,rejected\n')
+    _, _, scans = convert(tmp_path, [tables])
+    found = {
+        key: (scan['annotated'], [(i['diameter'], i['ignore']) for i in scan['instances']])
+        for key, scan in scans.items()
+    }
+    assert found == {
+        'ct1': (True, [(4, False), (5, True)]),
+        'ct2': (True, []),
+        'ct3': (False, []),
+    }
+    (tables / 'c.csv').write_text(f'{HEADER}\nct3,-35,20,120,6\n')
+    with pytest.raises(ValueError, match=r'a.csv is a review, .*c.csv is none'):
+        convert(tmp_path, [tables])

@@ -160,6 +160,8 @@ def test_rois_in_ras_are_the_same_boxes(tmp_path, turned_image, make_findings):
         ('size', [1, 0, 2], 'size must be three positive mm'),
         ('orientation', [0] * 9, 'three perpendicular axes of length 1'),
         ('coordinateSystem', 'IJK', 'must be LPS or RAS'),
+        ('coordinateUnits', 'um', 'coordinateUnits must be mm'),
+        ('coordinateUnits', ['um', 'UCUM', 'micrometer'], 'coordinateUnits must be mm'),
     ],
 )
 def test_wrong_rois_are_refused(tmp_path, image, make_findings, key, value, message):

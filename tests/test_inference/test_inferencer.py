@@ -78,10 +78,20 @@ def test_dicom_and_nifti_have_the_same_findings(tmp_path, inferencer):
 
 
 def test_threshold_is_the_models_or_that_of_a_rate_or_as_given(inferencer):
-    facts = read_model('phantom').facts
-    assert inferencer.threshold() == facts.threshold
-    assert inferencer.threshold(fp_per_scan=4) == facts.score_at(4)
-    assert inferencer.threshold(0.25, 4) == 0.25
+    facts, image = read_model('phantom').facts, make_scan()
+    assert inferencer(image)[0].threshold == facts.threshold
+    assert inferencer(image, fp_per_scan=4)[0].threshold == facts.score_at(4)
+    assert inferencer(image, score_thr=0.25, fp_per_scan=4)[0].threshold == 0.25
+    for score in (1.5, -0.1, float('nan')):
+        with pytest.raises(ValueError, match='the lowest score must lie in 0 to 1'):
+            inferencer(image, score_thr=score)
+
+
+def test_device_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="the device 'cuda:99' cannot be used"):
+        LesionInferencer('phantom', 'cuda:99')
+    with pytest.raises(UsageError, match="the device 'gpu' cannot be used"):
+        LesionInferencer('phantom', 'gpu')
 
 
 @pytest.mark.tried(

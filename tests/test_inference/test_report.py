@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -52,6 +53,12 @@ def test_text_of_a_scan_cannot_end_the_script(findings, monkeypatch):
     monkeypatch.setattr(page, 'script', lambda: 'const a = "</script>";')
     text = scan_page(findings)
     assert text.count('</script>') == 3 and '<b>more' not in text.split('<script>')[0]
+
+
+def test_text_that_looks_like_a_part_of_the_template_stays(findings, monkeypatch):
+    monkeypatch.setattr(page, 'script', lambda: 'code')
+    odd = dataclasses.replace(findings, scan_id='[[SCRIPT]]')
+    assert data_of(scan_page(odd))['scan_id'] == '[[SCRIPT]]'
 
 
 def test_viewer_gets_the_scan_in_8_bits_where_it_lies(findings, monkeypatch, tmp_path):
@@ -190,15 +197,17 @@ def test_review_in_a_browser(browser, findings, tmp_path):
     while not review.is_file() and time.monotonic() < deadline:
         browser.execute_script('return 1')
     table = list(csv.DictReader(review.open()))
-    assert [row['review'] for row in table] == ['open', 'accepted', 'added']
+    assert [row['review'] for row in table] == ['open', 'accepted', 'rejected', 'added']
     assert requests_of(browser) == set()
     errors = [e for e in browser.get_log('browser') if e['level'] == 'SEVERE']
     assert not errors
 
     (tmp_path / 'in').mkdir()
-    sitk.WriteImage(findings.scan.image, str(tmp_path / 'in/scan.mha'))
+    for name in ('scan', 'other'):
+        sitk.WriteImage(findings.scan.image, str(tmp_path / f'in/{name}.mha'))
     convert_volumes([tmp_path / 'in'], [review], tmp_path / 'out', ConvertSettings())
-    (scan,) = read_index(tmp_path / 'out/index.json')['scans']
+    other, scan = read_index(tmp_path / 'out/index.json')['scans']
+    assert (other['annotated'], scan['annotated']) == (False, True)  # nobody looked at the other
     assert [found['ignore'] for found in scan['instances']] == [True, False, False]
     np.testing.assert_allclose(
         scan['instances'][1]['center'], findings.lesions[1].center_mm, atol=1e-4

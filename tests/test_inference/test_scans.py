@@ -79,6 +79,19 @@ def test_dicom_folder_and_archive_are_the_same_scan(tmp_path, scratch):
 @pytest.mark.tried(
     'predict', 'a study with several series', 'the thinnest is taken, a note names the others'
 )
+def test_scan_in_an_archive_is_known_again(tmp_path, scratch, image):
+    """A second run unpacks it again; by size and time it is the same."""
+    sitk.WriteImage(image, str(tmp_path / 'a.nii.gz'))
+    with zipfile.ZipFile(tmp_path / 'p.zip', 'w') as archive:
+        archive.write(tmp_path / 'a.nii.gz', 'a.nii.gz')
+        archive.write(tmp_path / 'a.nii.gz', 'deep/b.nii.gz')
+    (tmp_path / 'again/0').mkdir(parents=True)
+    first = find_scans([tmp_path / 'p.zip'], scratch).scans
+    second = find_scans([tmp_path / 'p.zip'], tmp_path / 'again').scans
+    assert [scan.scan_id for scan in first] == ['a', 'b']
+    assert [s.source.stamps() for s in first] == [s.source.stamps() for s in second]
+
+
 def test_of_several_series_the_thin_one_is_taken_and_that_is_told(tmp_path, scratch):
     for series, step in (('1.1', 5), ('1.2', 1), ('1.3', 2.5)):
         dicom_series.write_series(

@@ -22,6 +22,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='the scans that were tested, one id a line (default: those with marks)',
     )
     parser.add_argument(
+        '--class',
+        dest='class_name',
+        metavar='NAME',
+        help='show this class only; needed where there are several',
+    )
+    parser.add_argument(
         '--most',
         type=at_least(1),
         default=24,

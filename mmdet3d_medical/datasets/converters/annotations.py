@@ -8,6 +8,7 @@ from mmdet3d_medical.evaluation.functional.froc import UNKNOWN_DIAMETER
 from mmdet3d_medical.utils.tables import Row, read_table
 
 CENTER = ('coordX', 'coordY', 'coordZ')
+REVIEW, REJECTED = 'review', 'rejected'  # of the tables that reports save
 SIZE = ('sizeZ', 'sizeY', 'sizeX')  # in the order of the axes of a volume turned to LPS
 
 
@@ -20,7 +21,8 @@ def read_annotations(
     ``diameter_mm`` or the extents ``sizeX``, ``sizeY``, ``sizeZ`` in mm along the world's axes to
     the left, to the back and to the head, in whatever order the scan's file stores them;
     optionally ``class`` (a name out of ``classes``) and ``ignore`` (0 or 1). In a rotated scan, an
-    extent is that along the scan axis nearest to the world's. How the file may be written:
+    extent is that along the scan axis nearest to the world's. Rows that say ``rejected`` in the
+    column ``review``, which reports save, are no lesions. How the file may be written:
     :func:`..utils.tables.read_table`.
 
     Args:
@@ -30,7 +32,7 @@ def read_annotations(
             scoring. Defaults to False.
 
     Returns:
-        Instances, as in the index, of each scan that has any.
+        Instances, as in the index, of each scan that has a row.
 
     Raises:
         ValueError: Naming file and line, for what :func:`..utils.tables.read_table` refuses, a
@@ -40,7 +42,9 @@ def read_annotations(
     table, found = read_table(path), {}
     extent = SIZE if {*SIZE} <= {*table.columns} else ('diameter_mm',)
     for row in table.require('seriesuid', *CENTER, *extent).rows:
-        found.setdefault(row.scan_id(), []).append(_parse_row(row, classes, ignore))
+        instances = found.setdefault(row.scan_id(), [])
+        if row.text(REVIEW) != REJECTED:
+            instances.append(_parse_row(row, classes, ignore))
     return found
 
 
@@ -51,6 +55,22 @@ def read_several(paths: Iterable[str | Path], classes: Sequence[str]) -> dict[st
         for scan_id, instances in read_annotations(path, classes).items():
             found.setdefault(scan_id, []).extend(instances)
     return found
+
+
+def are_reviews(paths: Sequence[str | Path]) -> bool:
+    """Whether tables are reviews, which tell nothing of the scans that they do not name.
+
+    Raises:
+        ValueError: If some are reviews and some are not.
+    """
+    reviews = [path for path in paths if REVIEW in read_table(path).columns]
+    if reviews and len(reviews) < len(paths):
+        other = next(path for path in paths if path not in reviews)
+        raise ValueError(
+            f'{reviews[0]} is a review, {other} is none: of a scan without a row one tells '
+            'nothing, the other that it has no lesion. Convert them one after the other'
+        )
+    return bool(reviews)
 
 
 def csv_classes(*paths: str | Path) -> list[str]:

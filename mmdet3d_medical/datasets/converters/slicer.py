@@ -184,6 +184,9 @@ def _read_roi(markup: dict) -> dict:
     system = markup.get('coordinateSystem', 'LPS')
     if system not in ('LPS', 'RAS'):
         raise ValueError(f'coordinateSystem must be LPS or RAS, found {system!r}')
+    units = markup.get('coordinateUnits', 'mm')
+    if 'mm' not in (units, *units):  # text, or a code such as ['mm', 'UCUM', 'millimeter']
+        raise ValueError(f'coordinateUnits must be mm, found {units!r}')
     to_lps = np.array([1.0, 1, 1]) if system == 'LPS' else np.array([-1.0, -1, 1])
     size = np.array(markup['size'], float).reshape(3)
     if not (np.isfinite(size).all() and (size > 0).all()):

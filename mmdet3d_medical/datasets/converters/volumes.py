@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mmdet3d_medical.evaluation.marks import check_spelling
 
-from .annotations import csv_classes, csv_patients, read_several
+from .annotations import are_reviews, csv_classes, csv_patients, read_several
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .lidc import CLASS as LIDC_CLASS
 from .lidc import READERS, annotate_lidc
@@ -228,6 +228,8 @@ def _annotate_by_tables(sources: list[ScanSource], tables: Sequence[Path]) -> An
     lesions = read_several(tables, classes)
     more = f' and {len(tables) - 1} more tables' * (len(tables) > 1)
     missing = pair_rows(sources, lesions, f'{tables[0]}{more}')
+    if are_reviews(tables):
+        lesions = {source.scan_id: lesions.get(source.scan_id) for source in sources}
     return Annotated(_with_patients(sources, csv_patients(*tables)), lesions, classes, missing)
 
 
@@ -293,8 +295,8 @@ def convert_volumes(
             else, whose rows are joined; or boxes of 3D Slicer (see
             :func:`.slicer.annotate_slicer`); or masks or folders of masks; or nothing: then the
             scans are not annotated. With CSV files, a scan without a row is a scan without
-            lesions, also if a table without rows is all there is of it; with others, a scan
-            without a file is not annotated.
+            lesions, also if a table without rows is all there is of it; with others, and with
+            reviews saved from reports, a scan without a file or row is not annotated.
         out: Folder of the cache.
         settings: How to convert.
         workers: Processes. Defaults to 1.

@@ -7,15 +7,29 @@ refers to it. Without findings there is only a report that says so: a segmentati
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmdet3d_medical.datasets.converters.dicom.headers import silence
 from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
 from mmdet3d_medical.inference.findings import Findings
+from mmdet3d_medical.inference.scans import Scan
 from mmdet3d_medical.utils.files import staged
 
 SEG, SR = 'seg.dcm', 'sr.dcm'
 EXTRA = "pip install 'mmdet3d_medical[dicom]'"
+
+
+def check(scan: Scan | None) -> None:
+    """Refuse what ``write`` cannot do, before anything is searched.
+
+    Raises:
+        ValueError: If highdicom is not installed, or a scan is no DICOM series.
+    """
+    if find_spec('highdicom') is None:
+        raise ValueError(f'the format dicom needs highdicom: {EXTRA}')
+    if scan is not None and not isinstance(scan.source, DicomSource):
+        raise ValueError(f'{scan.scan_id}: the format dicom needs a scan from a DICOM series')
 
 
 def write(findings: Findings, folder: Path) -> list[Path]:
@@ -25,8 +39,9 @@ def write(findings: Findings, folder: Path) -> list[Path]:
         ValueError: If the scan is no DICOM series, or one whose headers cannot be taken over. It
             quotes none of them: they name the patient.
     """
-    if findings.scan is None or not isinstance(findings.scan.source, DicomSource):
+    if findings.scan is None:
         raise ValueError(f'{findings.scan_id}: the format dicom needs a scan from a DICOM series')
+    check(findings.scan)
     with silence():
         objects = _make(findings)
         if SEG not in objects:

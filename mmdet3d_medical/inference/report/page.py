@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -121,9 +122,7 @@ def _fill(template: str, title: str, data: Any, code: str | None) -> str:
         'SCRIPT': _in_script(script.read_text(encoding='utf-8')),
         'VIEWER': _in_script(f'/*\n{LICENSE.read_text()}*/\n{code}' if code else ''),
     }
-    for name, text in parts.items():
-        page = page.replace(f'[[{name}]]', text)
-    return page
+    return re.sub(r'\[\[(\w+)\]\]', lambda match: parts[match[1]], page)
 
 
 def _in_script(text: str) -> str:

@@ -8,6 +8,7 @@ let selected = null;
 let order = { key: 'number', down: false };
 let nv = null;
 let cross = null;
+let saved = true;
 
 const element = (id) => document.getElementById(id);
 const diameter = (row) => (row.size[0] + row.size[1] + row.size[2]) / 3;
@@ -53,6 +54,7 @@ function select(row) {
 function review(status) {
   if (!selected) return;
   selected.status = status;
+  saved = false;
   showRows();
   drawBoxes();
 }
@@ -62,6 +64,7 @@ function move() {
   selected.center = [...cross];
   selected.picture = null;
   selected.status = 'accepted';
+  saved = false;
   select(selected);
   drawBoxes();
 }
@@ -73,6 +76,7 @@ function add() {
     class_name: DATA.class_name, number: rows.length + 1,
     status: 'accepted' };
   rows.push(row);
+  saved = false;
   select(row);
   drawBoxes();
 }
@@ -83,10 +87,11 @@ function quoted(text) {
 
 function reviewText() {
   const head = 'seriesuid,coordX,coordY,coordZ,sizeX,sizeY,sizeZ,class,ignore,review,probability';
-  const lines = rows.filter((row) => row.status !== 'rejected').map((row) => [
+  const lines = rows.map((row) => [
     quoted(DATA.scan_id), ...row.center.map((part) => part.toFixed(4)),
     ...row.size.map((part) => part.toFixed(4)), quoted(row.class_name),
-    row.status === 'accepted' ? 0 : 1, row.score === null ? 'added' : row.status, row.score ?? '',
+    row.status === 'open' ? 1 : 0,
+    row.score === null && row.status === 'accepted' ? 'added' : row.status, row.score ?? '',
   ].join(','));
   return [head, ...lines, ''].join('\n');
 }
@@ -97,6 +102,7 @@ function save() {
   link.download = `${DATA.scan_id}_review.csv`;
   link.click();
   URL.revokeObjectURL(link.href);
+  saved = true;
 }
 
 // Outlines of boxes in the overlay, whose axes are those of the boxes.
@@ -175,6 +181,7 @@ async function start() {
     if (event.key === 'a') review('accepted');
     if (event.key === 'r') review('rejected');
   };
+  window.onbeforeunload = (event) => { if (!saved) event.preventDefault(); };
   showRows();
   await startViewer();
   if (rows.length) select(rows[0]);
