@@ -31,7 +31,7 @@ detect = $(TOOL)/test.py $(2) $(call last,$(1)) --work-dir $(DEMO)/$(1) \
 .PHONY: help demo benchmark compare test test-gpu lint docs clean
 
 help:
-	@echo 'make demo   find nodules with a shipped detector, train a little (about 6 minutes on 2 cores)'
+	@echo 'make demo   find nodules with a shipped detector, train a little (5 minutes on 2 cores)'
 	@echo 'make benchmark   train with and without unlabeled scans (about 18 minutes on 2 cores)'
 	@echo 'make test   check style and run the tests'
 	@echo 'make test-gpu   run the tests that need a GPU'
