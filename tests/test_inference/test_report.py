@@ -109,6 +109,19 @@ def test_pictures_show_the_place_and_its_box():
         assert np.abs(bright.mean(0) - 90).max() <= 3  # a voxel is 3 pixels
 
 
+def test_a_finding_does_not_hide_the_lesion_below_it():
+    """Of two equal boxes, the lesion's line is seen on both sides of the finding's."""
+    volume, box = np.full((60, 60, 60), -1000, np.int16), [20, 20, 20, 40, 40, 40]
+    for kinds in (('lesion', 'finding'), ('finding', 'lesion')):
+        boxes = [(kind, box) for kind in kinds]
+        row = picture(place_picture(volume, (1, 1, 1), (30.5, 30.5, 30.5), boxes))[90, :90]
+        lesion, finding = (
+            np.nonzero((row == [int(COLORS[kind][k : k + 2], 16) for k in (1, 3, 5)]).all(-1))[0]
+            for kind in ('lesion', 'finding')
+        )
+        assert lesion.tolist() == [58, 59, 61, 62] and finding.tolist() == [60]
+
+
 def test_head_is_up_and_front_is_up():
     volume = np.full((40, 40, 40), -1000, np.int16)
     volume[30:, 20, 20] = 400  # above, towards the head
