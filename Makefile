@@ -28,7 +28,7 @@ train = $(TOOL)/train.py $(2) --work-dir $(DEMO)/$(1) --cfg-options \
 detect = $(TOOL)/test.py $(2) $(call last,$(1)) --work-dir $(DEMO)/$(1) \
 	--out $(DEMO)/$(1)/marks.csv
 
-.PHONY: help demo benchmark compare test test-gpu lint docs clean
+.PHONY: help demo scan benchmark compare test test-gpu lint docs clean
 
 help:
 	@echo 'make demo   find nodules with a shipped detector, train a little (5 minutes on 2 cores)'
@@ -49,17 +49,25 @@ $(INSTALLED): setup.py $(wildcard requirements/*.txt)
 		-c requirements/constraints.txt --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
-# A shipped detector on a scan, or on your own (make demo SCAN=chest.nii.gz MODEL=luna16-nodules), then
-# a short training of the kind that `make benchmark` makes long.
-MODEL ?= phantom
+# A short training of the kind that `make benchmark` makes long, then a shipped detector on a phantom,
+# or that of lung nodules on a CT of your own: make demo SCAN=chest.nii.gz
+MODEL ?= $(if $(SCAN),luna16-nodules,phantom)
+REAL = '$(MODEL) on your scan, $(SCAN)'
+SYNTHETIC = '$(MODEL) on a synthetic scan; on a CT of your own: make demo SCAN=chest.nii.gz'
 demo: SCANS := 60
 demo: UNLABELED := 30
 demo: START_STEPS := 300
 demo: MORE_STEPS := 150
-demo: compare
+demo: scan compare
+	rm -rf $(DEMO)/findings
 	$(BIN)/mmdet3d-medical predict $(MODEL) \
-		$(or $(SCAN),$$(ls $(RAW)/subset9/*.mhd | head -1)) -o $(DEMO)/findings
-	@echo 'report of the scan:     '$(DEMO)/findings/*/report.html
+		$(if $(SCAN),'$(SCAN)',$$(ls $(RAW)/subset9/*.mhd | head -1)) -o $(DEMO)/findings
+	@echo 'found by:               '$(if $(SCAN),$(REAL),$(SYNTHETIC))
+	@$(BIN)/python -m mmdet3d_medical.inference.report.opening $(DEMO)/findings/*/report.html
+
+# That it exists, before minutes of work.
+scan:
+	@test -z '$(SCAN)' || test -e '$(SCAN)' || { echo 'SCAN=$(SCAN): no such file or folder'; exit 1; }
 
 # Longer, with more scans, so that the two can be compared.
 benchmark: DEMO := work_dirs/benchmark_small

@@ -11,7 +11,7 @@ from mmdet3d_medical.evaluation.marks import Marks, check_spelling, read_marks
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import replacing
-from mmdet3d_medical.visualization.slices import BoxLayer, points_to_show, slice_figure
+from mmdet3d_medical.visualization.slices import WIDE, BoxLayer, points_to_show, slice_figure
 
 
 def choose_scan(scans: list[dict], marks: Marks, scan_id: str | None) -> dict:
@@ -63,7 +63,7 @@ def main(args: Namespace) -> None:
         volume,
         points_to_show(lesions, detections, args.rows, volume.shape),
         [
-            BoxLayer(lesions, 'lime'),
+            BoxLayer(lesions, 'lime', width=WIDE),
             BoxLayer(detections, 'red', [f'{score:.2f}' for score in scores]),
         ],
         spacing=geometry.spacing_zyx,

@@ -13,6 +13,7 @@ from mmdet3d_medical.packing import read_model
 from mmdet3d_medical.utils.files import check_writable
 
 FAILED = 'failed.csv'
+CLEAR = '\r\x1b[K'  # empties the line of a terminal
 
 
 def main(args: Namespace) -> int:
@@ -35,7 +36,8 @@ def main(args: Namespace) -> int:
             _tell(result, '')
         total = len(found.scans)
         try:
-            for number, result in enumerate(predict(job, found.scans, args.workers), start=1):
+            done = predict(job, found.scans, args.workers, _show_tiles if _on_terminal() else None)
+            for number, result in enumerate(done, start=1):
                 results.append(result)
                 _tell(result, f'[{number}/{total}] ')
         finally:
@@ -46,7 +48,18 @@ def main(args: Namespace) -> int:
     return 2 if failures else 0
 
 
+def _on_terminal() -> bool:
+    return sys.stderr.isatty() and sys.stdout.isatty()
+
+
+def _show_tiles(done: int, total: int) -> None:
+    """Tell how much of the scan is searched, in a line that goes."""
+    print(f'{CLEAR}searching: {done} of {total} tiles', end='', file=sys.stderr, flush=True)
+
+
 def _tell(result: Result, count: str) -> None:
+    if _on_terminal():
+        print(CLEAR, end='', file=sys.stderr, flush=True)
     if result.findings is None:
         print(one_line(f'{count}failed: {result.failure}'), file=sys.stderr, flush=True)
         return

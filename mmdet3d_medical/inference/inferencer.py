@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,18 @@ class LesionInferencer(BaseInferencer):
             scan.forget()
         return found
 
-    def detect(self, scan: Scan, threshold: float | None = None) -> Findings:
+    def detect(
+        self,
+        scan: Scan,
+        threshold: float | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Findings:
         """Findings of one scan, whose voxels stay in memory.
+
+        Args:
+            scan: The scan.
+            threshold: Lowest score; by default the model's.
+            progress: Called with the tiles done and all tiles, as the network goes through them.
 
         Raises:
             ValueError: If it cannot be read, or is no CT in HU.
@@ -100,8 +110,12 @@ class LesionInferencer(BaseInferencer):
         volume, grid, notes = self.prepare(scan)
         sample = DetDataSample(metainfo=dict(scan_id=scan.scan_id, geometry=grid))
         data = dict(inputs=[torch.from_numpy(volume)[None]], data_samples=[sample])
-        with torch.inference_mode():
-            found = self.model.test_step(data)[0].pred_instances.cpu()
+        self.model.progress = progress
+        try:
+            with torch.inference_mode():
+                found = self.model.test_step(data)[0].pred_instances.cpu()
+        finally:
+            self.model.progress = None
         return make_findings(
             scan,
             grid,

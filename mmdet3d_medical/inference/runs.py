@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,13 +90,20 @@ def finished(job: Job, scan: Scan) -> Findings | None:
         return None
 
 
-def predict(job: Job, scans: Sequence[Scan], workers: int = 1) -> Iterator[Result]:
+def predict(
+    job: Job,
+    scans: Sequence[Scan],
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Result]:
     """Results as scans end; a scan that fails does not stop the others.
 
     Args:
         job: What to do.
         scans: The scans.
         workers: Processes, each with a model of its own.
+        progress: Called with the tiles done and all tiles of the scan that is searched; not where
+            several are searched at once.
     """
     pending = []
     for scan in scans:
@@ -106,7 +113,7 @@ def predict(job: Job, scans: Sequence[Scan], workers: int = 1) -> Iterator[Resul
         else:
             yield Result(scan.scan_id, found, skipped=True)
     if workers == 1 or len(pending) < 2:
-        yield from (predict_scan(job, scan) for scan in pending)
+        yield from (predict_scan(job, scan, progress=progress) for scan in pending)
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
     with make_pool(workers) as pool:
@@ -118,14 +125,19 @@ def predict(job: Job, scans: Sequence[Scan], workers: int = 1) -> Iterator[Resul
                 yield Result(futures[future].scan_id, None, f'its process ended: {error!r}')
 
 
-def predict_scan(job: Job, scan: Scan, threads: int | None = None) -> Result:
+def predict_scan(
+    job: Job,
+    scan: Scan,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
     """Find, write, and record that it is done."""
     inferencer = _inferencer(job.model, job.device, job.backend, threads)
     start = time.perf_counter()
     try:
         formats = [PLAIN, *sorted({*job.formats} - {FOR_ALL, PLAIN})]
         check_formats(formats, scan)
-        findings = inferencer.detect(scan, job.threshold)
+        findings = inferencer.detect(scan, job.threshold, progress)
         folder = job.folder(scan)
         written = [path.name for path in findings.save(folder, formats)]
         write_text(folder / RECORD, as_json({**job.record(scan), 'written': written}))

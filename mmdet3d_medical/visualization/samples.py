@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.structures import BaseDataElement, InstanceData
 
-from .slices import BoxLayer, points_to_show, slice_figure
+from .slices import WIDE, BoxLayer, points_to_show, slice_figure
 
 LESION, IGNORED, DETECTION = 'lime', 'orange', 'red'
 NO_BOXES = np.zeros((0, 6), np.float32)
@@ -26,8 +26,8 @@ def sample_figure(
 ) -> Figure:
     """Draw slices through the lesions of a sample, then through detections beside them.
 
-    Lesions are green, ignored ones orange, detections red with their scores. Where there is
-    neither, the middle is shown.
+    Lesions are green, ignored ones orange, detections red with their scores and in thinner lines,
+    so that both are seen where they coincide. Where there is neither, the middle is shown.
 
     Args:
         volume: (D, H, W) or (1, D, H, W) in HU.
@@ -49,8 +49,8 @@ def sample_figure(
         voxels,
         points_to_show(lesions, found, max_rows, voxels.shape),
         [
-            BoxLayer(ignored, IGNORED),
-            BoxLayer(lesions, LESION),
+            BoxLayer(ignored, IGNORED, width=WIDE),
+            BoxLayer(lesions, LESION, width=WIDE),
             BoxLayer(found, DETECTION, [f'{score:.2f}' for score in scores]),
         ],
         spacing=sample.geometry.spacing_zyx,

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from .window import HU_WINDOW
 
 PLANES = ('axial', 'coronal', 'sagittal')  # across z, y, x
+WIDE = 3.0  # points: lines of lesions, which show on both sides of a detection's
 TITLE_WIDTH = 80  # letters in a line that is as wide as the figure
 
 
@@ -23,11 +24,13 @@ class BoxLayer:
         boxes: (N, 6) voxel edges (z1, y1, x1, z2, y2, x2).
         color: Any color of matplotlib.
         texts: What to write at each box, N strings; nothing if empty.
+        width: Of lines in points. Where boxes may coincide, those drawn first are to be wider.
     """
 
     boxes: np.ndarray
     color: str = 'lime'
     texts: Sequence[str] = ()
+    width: float = 1.2
 
 
 def slice_figure(
@@ -124,7 +127,7 @@ def _draw_boxes(ax: Axes, layer: BoxLayer, axis: int, position: float) -> None:
                 box[rows + 3] - box[rows],
                 fill=False,
                 edgecolor=layer.color,
-                linewidth=1,
+                linewidth=layer.width,
             )
         )
         ax.text(*corner, text, color=layer.color, fontsize=7, va='bottom', clip_on=True)

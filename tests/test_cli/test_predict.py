@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_second_run_does_what_is_missing_or_changed(tmp_path, capsys, monkeypatc
     done = []
     detect = runs.predict_scan
     monkeypatch.setattr(
-        runs, 'predict_scan', lambda job, scan: done.append(scan.scan_id) or detect(job, scan)
+        runs, 'predict_scan', lambda job, scan, **_: done.append(scan.scan_id) or detect(job, scan)
     )
     capsys.readouterr()
     run(*arguments)
@@ -101,6 +102,22 @@ def test_default_formats_and_threshold(tmp_path):
     assert names == {'findings.json', 'findings.mrk.json', 'report.html', 'run.json'}
     content = json.loads((tmp_path / 'out/a/findings.json').read_text())
     assert content['threshold'] == read_model('phantom').facts.threshold
+
+
+def test_a_terminal_shows_how_much_is_searched(tmp_path, capsys, monkeypatch):
+    image = sitk.GetImageFromArray(np.full((64, 96, 300), -850, np.int16))
+    image.SetSpacing((2, 2, 2))
+    sitk.WriteImage(image, str(tmp_path / 'a.mha'))
+    run(tmp_path / 'silent', tmp_path / 'a.mha', '--format', 'csv')
+    assert 'tiles' not in capsys.readouterr().err
+    monkeypatch.setattr(predict, '_on_terminal', lambda: True)
+    run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'csv')
+    told = capsys.readouterr()
+    shown = [tuple(map(int, pair)) for pair in re.findall(r'(\d+) of (\d+) tiles', told.err)]
+    total = shown[0][1]
+    assert total > 2 and [done for done, _ in shown] == [*range(2, total, 2), total]
+    assert {count for _, count in shown} == {total}
+    assert told.err.endswith(predict.CLEAR) and 'a: ' in told.out
 
 
 def never(*args):

@@ -274,3 +274,23 @@ def test_reviews_tell_of_the_scans_that_they_name_alone(tmp_path):
     (tables / 'c.csv').write_text(f'{HEADER}\nct3,-35,20,120,6\n')
     with pytest.raises(ValueError, match=r'a.csv is a review, .*c.csv is none'):
         convert(tmp_path, [tables])
+
+
+def test_a_review_says_that_a_scan_has_no_lesion(tmp_path):
+    """Of ct2, also by a second reader who rejected the one finding there was."""
+    for name in ('ct1', 'ct2', 'ct3'):
+        write_scan(tmp_path / f'scans/{name}.nrrd')
+    tables = tmp_path / 'tables'
+    tables.mkdir()
+    header = f'{HEADER},class,ignore,review,probability\n'
+    (tables / 'a.csv').write_text(f'{header}ct1,-35,20,120,4,node,0,accepted,.9\n')
+    (tables / 'b.csv').write_text(f'{header}ct2,,,,,,0,no lesion,\n')
+    (tables / 'c.csv').write_text(f'{header}ct2,-35,20,120,4,node,0,rejected,.2\n')
+    _, index, scans = convert(tmp_path, [tables])
+    found = {key: (scan['annotated'], len(scan['instances'])) for key, scan in scans.items()}
+    assert found == {'ct1': (True, 1), 'ct2': (True, 0), 'ct3': (False, 0)}
+    assert index['classes'] == ['node']
+    for judged in ('accepted', 'open', ''):
+        (tables / 'c.csv').write_text(f'{header}ct2,-35,20,120,4,node,0,{judged},.2\n')
+        with pytest.raises(ValueError, match=r'c.csv, line 2: .* ct2, of which .*b.csv, line 2'):
+            convert(tmp_path, [tables])

@@ -1,6 +1,7 @@
 """Runs that are stopped while they save a checkpoint."""
 
 import errno
+import re
 import shutil
 
 import pytest
@@ -37,10 +38,18 @@ class Better(BaseMetric):
         return dict(score=self.calls)
 
 
-def train(work_dir, iters, hook='WholeCheckpointHook', validate=False, resume=False, **options):
+def train(
+    work_dir,
+    iters,
+    hook='WholeCheckpointHook',
+    validate=False,
+    resume=False,
+    metric=Better,
+    **options,
+):
     register_all_modules()
     data = DataLoader([dict(inputs=torch.zeros(1))] * iters)
-    parts = dict(val_dataloader=data, val_cfg=dict(), val_evaluator=Evaluator([Better()]))
+    parts = dict(val_dataloader=data, val_cfg=dict(), val_evaluator=Evaluator([metric()]))
     # What mmengine keeps by this name must not reach another training of the same second.
     name = f'{work_dir.parent.name}-{work_dir.name}-{resume}'
     runner = Runner(
@@ -88,6 +97,48 @@ def test_the_same_checkpoints_as_with_the_usual_hook(tmp_path):
     )
     assert last_checkpoint(ours) == ours / 'iter_4.pth'
     assert weight(ours / 'iter_4.pth') == weight(tmp_path / 'CheckpointHook' / 'iter_4.pth')
+
+
+class Late(Better):
+    """Another score than the wanted one the first time."""
+
+    def compute_metrics(self, results):
+        score = super().compute_metrics(results)
+        return dict(other=0) if score['score'] == 1 else score
+
+
+class Nothing(Better):
+    """No score at all, as CPM of scans without lesions."""
+
+    def compute_metrics(self, results):
+        return {}
+
+
+@pytest.mark.tried(
+    'checkpoints',
+    'the best is to be kept, but a validation gives no score',
+    'a warning; the training goes on',
+)
+@pytest.mark.parametrize(
+    ('metric', 'by', 'best', 'told'),
+    [
+        (Late, 'score', {'best_score_iter_3.pth'}, 'by score: .*; it gave other'),
+        (
+            Better,
+            ['score', 'cpm'],
+            {'best_score_iter_3.pth'},
+            'by cpm: the validation gave no such score, as without .*; it gave score',
+        ),
+        (Nothing, 'score', set(), 'save the best checkpoint will be skipped'),
+        (Nothing, 'auto', set(), 'save the best checkpoint will be skipped'),
+    ],
+)
+def test_a_validation_without_the_score_does_not_end_the_training(metric, by, best, told, tmp_path):
+    train(tmp_path / 'work', 3, validate=True, metric=metric, save_best=by, rule='greater')
+    names = {'iter_1.pth', 'iter_2.pth', 'iter_3.pth', 'last_checkpoint'}
+    assert saved(tmp_path / 'work') == names | best
+    logs = ''.join(path.read_text() for path in (tmp_path / 'work').glob('*/*.log'))
+    assert re.search(told, logs)
 
 
 @pytest.mark.tried(

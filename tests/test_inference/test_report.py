@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from mmdet3d_medical.datasets.converters import ConvertSettings
+from mmdet3d_medical.datasets.converters import ConvertSettings, read_annotations
 from mmdet3d_medical.datasets.converters.volumes import convert_volumes
 from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.inference import read_findings_json
@@ -109,6 +109,19 @@ def test_pictures_show_the_place_and_its_box():
         assert np.abs(bright.mean(0) - 90).max() <= 3  # a voxel is 3 pixels
 
 
+def test_a_finding_does_not_hide_the_lesion_below_it():
+    """Of two equal boxes, the lesion's line is seen on both sides of the finding's."""
+    volume, box = np.full((60, 60, 60), -1000, np.int16), [20, 20, 20, 40, 40, 40]
+    for kinds in (('lesion', 'finding'), ('finding', 'lesion')):
+        boxes = [(kind, box) for kind in kinds]
+        row = picture(place_picture(volume, (1, 1, 1), (30.5, 30.5, 30.5), boxes))[90, :90]
+        lesion, finding = (
+            np.nonzero((row == [int(COLORS[kind][k : k + 2], 16) for k in (1, 3, 5)]).all(-1))[0]
+            for kind in ('lesion', 'finding')
+        )
+        assert lesion.tolist() == [58, 59, 61, 62] and finding.tolist() == [60]
+
+
 def test_head_is_up_and_front_is_up():
     volume = np.full((40, 40, 40), -1000, np.int16)
     volume[30:, 20, 20] = 400  # above, towards the head
@@ -174,7 +187,36 @@ def requests_of(browser):
     return {url for url in urls if not url.startswith(('file:', 'data:', 'blob:'))}
 
 
-@pytest.mark.skipif(viewer.script() is None, reason=f'no viewer: {viewer.HOW}')
+def saved_review(browser, folder):
+    """The file that the button saves."""
+    browser.find_element('id', 'save').click()
+    review = folder / 'scan_review.csv'
+    deadline = time.monotonic() + 60
+    while not review.is_file() and time.monotonic() < deadline:
+        browser.execute_script('return 1')
+    return review
+
+
+NEEDS_VIEWER = pytest.mark.skipif(viewer.script() is None, reason=f'no viewer: {viewer.HOW}')
+
+
+@NEEDS_VIEWER
+def test_review_of_a_scan_without_findings(browser, make_findings, tmp_path):
+    """It says that there is no lesion, until one is added."""
+    findings = make_findings(make_image(TURNED), [])
+    (path,) = findings.save(tmp_path, ['html'])
+    opened(browser, path)
+    assert 'says that there is no lesion' in browser.find_element('id', 'empty').text
+    review = saved_review(browser, tmp_path)
+    assert read_annotations(review, ['nodule']) == {'scan': []}
+    assert [row['review'] for row in csv.DictReader(review.open())] == ['no lesion']
+    review.unlink()
+    browser.find_element('id', 'add').click()
+    assert not browser.find_element('id', 'empty').is_displayed()
+    assert len(read_annotations(saved_review(browser, tmp_path), ['nodule'])['scan']) == 1
+
+
+@NEEDS_VIEWER
 def test_review_in_a_browser(browser, findings, tmp_path):
     """Opened, a row clicked, reviewed, saved; the saved file is what convert-volumes takes."""
     (path,) = findings.save(tmp_path, ['html'])
@@ -191,11 +233,7 @@ def test_review_in_a_browser(browser, findings, tmp_path):
     browser.find_elements('css selector', '#rows tr')[2].click()
     browser.find_element('id', 'reject').click()
     browser.find_element('id', 'add').click()
-    browser.find_element('id', 'save').click()
-    review = tmp_path / 'scan_review.csv'
-    deadline = time.monotonic() + 60
-    while not review.is_file() and time.monotonic() < deadline:
-        browser.execute_script('return 1')
+    review = saved_review(browser, tmp_path)
     table = list(csv.DictReader(review.open()))
     assert [row['review'] for row in table] == ['open', 'accepted', 'rejected', 'added']
     assert requests_of(browser) == set()
@@ -231,3 +269,14 @@ def test_page_without_the_viewer_shows_pictures(browser, findings, tmp_path, mon
     source = browser.find_element('id', 'picture').get_attribute('src')
     assert source == data_of(path.read_text())['findings'][2]['picture']
     assert not browser.find_element('id', 'move').is_enabled()
+    assert browser.find_element('id', 'save').is_enabled()
+
+
+def test_a_scan_that_was_not_shown_cannot_be_said_to_have_no_lesion(
+    browser, make_findings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(page, 'script', lambda: None)
+    (path,) = make_findings(make_image(), []).save(tmp_path, ['html'])
+    opened(browser, path)
+    assert browser.find_element('id', 'empty').text == 'No finding at this threshold.'
+    assert not browser.find_element('id', 'save').is_enabled()

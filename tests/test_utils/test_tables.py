@@ -154,3 +154,31 @@ def test_marks_may_leave_the_diameter_empty_but_not_misspell_it(tmp_path):
 def test_lists_of_scans_keep_blanks_within_ids(tmp_path):
     text = '\ufeffseriesuid;n\r\n 001 ;5\r\n\r\nct one;6\r\n'
     assert read_scan_ids(write(tmp_path, text)) == ['001', 'ct one']
+
+
+@pytest.mark.tried('annotations', 'a review that is unclear or contradicts', 'error with the line')
+@pytest.mark.parametrize(
+    ('rows', 'told'),
+    [
+        (['x,1,2,3,4,0,no lesion'], "line 2: says 'no lesion', but has a value in coordX, coordY"),
+        (['x,,,,4,0,no lesion'], 'line 2: .* has a value in diameter_mm: leave these empty'),
+        (['x,,,,,1,no lesion'], 'line 2: .* has a value in ignore'),
+        (['x,,,,,0,No lesions'], "line 2: review must be one of .*, no lesion, found 'No lesions'"),
+        (['x,1,2,3,4,0,reject'], "line 2: review must be one of .*, rejected, .*found 'reject'"),
+        (
+            ['x,,,,,0,'],
+            'line 2: coordX must be a finite number|diameter_mm must be a finite number',
+        ),
+        (['x,,,,,0,no lesion', 'x,1,2,3,4,1,open'], 'line 3: has a finding .* line 2 says'),
+        (['x,1,2,3,4,0,added', 'x,,,,,0,no lesion'], 'line 2: has a finding .* line 3 says'),
+    ],
+)
+def test_reviews_that_are_unclear(tmp_path, rows, told):
+    path = write(tmp_path, '\n'.join([f'{HEADER},ignore,review', *rows, '']))
+    with pytest.raises(ValueError, match=f'a.csv, {told}'):
+        read_annotations(path, ['nodule'])
+
+
+def test_a_review_without_a_lesion_names_its_scan(tmp_path):
+    path = write(tmp_path, f'{HEADER},review\nx,,,,,no lesion\ny,1,2,3,4,rejected\n')
+    assert read_annotations(path, ['nodule']) == {'x': [], 'y': []}

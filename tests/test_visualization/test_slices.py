@@ -6,6 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmdet3d_medical.visualization import BoxLayer, draw_slice, lesion_points, slice_figure
+from mmdet3d_medical.visualization.slices import WIDE
 
 VOLUME = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
 BOX = np.array([[1.0, 2.0, 3.0, 3.0, 4.0, 5.5]])
@@ -84,3 +85,14 @@ def test_the_whole_title_lies_within_the_picture(length):
     assert shown.y1 <= page.y1
     assert all(ax.get_tightbbox().y1 <= shown.y0 for ax in figure.axes)
     assert ''.join(figure._suptitle.get_text().split()) == ''.join(title.split())
+
+
+def test_boxes_at_the_same_place_are_both_seen():
+    """Pixels of both colors, the wider line below."""
+    layers = [BoxLayer(BOX, 'lime', width=WIDE), BoxLayer(BOX, 'red')]
+    figure = Figure(dpi=288)
+    draw_slice(figure.subplots(), np.full((4, 5, 6), -1000), 0, 1.0, layers)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    red, green, _, _ = np.moveaxis(np.asarray(canvas.buffer_rgba()).astype(int), -1, 0)
+    assert ((green - red) > 200).sum() > ((red - green) > 200).sum() > 100

@@ -8,8 +8,11 @@ from mmdet3d_medical.evaluation.functional.froc import UNKNOWN_DIAMETER
 from mmdet3d_medical.utils.tables import Row, read_table
 
 CENTER = ('coordX', 'coordY', 'coordZ')
-REVIEW, REJECTED = 'review', 'rejected'  # of the tables that reports save
+REVIEW = 'review'  # a column of the tables that reports save, and what it may say:
+REJECTED, NO_LESION = 'rejected', 'no lesion'
+REVIEWS = ('', 'accepted', 'added', 'open', REJECTED, NO_LESION)
 SIZE = ('sizeZ', 'sizeY', 'sizeX')  # in the order of the axes of a volume turned to LPS
+OF_A_LESION = (*CENTER, 'diameter_mm', *SIZE, 'class', 'probability')
 
 
 def read_annotations(
@@ -21,9 +24,12 @@ def read_annotations(
     ``diameter_mm`` or the extents ``sizeX``, ``sizeY``, ``sizeZ`` in mm along the world's axes to
     the left, to the back and to the head, in whatever order the scan's file stores them;
     optionally ``class`` (a name out of ``classes``) and ``ignore`` (0 or 1). In a rotated scan, an
-    extent is that along the scan axis nearest to the world's. Rows that say ``rejected`` in the
-    column ``review``, which reports save, are no lesions. How the file may be written:
+    extent is that along the scan axis nearest to the world's. How the file may be written:
     :func:`..utils.tables.read_table`.
+
+    Reports save tables with a column ``review``. Rows that say ``rejected`` in it are no lesions. A
+    row that says ``no lesion`` has a scan id and nothing of a lesion: that scan was looked at, and
+    there is none.
 
     Args:
         path: The CSV file.
@@ -36,24 +42,64 @@ def read_annotations(
 
     Raises:
         ValueError: Naming file and line, for what :func:`..utils.tables.read_table` refuses, a
-            missing column, a value that is no number, a size that is not positive, or a class
-            that is unknown or left out among several.
+            missing column, a value that is no number, a size that is not positive, a class that is
+            unknown or left out among several, or reviews that are unclear or contradict.
     """
     table, found = read_table(path), {}
     extent = SIZE if {*SIZE} <= {*table.columns} else ('diameter_mm',)
     for row in table.require('seriesuid', *CENTER, *extent).rows:
         instances = found.setdefault(row.scan_id(), [])
-        if row.text(REVIEW) != REJECTED:
+        if _is_lesion(row):
             instances.append(_parse_row(row, classes, ignore))
+    _check_contradictions(table.rows)
     return found
 
 
+def _is_lesion(row: Row) -> bool:
+    """Whether a row is about a lesion, by its review.
+
+    Raises:
+        ValueError: If the review is unknown, or says that there is no lesion beside a lesion.
+    """
+    review = row.text(REVIEW)
+    if review not in REVIEWS:
+        known = ', '.join(filter(None, REVIEWS))
+        raise ValueError(f'{row.where}: {REVIEW} must be one of {known}, found {review!r}')
+    if review == NO_LESION:
+        filled = [column for column in OF_A_LESION if row.text(column)]
+        filled += ['ignore'] * _flag(row, False)
+        if filled:
+            raise ValueError(
+                f'{row.where}: says {NO_LESION!r}, but has a value in {", ".join(filled)}: leave '
+                f'these empty, or say {REJECTED!r} of a finding that is no lesion'
+            )
+    return review not in (REJECTED, NO_LESION)
+
+
+def _check_contradictions(rows: Sequence[Row]) -> None:
+    """Refuse a scan without a lesion that has one, or a finding nobody judged, in another row."""
+    empty = {row.scan_id(): row for row in rows if row.text(REVIEW) == NO_LESION}
+    for row in rows:
+        other = empty.get(row.scan_id())
+        if other and row.text(REVIEW) not in (REJECTED, NO_LESION):
+            raise ValueError(
+                f'{row.where}: has a finding of scan {row.scan_id()}, of which {other.where} says '
+                f'{NO_LESION!r}: remove one'
+            )
+
+
 def read_several(paths: Iterable[str | Path], classes: Sequence[str]) -> dict[str, list[dict]]:
-    """Instances as :func:`read_annotations` reads them from each of some files, joined."""
+    """Instances as :func:`read_annotations` reads them from each of some files, joined.
+
+    Raises:
+        ValueError: As there, also if reviews in two files contradict each other.
+    """
     found: dict[str, list[dict]] = {}
+    paths = list(paths)
     for path in paths:
         for scan_id, instances in read_annotations(path, classes).items():
             found.setdefault(scan_id, []).extend(instances)
+    _check_contradictions([row for path in paths for row in read_table(path).rows])
     return found
 
 

@@ -68,8 +68,10 @@ class WholeCheckpointHook(CheckpointHook):
 
     A checkpoint is written under another name first, and an older one, or one that was the best
     before, goes when the new one is there: mmengine's hook removes first and writes in place, so
-    that with ``max_keep_ckpts=1`` or a full disk none is left. Arguments are those of mmengine's;
-    with ``backend_args`` or a remote ``out_dir`` it does what mmengine's does.
+    that with ``max_keep_ckpts=1`` or a full disk none is left. A validation without the score that
+    ``save_best`` names, such as CPM where no scan has a lesion, is warned of and the training goes
+    on: mmengine's hook ends it. Arguments are those of mmengine's; with ``backend_args`` or a
+    remote ``out_dir`` it saves as mmengine's does.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -97,8 +99,15 @@ class WholeCheckpointHook(CheckpointHook):
             super()._save_checkpoint_with_step(runner, step, meta)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        with self._removing_last():
-            super()._save_best_checkpoint(runner, metrics)
+        wanted = getattr(self, 'key_indicators', [])
+        missing = [name for name in wanted if name not in (*metrics, 'auto')]
+        if missing:
+            runner.logger.warning(
+                f'no best checkpoint by {", ".join(missing)}: the validation gave no such score, '
+                f'as without annotated lesions; it gave {", ".join(metrics)}'
+            )
+        with self._removing_last():  # scores that are None are passed over
+            super()._save_best_checkpoint(runner, {**dict.fromkeys(missing), **metrics})
 
     def _removing_last(self) -> AbstractContextManager:
         own = isinstance(self.file_backend, WholeFileBackend)

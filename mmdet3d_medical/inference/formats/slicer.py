@@ -16,8 +16,8 @@ from mmdet3d_medical.inference.findings import Findings, Lesion
 from mmdet3d_medical.utils.files import write_json
 
 NAME = 'findings.mrk.json'
-SCHEMA = (
-    'https://raw.githubusercontent.com/Slicer/Slicer/main/Modules/Loadable/Markups/Resources/'
+SCHEMA = (  # letter by letter as Slicer writes it: releases before 5.1 take no other
+    'https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/'
     'Schema/markups-schema-v1.0.3.json#'
 )
 

@@ -15,6 +15,7 @@ from mmdet3d_medical.visualization.window import HU_WINDOW, to_gray
 SIDE_MM = 60.0
 SIDE_PIXELS = 180
 GAP = 4
+WIDE = 2  # pixels more on both sides of all lines but those of findings, which lie on top
 COLORS = {'finding': '#ffd400', 'lesion': '#39d353', 'ignored': '#9a9a9a'}
 
 
@@ -43,8 +44,8 @@ def place_picture(
     for axis in range(3):
         plane = _plane(volume, np.asarray(spacing, float), np.asarray(center), axis, side, window)
         draw = ImageDraw.Draw(plane)
-        for kind, box in boxes:
-            _outline(draw, np.asarray(box), spacing, center, axis, side, COLORS[kind])
+        for kind, box in sorted(boxes, key=lambda pair: pair[0] == 'finding'):
+            _outline(draw, np.asarray(box), spacing, center, axis, side, kind)
         if axis != 0:  # z runs to the head, pictures downward
             plane = plane.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
         canvas.paste(plane, (axis * (SIDE_PIXELS + GAP), 0))
@@ -71,7 +72,7 @@ def _plane(volume, spacing, center, axis, side, window) -> Image.Image:
     return Image.fromarray(gray).convert('RGB')
 
 
-def _outline(draw, box, spacing, center, axis, side, color) -> None:
+def _outline(draw, box, spacing, center, axis, side, kind) -> None:
     if not box[axis] <= center[axis] < box[axis + 3]:
         return
     rows, columns = [other for other in range(3) if other != axis]
@@ -81,4 +82,6 @@ def _outline(draw, box, spacing, center, axis, side, color) -> None:
         for other in (columns, rows):
             offset = (box[other + edge] - np.floor(center[other])) * spacing[other]
             corners.append(float((offset + side / 2) * scale))
-    draw.rectangle(corners, outline=color, width=1)
+    more = 0 if kind == 'finding' else WIDE
+    corners = [corner + more * sign for corner, sign in zip(corners, (-1, -1, 1, 1), strict=True)]
+    draw.rectangle(corners, outline=COLORS[kind], width=1 + 2 * more)

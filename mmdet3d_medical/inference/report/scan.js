@@ -93,6 +93,7 @@ function reviewText() {
     row.status === 'open' ? 1 : 0,
     row.score === null && row.status === 'accepted' ? 'added' : row.status, row.score ?? '',
   ].join(','));
+  if (!lines.length) lines.push(`${quoted(DATA.scan_id)},,,,,,,,0,no lesion,`);
   return [head, ...lines, ''].join('\n');
 }
 
@@ -137,6 +138,10 @@ async function startViewer() {
     element('view').hidden = true;
     element('place').textContent = `Without the viewer there are still pictures only. To get it: ${HOW}`;
     ['move', 'add'].forEach((id) => { element(id).disabled = true; });
+    if (!rows.length) {  // nothing of the scan was shown: nobody can say that it has no lesion
+      element('save').disabled = true;
+      element('clear').hidden = true;
+    }
     return;
   }
   const viewer = new niivue.Niivue({ show3Dcrosshair: true, crosshairWidth: 1, logLevel: 'error',
@@ -157,6 +162,7 @@ async function startViewer() {
   viewer.setInterpolation(false);
   nv = viewer;
   drawBoxes();
+  viewer.createOnLocationChange();  // so that there is a place to add at before the first click
 }
 
 async function start() {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -87,6 +87,9 @@ class DenseDetector3D(BaseDetector):
         ValueError: For an unknown key of ``test_cfg``, or a value that it cannot have, or a neck
             whose ``in_channels`` are not the backbone's ``out_channels``.
     """
+
+    # Called with the tiles done and all tiles of a scan, whenever some are done.
+    progress: Callable[[int, int], None] | None = None
 
     def __init__(
         self,
@@ -200,6 +203,8 @@ class DenseDetector3D(BaseDetector):
             batch = torch.stack([self._voxels(volume, tile) for tile in part])
             for number, view in enumerate(views):
                 found += self._detect_in_tiles(batch, part, view, number)
+            if self.progress is not None:
+                self.progress(start + len(part), len(tiles))
         found = InstanceData.cat(found)
         if cfg['lung_margin'] is not None:
             found = found[self._near_lungs(found.bboxes, volume, spacing)]
