@@ -21,7 +21,7 @@ def _child(name: str, parent: Registry, *locations: str) -> Registry:
 
 
 MODELS = _child('model', root.MODELS, 'models')
-TASK_UTILS = _child('task util', root.TASK_UTILS, 'models.task_modules')
+TASK_UTILS = _child('task util', root.TASK_UTILS, 'models.task_modules', 'models.semi')
 DATASETS = _child('dataset', root.DATASETS, 'datasets')
 DATA_SAMPLERS = _child('data sampler', root.DATA_SAMPLERS, 'datasets.samplers')
 TRANSFORMS = _child('transform', root.TRANSFORMS, 'datasets.transforms')

@@ -103,7 +103,7 @@ def _meta_of(checkpoint: str) -> dict[str, Any]:
 def _tested(config: dict, model: nn.Module) -> tuple[dict, nn.Module]:
     """Config and network of the detector in a training scheme; itself where there is none."""
     while 'detector' in config and hasattr(model, 'detector'):
-        config, model = config['detector'], model.detector
+        config, model = config['detector'], getattr(model, 'tested', model.detector)
     return config, model
 
 

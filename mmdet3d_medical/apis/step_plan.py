@@ -57,8 +57,9 @@ def plan_of(
     patch = (input_channels(detector, channels), *(patch or patch_of(cfg)))
     if not isinstance(model, FocalMixDetector):
         return Plan(patch, labeled + unlabeled, 0, 0, 1)
-    views = model.guesser.views
-    return Plan(patch, labeled, unlabeled, views.num, min(views.per_forward, views.num))
+    views, models = model.targets.views, len(model.guessing_models)
+    together = min(views.per_forward, views.num)
+    return Plan(patch, labeled, unlabeled, views.num * models, together)
 
 
 def batch_of(cfg: Config) -> tuple[int, int]:

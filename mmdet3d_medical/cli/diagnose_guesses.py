@@ -19,7 +19,7 @@ from mmdet3d_medical.engine.hooks.guess_quality import Counts, count_guesses
 from mmdet3d_medical.models.dense_heads import DenseTargets
 from mmdet3d_medical.models.detectors import FocalMixDetector
 from mmdet3d_medical.models.detectors.dense3d import targets_of
-from mmdet3d_medical.models.detectors.guess import check_sharpening, guessing, sharpen
+from mmdet3d_medical.models.semi import AnchorTargets, Sharpen, guessing, sharpen
 from mmdet3d_medical.registry import DATASETS, MODELS
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
@@ -45,8 +45,8 @@ class Diagnosis:
 
     def look(self, inputs: Tensor, samples: list, rng: np.random.Generator) -> None:
         """Add a batch of patches (B, C, D, H, W) with annotations."""
-        guess = self.model.guesser(
-            self.model.guessing_model, inputs, rng, [sample.metainfo for sample in samples]
+        guess = self.model.targets(
+            self.model.guessing_models, inputs, rng, [sample.metainfo for sample in samples]
         )
         truth = targets_of(self.model.detector.bbox_head, samples, tuple(inputs.shape[2:]))
         self._calibrate(guess.cls, truth)
@@ -77,13 +77,11 @@ class Diagnosis:
             if setting is None:
                 losses = detector.bbox_head.loss_by_targets(outs, truth)
             else:
-                losses = self.model.unsup_losses(
-                    outs,
-                    replace(
-                        truth,
-                        cls=sharpen(guess, *setting),
-                        cls_weight=torch.ones_like(truth.cls_weight),
-                    ),
+                sharp = sharpen(guess, *setting)
+                everywhere = torch.ones_like(truth.cls_weight)
+                targets = replace(truth, cls=sharp, cls_weight=everywhere)
+                losses = self.model.unsup.unweighted(
+                    detector.bbox_head, outs, targets, targets.num_positives()
                 )
             pull = _gradient(losses['loss_cls'], detector)
             self.pulls[setting] = self.pulls[setting] + pull
@@ -194,11 +192,16 @@ def main(args: Namespace) -> None:
             f'{type(model).__name__}: name a config of configs/focalmix'
         )
     put_weights(model, args.checkpoint, args.config)
-    model.guesser.temperature = 1.0  # as they are; sharpened below
+    if not isinstance(model.targets, AnchorTargets):
+        raise UsageError(
+            f'{args.config}: guesses of anchors are looked at, but its targets are '
+            f'{type(model.targets).__name__}: add --cfg-options model.targets.type=AnchorTargets'
+        )
+    model.targets.steps = []  # as they are; sharpened below
     dataset = DATASETS.build(unlabeled_source(config))
     settings = list(itertools.product(args.temperatures, args.centers))
     for setting in settings:
-        check_sharpening(*setting)
+        Sharpen(*setting)  # refuses what it cannot do
     settings = [(t, c) for t, c in settings if t != 1 or c == args.centers[0]]  # T = 1: no center
     diagnosis, rng = Diagnosis(model, settings), np.random.default_rng(args.seed)
     preprocessor = model.data_preprocessor.data_preprocessor

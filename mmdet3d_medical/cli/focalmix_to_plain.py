@@ -19,7 +19,7 @@ def main(args: Namespace) -> None:
         )
     checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
     weights = weights_in(checkpoint, args.checkpoint)
-    prefix = 'teacher.' if args.teacher else 'detector.'
+    prefix = 'teacher.model.' if args.teacher else 'detector.'
     if args.reverse:
         weights = {f'{prefix}{name}': value for name, value in weights.items()}
         weights['step'] = torch.zeros((), dtype=torch.long)

@@ -8,6 +8,7 @@ from . import (
     layers,
     losses,
     necks,
+    semi,
     task_modules,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     'layers',
     'losses',
     'necks',
+    'semi',
     'task_modules',
 ]

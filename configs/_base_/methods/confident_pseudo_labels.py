@@ -3,9 +3,10 @@
 # `mmdet3d-medical self-train`, which writes the marks.
 _base_ = './focalmix.py'
 method = dict(
-    teacher=dict(momentum=0.0),  # it stays as it begins
-    bn_stats='running',
-    temperature=0.0,
-    ignore_range=(0.1, 0.7),
+    targets=dict(
+        steps=[dict(type='IgnoreRange', low=0.1, high=0.7), dict(type='Threshold', value=0.5)],
+        bn_stats='running',
+    ),
+    teacher=dict(type='FrozenTeacher'),
 )
 semi = dict(candidates=dict(marks='candidates.csv', score_thr=0.5, lesion_prob=0.7))

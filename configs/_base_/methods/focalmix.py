@@ -1,8 +1,9 @@
-# FocalMix (CVPR 2020, arXiv 2003.09108). The paper states K = 4; T and eta are choices.
+# FocalMix (CVPR 2020, arXiv 2003.09108). The paper states K = 4; T, eta and what the unlabeled loss
+# is divided by are choices.
 method = dict(
     type='FocalMixDetector',
-    views=dict(num=4),
-    temperature=0.7,
-    image_mixup=dict(type='ImageMixUp', eta=0.2),
-    object_mixup=dict(type='ObjectMixUp', eta=0.2),
+    targets=dict(
+        type='AnchorTargets', views=dict(num=4), steps=[dict(type='Sharpen', temperature=0.7)]
+    ),
+    mixers=dict(image=dict(type='ImageMixUp', eta=0.2), object=dict(type='ObjectMixUp', eta=0.2)),
 )

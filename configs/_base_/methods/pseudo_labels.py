@@ -2,9 +2,6 @@
 # the current model gives more than the threshold, here 0.7, are lesions, all others background.
 _base_ = './focalmix.py'
 method = dict(
-    views=dict(num=1),
-    temperature=0.0,
-    center=0.7,
-    image_mixup=None,
-    object_mixup=None,
+    targets=dict(views=dict(num=1), steps=[dict(type='Threshold', value=0.7)]),
+    mixers=dict(image=None, object=None),
 )

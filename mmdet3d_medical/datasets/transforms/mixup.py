@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmdet3d_medical.models.dense_heads.targets import DenseTargets
 
 BOX_MODES = ('dominant', 'both')
+IGNORED_MODES = ('either', 'dominant')
 
 
 @TRANSFORMS.register_module()
@@ -56,6 +57,9 @@ class ImageMixUp(BaseMixUp):
         num_channels: Channels that are image and are mixed, from the first on, or below 0 all but
             so many of the last; the others, say coordinates, stay the dominant member's. Defaults
             to ``None``, all.
+        ignored: Anchors of a mixed patch of a batch that are ignored: 'either', those ignored in
+            one of the two; 'dominant', those of the member with lambda' >= 1/2, and where only the
+            partner's target is unknown, the dominant member's stands. Defaults to 'either'.
     """
 
     def __init__(
@@ -64,11 +68,15 @@ class ImageMixUp(BaseMixUp):
         p: float = 1.0,
         box: str = 'dominant',
         num_channels: int | None = None,
+        ignored: str = 'either',
     ) -> None:
         super().__init__(eta, p, num_channels)
         if box not in BOX_MODES:
             raise ValueError(f'box must be one of {BOX_MODES}, found {box!r}')
+        if ignored not in IGNORED_MODES:
+            raise ValueError(f'ignored must be one of {IGNORED_MODES}, found {ignored!r}')
         self.box = box
+        self.ignored = ignored
 
     def mix(
         self, inputs: Tensor, targets: DenseTargets, rng: np.random.Generator
@@ -101,10 +109,13 @@ class ImageMixUp(BaseMixUp):
 
     def mix_targets(self, targets: DenseTargets, partner: Tensor, lam: Tensor) -> DenseTargets:
         """Targets mixed with those of the partners, equation 13."""
-        counts = (targets.cls_weight[partner] > 0) | (lam == 1)[:, None]
-        mixed = replace(
-            targets, cls=_mixed(targets.cls, partner, lam), cls_weight=targets.cls_weight * counts
-        )
+        known = (targets.cls_weight[partner] > 0) | (lam == 1)[:, None]
+        cls, weight = _mixed(targets.cls, partner, lam), targets.cls_weight
+        if self.ignored == 'either':
+            weight = weight * known
+        else:
+            cls = torch.where(known[..., None], cls, targets.cls)
+        mixed = replace(targets, cls=cls, cls_weight=weight)
         if self.box == 'dominant':
             return mixed
         own, other = targets.box_weight, targets.box_weight[partner]
@@ -158,6 +169,8 @@ class ObjectMixUp(BaseMixUp):
         num_channels: Channels that are image and are mixed, as in :class:`ImageMixUp`. Defaults to
             ``None``, all.
     """
+
+    of_objects = True  # read by the detector: `mix` takes boxes, not targets
 
     def __init__(self, eta: float = 0.2, p: float = 1.0, num_channels: int | None = None) -> None:
         super().__init__(eta, p, num_channels)

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 from mmdet3d_medical.registry import HOOKS
 
-from .guess_quality import Counts, KnownLesions, count_guesses
+from .guess_log import GuessLogHook
+from .trained_model import semi_supervised_model
 
-if TYPE_CHECKING:
-    from mmdet3d_medical.models.detectors.guess import Guess
-
-BINS = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)  # of the histogram of guessed targets
 RAMPS = {
     'linear': lambda part: part,
     # Laine and Aila 2017, arXiv 1610.02242: slow at first, when guesses are at their worst.
@@ -29,93 +20,48 @@ RAMPS = {
 
 
 @HOOKS.register_module()
-class SemiSupervisedHook(Hook):
-    """Ramps up the unlabeled loss, moves the teacher, and shows how the guesses are doing.
-
-    After each step the model's teacher, if it has one, follows the model. Every ``interval``
-    iterations it logs, over the guesses of this process:
-
-    * ``unsup_weight``;
-    * ``guess_mass``: sum of the targets of a patch, the number of positive priors it stands for;
-    * ``guess_above_half``: share of priors with a target of at least 0.5;
-    * ``guess_0-0.01`` and so on: share of targets in that range, a histogram;
-    * with ``ann_file``, ``guess_recall`` and ``guess_precision`` of lesions over the last patches,
-      as :func:`count_guesses` defines them. Annotations are looked up here, by scan id and
-      position of the patch, and reach neither model nor loss.
-
-    It warns when over a whole window no prior is guessed to be a lesion, and when too many are.
+class UnlabeledWeightHook(Hook):
+    """Ramps up the weight of the unlabeled loss.
 
     Args:
         rampup_iters: Iterations over which the weight grows from 0 to the model's
-            ``unsup_weight``; 0: full weight at once.
+            ``unsup.weight``; 0: full weight at once.
         rampup_begin: Iterations before, at weight 0.
         rampup: ``'linear'``, or ``'sigmoid'`` for exp(-5 (1 - t)^2).
-        ann_file: Index with annotations of scans that count as unlabeled, or None.
-        interval: Iterations between looks at the guesses.
-        window: Looks over which warnings are given, and ten times as many patches over which
-            precision and recall are taken.
-        max_share: Share of priors guessed at 0.5 or more above which guesses have run away.
-            Annotated lesions take 0.01 to 0.1 % of a detector's anchors.
 
     Raises:
         ValueError: For an unknown ramp or negative iterations.
     """
 
     def __init__(
-        self,
-        rampup_iters: int = 0,
-        rampup_begin: int = 0,
-        rampup: str = 'linear',
-        ann_file: str | None = None,
-        interval: int = 10,
-        window: int = 50,
-        max_share: float = 0.02,
-    ):
+        self, rampup_iters: int = 0, rampup_begin: int = 0, rampup: str = 'linear'
+    ) -> None:
         if rampup not in RAMPS:
             raise ValueError(f'rampup must be one of {sorted(RAMPS)}, found {rampup!r}')
-        if min(rampup_iters, rampup_begin) < 0 or min(interval, window) < 1:
+        if min(rampup_iters, rampup_begin) < 0:
             raise ValueError(
-                'expected rampup_iters and rampup_begin >= 0, interval and window >= 1, found '
-                f'{rampup_iters}, {rampup_begin}, {interval} and {window}'
+                'expected rampup_iters and rampup_begin >= 0, found '
+                f'{rampup_iters} and {rampup_begin}'
             )
         self.rampup_iters = rampup_iters
         self.rampup_begin = rampup_begin
         self.rampup = RAMPS[rampup]
-        self.ann_file = ann_file
-        self.interval = interval
-        self.max_share = max_share
         self._full_weight = 0.0
-        self._known: KnownLesions | None = None
-        self._shares: deque[float] = deque(maxlen=window)
-        self._counts: deque[Counts] = deque(maxlen=10 * window)  # of patches
 
     def before_train(self, runner: Runner) -> None:
-        """Remember the full weight, read the annotations, count steps from 0 unless resumed.
-
-        Raises:
-            TypeError: If the model is not a ``FocalMixDetector`` or alike.
-        """
-        model = _unwrapped(runner.model)
-        if not hasattr(model, 'unsup_weight'):
-            raise TypeError(
-                f'SemiSupervisedHook needs a FocalMixDetector, found {type(model).__name__}: '
-                'remove the hook from custom_hooks or wrap the detector'
-            )
-        if runner.iter == 0:  # weights of `load_from` are those of another training
-            model.restart()
-        self._full_weight = model.unsup_weight
-        self._known = KnownLesions(self.ann_file) if self.ann_file else None
+        """Remember the full weight."""
+        self._full_weight = semi_supervised_model(runner).unsup.weight
 
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it was configured."""
-        _unwrapped(runner.model).unsup_weight = self._full_weight
+        semi_supervised_model(runner).unsup.weight = self._full_weight
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
         """Set the weight of the unlabeled loss."""
         factor = self.weight_factor(runner.iter)
-        _unwrapped(runner.model).unsup_weight = self._full_weight * factor
+        semi_supervised_model(runner).unsup.weight = self._full_weight * factor
 
     def weight_factor(self, iteration: int) -> float:
         """Share of the full weight in an iteration, in [0, 1]."""
@@ -124,6 +70,16 @@ class SemiSupervisedHook(Hook):
             return 0.0
         return self.rampup(past / self.rampup_iters) if past < self.rampup_iters else 1.0
 
+
+@HOOKS.register_module()
+class TeacherHook(Hook):
+    """Moves the model's teacher, if it has one, after each step."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Count steps from 0 unless resumed: weights of ``load_from`` are of another training."""
+        if runner.iter == 0:
+            semi_supervised_model(runner).restart()
+
     def after_train_iter(
         self,
         runner: Runner,
@@ -131,66 +87,93 @@ class SemiSupervisedHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Move the teacher, look at the guesses."""
-        model = _unwrapped(runner.model)
-        if model.teacher is not None:
-            model.update_teacher()
-        if model.last_guess is None or not self.every_n_train_iters(runner, self.interval):
-            return
-        scalars = dict(unsup_weight=model.unsup_weight, **self._describe(model.last_guess.cls))
-        if self._known is not None:
-            scalars.update(self._judge(model.last_guess))
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(f'train/{name}', value)
-        self._warn(runner)
-
-    def _describe(self, targets: torch.Tensor) -> dict[str, float]:
-        """Mass and histogram of targets (B, N, C)."""
-        above_half = float((targets >= 0.5).any(dim=-1).float().mean())
-        self._shares.append(above_half)
-        inner = targets.new_tensor(BINS[1:-1])
-        bins = torch.bucketize(targets.flatten(), inner, right=True)
-        shares = torch.bincount(bins, minlength=len(BINS) - 1) / targets.numel()
-        ranges = zip(BINS[:-1], BINS[1:], shares.tolist(), strict=True)
-        return dict(
-            guess_mass=float(targets.sum()) / len(targets),
-            guess_above_half=above_half,
-            **{f'guess_{low:g}-{high:g}': share for low, high, share in ranges},
-        )
-
-    def _judge(self, guess: Guess) -> dict[str, float]:
-        """Precision and recall over the window, where there is something to divide by."""
-        for targets, meta in zip(guess.cls, guess.metas, strict=True):
-            boxes = self._known.in_patch(meta)
-            if boxes is not None:
-                self._counts.append(count_guesses(targets, guess.priors, *boxes))
-        total = Counts(*np.sum(self._counts or [Counts(0, 0, 0, 0)], axis=0).tolist())
-        scalars = {}
-        if total.lesions:
-            scalars['guess_recall'] = total.found / total.lesions
-        if total.guesses:
-            scalars['guess_precision'] = total.right / total.guesses
-        return scalars
-
-    def _warn(self, runner: Runner) -> None:
-        if len(self._shares) < self._shares.maxlen:
-            return
-        mean, iterations = sum(self._shares) / len(self._shares), self.interval * len(self._shares)
-        if mean == 0:
-            runner.logger.warning(
-                f'In {iterations} iterations no prior of an unlabeled patch was guessed at 0.5 or '
-                'more: guesses collapse to background. Start from a supervised checkpoint, lower '
-                "`center`, raise the loss's alpha for lesions, or ramp the unlabeled loss up later."
-            )
-        elif mean > self.max_share:
-            runner.logger.warning(
-                f'In {iterations} iterations {mean:.1%} of all priors of unlabeled patches were '
-                f'guessed at 0.5 or more (limit {self.max_share:.1%}): guesses run away. Lower '
-                "`unsup_weight` or the loss's alpha for lesions, or ramp up later; without soft "
-                'alpha and soft beta this is what happens.'
-            )
-        self._shares.clear()
+        """Let the teacher follow."""
+        semi_supervised_model(runner).follow()
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
+@HOOKS.register_module()
+class MixUpOffHook(Hook):
+    """Turns MixUp off for the last part of a training, so that it ends on patches as they are.
+
+    Args:
+        share: Of the iterations, the last ones, in [0, 1]; 0 leaves MixUp on.
+
+    Raises:
+        ValueError: For a share outside [0, 1].
+    """
+
+    def __init__(self, share: float = 0.15) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f'expected a share in [0, 1], found {share}')
+        self.share = share
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Turn it on or off."""
+        first_off = (1 - self.share) * runner.max_iters
+        semi_supervised_model(runner).mixing = runner.iter < first_off
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the model as it was configured."""
+        semi_supervised_model(runner).mixing = True
+
+
+@HOOKS.register_module()
+class SemiSupervisedHook(Hook):
+    """All that a ``FocalMixDetector`` needs around its steps: several hooks as one.
+
+    Args:
+        rampup_iters: Of :class:`UnlabeledWeightHook`.
+        rampup_begin: Of :class:`UnlabeledWeightHook`.
+        rampup: Of :class:`UnlabeledWeightHook`.
+        mixup_off: Share of :class:`MixUpOffHook`. Default: 0, MixUp stays on.
+        **log: Arguments of :class:`GuessLogHook`.
+    """
+
+    def __init__(
+        self,
+        rampup_iters: int = 0,
+        rampup_begin: int = 0,
+        rampup: str = 'linear',
+        mixup_off: float = 0.0,
+        **log,
+    ) -> None:
+        self.parts = [
+            UnlabeledWeightHook(rampup_iters, rampup_begin, rampup),
+            TeacherHook(),
+            MixUpOffHook(mixup_off),
+            GuessLogHook(**log),
+        ]
+
+    def before_train(self, runner: Runner) -> None:
+        """Those of the parts.
+
+        Raises:
+            TypeError: If the model is not a ``FocalMixDetector`` or alike.
+        """
+        for part in self.parts:
+            part.before_train(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Those of the parts."""
+        for part in self.parts:
+            part.after_train(runner)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Those of the parts."""
+        for part in self.parts:
+            part.before_train_iter(runner, batch_idx, data_batch)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Those of the parts."""
+        for part in self.parts:
+            part.after_train_iter(runner, batch_idx, data_batch, outputs)

@@ -48,6 +48,11 @@ class DenseTargets:
         positive = (self.cls >= 0.5).any(dim=-1) & (self.cls_weight > 0)
         return reduce_mean(positive.sum().float()).clamp(min=1)
 
+    def score_sum(self) -> Tensor:
+        """Sum of the targets of priors with weight > 0; averaged and bounded alike."""
+        best = self.cls.amax(dim=-1) * (self.cls_weight > 0)
+        return reduce_mean(best.sum().float()).clamp(min=1)
+
 
 class DenseTargetHead(Protocol):
     """A head whose assignment needs no predictions: what FocalMix asks of a detector.

@@ -78,7 +78,7 @@ class UnlabeledLoss(nn.Module):
         self.weight = weight
         self.own = MODELS.build(loss) if loss else None
         self.divide_by = MODELS.build(divide_by)
-        self.divisor = 1.0
+        self.divisor: Tensor | float = 1.0
 
     def forward(
         self, head: nn.Module, outs: Any, targets: DenseTargets, labeled: DenseTargets | None
@@ -92,7 +92,7 @@ class UnlabeledLoss(nn.Module):
             labeled: Targets of the labeled patches of the step, or None.
         """
         divisor = self.divide_by(targets, labeled)
-        self.divisor = float(divisor)
+        self.divisor = divisor.detach()
         losses = self.unweighted(head, outs, targets, divisor)
         return {f'unsup_{name}': self.weight * loss for name, loss in losses.items()}
 

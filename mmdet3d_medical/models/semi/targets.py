@@ -225,7 +225,9 @@ class BoxTargets(_Targets):
         looks = self._look(detectors, inputs, views)
         for source, (number, logits, deltas) in enumerate(looks):
             for rows, scores, row in zip(found, logits.float().sigmoid(), deltas, strict=True):
-                rows.append(self._detections(head, priors, scores, row, views[number], shape, source))
+                rows.append(
+                    self._detections(head, priors, scores, row, views[number], shape, source)
+                )
         number = len(views) * len(detectors)
         merged = [self._merged(InstanceData.cat(rows), number) for rows in found]
         metas = metas or [{}] * len(inputs)
