@@ -11,7 +11,7 @@ def plain(small_detector):
     return MODELS.build(small_detector())
 
 
-@pytest.fixture(params=[None, dict(momentum=0.1)])
+@pytest.fixture(params=[None, dict(type='EMATeacher', momentum=0.1)])
 def around(request, small_detector):
     cfg = dict(type='FocalMixDetector', detector=small_detector(), teacher=request.param)
     return MODELS.build(cfg)

@@ -27,7 +27,7 @@ DETECTOR = dict(
     custom_hooks=[dict(type='EMAHook')],
 )
 FRAGMENTS = dict(
-    method=dict(type='FocalMixDetector', temperature=0.7),
+    method=dict(type='FocalMixDetector', seed=7),
     semi=dict(
         patches=(4, 2),
         labeled=dict(split='a.txt'),

@@ -81,10 +81,9 @@ def test_focalmix_gradients_of_two_processes(small_detector, make_batch, tmp_pat
     cfg = dict(
         type='FocalMixDetector',
         detector=detector,
-        unsup_weight=0.5,
-        image_mixup=None,
-        object_mixup=None,
-        views=dict(num=2, flip_axes=(2,), permute_axes=()),
+        unsup=dict(weight=0.5),
+        mixers={},
+        targets=dict(type='AnchorTargets', views=dict(num=2, flip_axes=(2,), permute_axes=())),
     )
     batches = [branches_of(make_batch, rank) for rank in range(2)]
     joined = {

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 
 from mmdet3d_medical.datasets import write_index
 from mmdet3d_medical.engine import SemiSupervisedHook
-from mmdet3d_medical.models.detectors.guess import Guess
+from mmdet3d_medical.models.dense_heads import DenseTargets
+from mmdet3d_medical.models.semi import Guess
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -25,12 +26,14 @@ class Model(torch.nn.Module):
 
     def __init__(self, weight=2.0, teacher=None):
         super().__init__()
-        self.unsup_weight = weight
+        self.unsup = SimpleNamespace(weight=weight, divisor=3.0)
         self.teacher = teacher
         self.last_guess = None
+        self.last_positives = dict(positives=6.0, unsup_positives=2.0)
+        self.mixing = True
         self.updates = 0
 
-    def update_teacher(self):
+    def follow(self):
         self.updates += 1
 
     def restart(self):
@@ -42,6 +45,7 @@ def make_runner(model, iteration=0) -> SimpleNamespace:
     return SimpleNamespace(
         model=model,
         iter=iteration,
+        max_iters=100,
         message_hub=MessageHub('test'),
         warnings=warnings,
         logger=SimpleNamespace(warning=warnings.append),
@@ -59,9 +63,9 @@ def weights(hook, iterations) -> list:
     seen = []
     for runner.iter in iterations:
         hook.before_train_iter(runner, runner.iter)
-        seen.append(model.unsup_weight)
+        seen.append(model.unsup.weight)
     hook.after_train(runner)
-    assert model.unsup_weight == 2.0
+    assert model.unsup.weight == 2.0
     return seen
 
 
@@ -75,11 +79,26 @@ def test_ramps_by_hand():
     assert weights(linear, [4]) == [1]  # a resumed training
 
 
+def test_mixup_is_off_for_the_last_steps():
+    hook, model = SemiSupervisedHook(mixup_off=0.2), Model()
+    runner, seen = make_runner(model), []
+    hook.before_train(runner)
+    for runner.iter in (0, 79, 80, 99):
+        hook.before_train_iter(runner, runner.iter)
+        seen.append(model.mixing)
+    hook.after_train(runner)
+    assert seen == [True, True, False, False] and model.mixing
+    with pytest.raises(ValueError, match='share'):
+        SemiSupervisedHook(mixup_off=1.5)
+
+
 def guess_of(targets, metas=()) -> Guess:
     targets = torch.tensor(targets, dtype=torch.float32)[..., None]
     corner = 4.0 * torch.arange(targets.shape[1])[:, None]
     priors = torch.cat([corner.expand(-1, 3), corner.expand(-1, 3) + 4], 1)
-    return Guess(targets, torch.ones(targets.shape[:2]), priors, [], 0, metas)
+    weight = torch.ones(targets.shape[:2])
+    box = targets.new_zeros(*targets.shape[:2], 0)
+    return Guess(DenseTargets(targets, weight, box, 0 * weight), priors, [], metas)
 
 
 def test_mass_and_histogram_by_hand():
@@ -90,6 +109,9 @@ def test_mass_and_histogram_by_hand():
     logged = scalars(runner)
     expected = {
         'train/unsup_weight': 2.0,
+        'train/unsup_divisor': 3.0,
+        'train/positives': 6.0,
+        'train/unsup_positives': 2.0,
         'train/guess_mass': (0.005 + 0.05 + 0.3 + 0.5 + 0.9 + 1.0) / 2,
         'train/guess_above_half': 3 / 8,
         'train/guess_0-0.01': 3 / 8,
@@ -243,10 +265,14 @@ def test_a_training_with_a_teacher_that_is_resumed(tmp_path, small_detector, ite
     cfg = dict(
         type='FocalMixDetector',
         detector=small_detector(),
-        views=dict(num=2),
-        teacher=dict(momentum=0.1),
-        score_thr=0.001,
-        center=0.01,
+        targets=dict(
+            type='AnchorTargets',
+            views=dict(num=2),
+            steps=[dict(type='Sharpen', center=0.01)],
+            score_thr=0.001,
+        ),
+        teacher=dict(type='EMATeacher', momentum=0.1),
+        student=[dict(type='StrongNoise'), dict(type='StrongErasing')],
     )
     whole = train(tmp_path, 'whole', items, cfg, index, 4)
     train(tmp_path, 'parts', items, cfg, index, 2)
@@ -254,7 +280,7 @@ def test_a_training_with_a_teacher_that_is_resumed(tmp_path, small_detector, ite
 
     states = whole.model.state_dict(), resumed.model.state_dict()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    mine, theirs = whole.model.detector, whole.model.teacher
+    mine, theirs = whole.model.detector, whole.model.teacher.model
     pairs = list(zip(mine.parameters(), theirs.parameters(), strict=True))
     assert not any(torch.equal(a, b) for a, b in pairs if a.grad is not None and a.grad.any())
     logged = whole.message_hub.log_scalars
@@ -267,14 +293,16 @@ def test_a_training_with_a_teacher_that_is_resumed(tmp_path, small_detector, ite
 def test_a_training_that_starts_from_another_restarts_the_teacher(
     tmp_path, small_detector, items, index
 ):
-    cfg = dict(type='FocalMixDetector', detector=small_detector(), teacher=dict(momentum=0.0))
+    cfg = dict(
+        type='FocalMixDetector', detector=small_detector(), teacher=dict(type='FrozenTeacher')
+    )
     first = train(tmp_path, 'first', items, cfg, index, 2)
     trained = dict(first.model.detector.state_dict())
     second = train(
         tmp_path, 'second', items, cfg, index, 2, load_from=str(tmp_path / 'first' / 'iter_2.pth')
     )
     assert second.model.step == 2
-    torch.testing.assert_close(dict(second.model.teacher.state_dict()), trained)
+    torch.testing.assert_close(dict(second.model.teacher.model.state_dict()), trained)
     assert not torch.equal(
         second.model.detector.bbox_head.classify.weight, trained['bbox_head.classify.weight']
     )

@@ -10,8 +10,8 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmdet3d_medical.models.dense_heads import FCOS3DHead, missing_of_protocol
-from mmdet3d_medical.models.detectors.guess import TargetGuesser
 from mmdet3d_medical.models.detectors.views import PriorPermutations, RandomViews, View
+from mmdet3d_medical.models.semi import AnchorTargets
 from mmdet3d_medical.registry import MODELS
 
 PARTS = dict(
@@ -154,10 +154,10 @@ def test_all_views_guess_as_one_does(strides):
     detector.bbox_head, detector.extract_feat = MeanHead(**PARTS, strides=strides), lambda x: x
     inputs = torch.randn(2, 1, *SHAPE, generator=torch.Generator().manual_seed(0))
     inputs[0, 0, 4:6, 8:12, 4:8] = 50.0  # a whole number of cells at all strides
-    guesser = TargetGuesser(dict(num=16), temperature=1.0)
+    guesser = AnchorTargets(dict(num=16), steps=[])
     priors = detector.bbox_head.priors(SHAPE)
     assert len(set(guesser.views.draw(np.random.default_rng(0), SHAPE, priors))) == 16
-    guess = guesser(detector, inputs, np.random.default_rng(0))
+    guess = guesser([detector], inputs, np.random.default_rng(0))
     logits, _ = detector.bbox_head.flatten(detector.bbox_head(inputs))
     torch.testing.assert_close(guess.cls, logits.sigmoid(), atol=1e-6, rtol=0)
     assert logits.std() > 0.1
@@ -246,9 +246,7 @@ def test_tiles_are_multiples_of_the_largest_stride(detector):
 
 def test_focalmix_takes_it(detector, small_detector, make_batch):
     head = dict(PARTS, type='FCOS3DHead', strides=[2, 4, 8])
-    model = MODELS.build(
-        dict(type='FocalMixDetector', detector=small_detector(bbox_head=head), views=dict(num=2))
-    )
+    model = MODELS.build(dict(type='FocalMixDetector', detector=small_detector(bbox_head=head)))
     parts = dict(sup=make_batch(2, (16, 16, 16)), unsup=make_batch(2, (16, 16, 16), (), seed=1))
     batch = {key: {name: part[key] for name, part in parts.items()} for key in parts['sup']}
     losses = model(**model.data_preprocessor(batch, True), mode='loss')

@@ -18,7 +18,17 @@ from mmdet3d_medical.registry import MODELS
 
 DOCS = Path(__file__).parents[2] / 'docs/tutorials/write_detector.md'
 SHAPE = (16, 16, 16)
-OFF = dict(image_mixup=None, object_mixup=None)
+OFF = dict(mixers={})
+ONE_VIEW = dict(type='AnchorTargets', views=dict(num=1))
+
+
+def guessed(*steps, num=4, **cfg) -> dict:
+    """Config of targets."""
+    return dict(type='AnchorTargets', views=dict(num=num), steps=list(steps), **cfg)
+
+
+def ema(momentum) -> dict:
+    return dict(type='EMATeacher', momentum=momentum)
 
 
 def step(model, batch) -> dict:
@@ -46,8 +56,11 @@ def recorded(model, name) -> list:
 def test_what_the_detector_is_unsure_of_costs_nothing(focalmix, make_branches):
     """Everything lies between 0 and 1, nothing between 0 and 0."""
     losses = [
-        step(focalmix(ignore_range=ignore_range, **OFF), make_branches())
-        for ignore_range in ((0, 1), (0, 0))
+        step(
+            focalmix(targets=guessed(dict(type='IgnoreRange', low=low, high=high)), **OFF),
+            make_branches(),
+        )
+        for low, high in ((0, 1), (0, 0))
     ]
     none, all_ = (loss['unsup_loss_cls'].item() for loss in losses)
     assert none == 0 < all_
@@ -70,9 +83,8 @@ def test_without_unlabeled_patches_and_mixup_it_is_supervised_to_the_last_bit(
 
 def test_with_weight_0_and_lambda_1_only_the_labeled_patches_count(focalmix, make_branches):
     model = focalmix(
-        unsup_weight=0.0,
-        image_mixup=dict(type='ImageMixUp', eta=0),
-        object_mixup=dict(type='ObjectMixUp', eta=0),
+        unsup=dict(weight=0.0),
+        mixers=dict(image=dict(type='ImageMixUp', eta=0), object=dict(type='ObjectMixUp', eta=0)),
     )
     batch = make_branches()
     ours, grads = step(model, batch), gradients(model)
@@ -87,7 +99,7 @@ def test_with_weight_0_and_lambda_1_only_the_labeled_patches_count(focalmix, mak
 def test_annotations_of_unlabeled_patches_change_nothing(focalmix, make_branches, make_sample):
     results = []
     for boxes in ([], [[1.0, 2, 3, 9, 9, 9], [0, 0, 0, 4, 4, 4]]):
-        model, batch = focalmix(views=dict(num=2)), make_branches()
+        model, batch = focalmix(targets=guessed(num=2)), make_branches()
         batch['data_samples']['unsup'] = [make_sample(boxes) for _ in range(3)]
         calls = recorded(model, 'loss_by_targets')
         losses = step(model, batch)
@@ -112,7 +124,9 @@ def test_it_is_the_wrapped_detector_in_testing(focalmix, make_batch):
 
 def test_labeled_and_unlabeled_rows_are_normalized_apart(focalmix, make_branches):
     """By hand: each sum of losses is divided by the positives of its own rows."""
-    model = focalmix(unsup_weight=0.25, temperature=0, center=0.0101, **OFF)
+    hard = guessed(dict(type='Threshold', value=0.0101))
+    unsup = dict(weight=0.25, divide_by=dict(type='OwnPositives'))
+    model = focalmix(targets=hard, unsup=unsup, **OFF)
     calls, losses = recorded(model, 'loss_by_targets'), step(model, make_branches())
     assert list(losses) == ['loss_cls', 'loss_bbox', 'unsup_loss_cls', 'unsup_loss_bbox']
     assert losses['loss_bbox'] > 0 and losses['unsup_loss_bbox'] == 0
@@ -134,6 +148,9 @@ def test_labeled_and_unlabeled_rows_are_normalized_apart(focalmix, make_branches
 class Recorder:
     """Mixes nothing, remembers what it was given."""
 
+    def __init__(self, of_objects):
+        self.of_objects = of_objects
+
     def mix(self, inputs, targets, rng):
         self.inputs, self.targets = inputs, targets
         return inputs + 1, targets
@@ -145,29 +162,28 @@ def test_what_is_mixed(block_detector, make_sample):
         dict(
             type='FocalMixDetector',
             detector=dict(type='BlockDetector'),
+            targets=guessed(num=2, score_thr=0.9),
             **OFF,
-            views=dict(num=2),
-            score_thr=0.9,
         )
     )
-    model.image_mixup, model.object_mixup = Recorder(), Recorder()
+    image, object_ = model.mixers = [Recorder(False), Recorder(True)]
     calls = recorded(model, 'forward')
     labeled, unlabeled = torch.zeros(2, 1, 4, 4, 4), torch.full((1, 1, 4, 4, 4), -9.0)
     unlabeled[0, 0, 2:, :2, 2:] = 9.0
     sample = make_sample([[0.0, 0, 0, 2, 2, 2]], ignored=[[2, 2, 2, 4, 4, 4]])
     empty = make_sample([])
     model.loss(dict(sup=labeled, unsup=unlabeled), dict(sup=[sample, empty], unsup=[empty]))
-    assert torch.equal(model.image_mixup.inputs, torch.cat([labeled, unlabeled]))
-    assert model.image_mixup.targets.cls.shape == (3, 8, 1)
-    assert torch.equal(model.object_mixup.inputs, torch.cat([labeled, unlabeled]) + 1)
-    objects = [boxes.tolist() for boxes in model.object_mixup.targets]
+    assert torch.equal(image.inputs, torch.cat([labeled, unlabeled]))
+    assert image.targets.cls.shape == (3, 8, 1)
+    assert torch.equal(object_.inputs, torch.cat([labeled, unlabeled]) + 1)
+    objects = [boxes.tolist() for boxes in object_.targets]
     assert objects == [[[0, 0, 0, 2, 2, 2]], [], [[2, 0, 2, 4, 2, 4]]]
     assert [len(args[0]) for args in calls] == [1, 1, 3]  # two views, one step
     assert torch.equal(calls[-1][0], torch.cat([labeled, unlabeled]) + 2)
 
 
 def test_a_mixed_step_has_gradients_everywhere(focalmix, make_branches):
-    model = focalmix(score_thr=0.001, views=dict(num=2))
+    model = focalmix(targets=guessed(num=2, score_thr=0.001))
     losses = step(model, make_branches())
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert sum(len(boxes) for boxes in model.last_guess.boxes) > 0
@@ -191,7 +207,7 @@ def test_branches_without_a_sample(focalmix, make_branches, sup, unsup, names):
     for part in batch.values():  # as MultiBranch leaves places of the other branch
         for other in ('sup', 'unsup'):
             part[other] = [None, *part.get(other, [])]
-    assert set(step(focalmix(views=dict(num=1)), batch)) == names
+    assert set(step(focalmix(targets=ONE_VIEW), batch)) == names
 
 
 def test_empty_branches(focalmix, make_batch):
@@ -227,7 +243,10 @@ def test_a_loss_of_its_own_for_unlabeled_patches(focalmix, make_branches):
         def forward(self, logits, targets, weight, avg_factor):
             return ((logits.sigmoid() - targets) ** 2 * weight[..., None]).sum() / avg_factor
 
-    model = focalmix(unsup_loss=dict(type='SumOfSquares'), unsup_weight=2.0, **OFF)
+    model = focalmix(
+        unsup=dict(loss=dict(type='SumOfSquares'), weight=2.0, divide_by=dict(type='OwnPositives')),
+        **OFF,
+    )
     batch = make_branches()
     losses, guess = step(model, batch), model.last_guess.cls
     inputs = model.data_preprocessor(batch, True)['inputs']['unsup']
@@ -237,16 +256,16 @@ def test_a_loss_of_its_own_for_unlabeled_patches(focalmix, make_branches):
 
 
 def test_steps_are_drawn_from_seed_and_number(focalmix, make_branches):
-    model, batch = focalmix(seed=3, views=dict(num=1)), make_branches()
+    model, batch = focalmix(seed=3, targets=ONE_VIEW), make_branches()
     losses = [step(model, batch) for _ in range(3)]
     assert losses[0] != losses[1] != losses[2]
-    resumed = focalmix(seed=3, views=dict(num=1))
+    resumed = focalmix(seed=3, targets=ONE_VIEW)
     step(resumed, batch)
     resumed.load_state_dict(model.state_dict())
     resumed.step.fill_(1)
     assert step(resumed, batch) == losses[1] and step(resumed, batch) == losses[2]
     assert int(model.state_dict()['step']) == 3
-    assert step(focalmix(seed=4, views=dict(num=1)), batch) != losses[0]
+    assert step(focalmix(seed=4, targets=ONE_VIEW), batch) != losses[0]
 
 
 def test_processes_draw_differently(focalmix, make_branches, monkeypatch):
@@ -262,14 +281,14 @@ def test_processes_draw_differently(focalmix, make_branches, monkeypatch):
 def test_the_teacher_follows_parameters_and_buffers(focalmix, small_detector, make_branches):
     detector = small_detector()
     detector['backbone']['norm_cfg'] = dict(type='BN3d')
-    model = focalmix(detector, teacher=dict(momentum=0.25), views=dict(num=1))
+    model = focalmix(detector, teacher=ema(0.25), targets=ONE_VIEW)
     step(model, make_branches())
-    theirs, mine = model.teacher.state_dict(), model.detector.state_dict()
+    theirs, mine = model.teacher.model.state_dict(), model.detector.state_dict()
     start = copy.deepcopy(theirs)
     with torch.no_grad():
         for parameter in model.detector.parameters():
             parameter += 1
-    model.update_teacher()
+    model.follow()
     assert any('running_mean' in name for name in start)
     for name, value in theirs.items():
         expected = mine[name]
@@ -281,7 +300,7 @@ def test_the_teacher_follows_parameters_and_buffers(focalmix, small_detector, ma
 
 
 def test_the_teacher_guesses_and_is_not_trained(focalmix, make_branches):
-    model = focalmix(teacher=dict(momentum=0.5), views=dict(num=1), **OFF)
+    model = focalmix(teacher=ema(0.5), targets=ONE_VIEW, **OFF)
     batch = make_branches()
     step(model, batch)
     guess = model.last_guess.cls
@@ -298,7 +317,7 @@ def test_the_teacher_guesses_and_is_not_trained(focalmix, make_branches):
     guess = model.last_guess.cls
     with torch.no_grad():
         model.detector.bbox_head.classify.bias += 1
-        model.teacher.bbox_head.classify.bias -= 1
+        model.teacher.model.bbox_head.classify.bias -= 1
     step(model, batch)
     assert (model.last_guess.cls < guess).all()
 
@@ -310,16 +329,16 @@ def test_plain_weights_become_those_of_detector_and_teacher(focalmix, small_dete
     torch.manual_seed(1)
     plain = MODELS.build(small_detector())
     torch.save(dict(state_dict=plain.state_dict()), tmp_path / 'plain.pth')
-    model = focalmix(teacher=dict(momentum=0.1))
+    model = focalmix(teacher=ema(0.1))
     load_checkpoint(model, str(tmp_path / 'plain.pth'), strict=True)
-    for part in (model.detector, model.teacher):
+    for part in (model.detector, model.teacher.model):
         torch.testing.assert_close(dict(part.state_dict()), dict(plain.state_dict()))
 
     other = focalmix()
     other.load_state_dict(plain.state_dict())
-    model = focalmix(teacher=dict(momentum=0.1))
+    model = focalmix(teacher=ema(0.1))
     model.load_state_dict(other.state_dict())  # FocalMix without a teacher
-    torch.testing.assert_close(dict(model.teacher.state_dict()), dict(plain.state_dict()))
+    torch.testing.assert_close(dict(model.teacher.model.state_dict()), dict(plain.state_dict()))
     model.load_state_dict(model.state_dict())
 
     pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth'))

@@ -27,7 +27,7 @@ def test_bfloat16_is_close_to_float32(focalmix, make_branches):
     # without avx512_bf16 now and then leaves memory it never wrote in the weights' gradient.
     batch, results = make_branches(shape=(32, 32, 32)), []
     for name in ('OptimWrapper', 'BFloat16OptimWrapper'):
-        model, dtypes = focalmix(teacher=dict(momentum=0.1)), set()
+        model, dtypes = focalmix(teacher=dict(type='EMATeacher', momentum=0.1)), set()
         classify = model.detector.bbox_head.classify
         classify.register_forward_hook(lambda *args, seen=dtypes: seen.add(args[2].dtype))
         start = flat_weights(model)

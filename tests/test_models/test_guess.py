@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet3d_medical.models.detectors.guess import TargetGuesser, guessing, sharpen
 from mmdet3d_medical.models.detectors.views import View
+from mmdet3d_medical.models.semi import AnchorTargets, guessing, sharpen
+from mmdet3d_medical.models.semi.steps import IgnoreRange, Sharpen, Threshold, TopK
 from mmdet3d_medical.registry import MODELS
 
 
@@ -22,10 +23,9 @@ def patches(shape, number=2, seed=0) -> torch.Tensor:
     return torch.randn(number, 1, *shape, generator=torch.Generator().manual_seed(seed))
 
 
-def guess(detector, inputs, num=8, seed=0, **cfg):
-    cfg = {'temperature': 1.0, **cfg}
-    views = {'num': num, **cfg.pop('views', {})}
-    return TargetGuesser(views, **cfg)(detector, inputs, rng(seed))
+def guess(detector, inputs, num=8, seed=0, steps=(), views=None, **cfg):
+    targets = AnchorTargets({'num': num, **(views or {})}, steps, **cfg)
+    return targets([detector], inputs, rng(seed))
 
 
 def test_sharpening_by_hand():
@@ -106,9 +106,8 @@ def test_mean_of_two_views_by_hand(block_detector):
     p = torch.linspace(-2, 2, 8).unflatten(0, (4, 2)).mean(1).sigmoid()
     mean = guess(detector, patches((2, 2, 8)), 2, views=only_x).cls[0, :, 0]
     torch.testing.assert_close(mean, (p + p.flip(0)) / 2)  # 0.5 everywhere
-    sharp = guess(
-        detector, patches((2, 2, 8)), 1, views=dict(flip_axes=(), permute_axes=()), temperature=0.5
-    ).cls[0, :, 0]
+    straight, steps = dict(flip_axes=(), permute_axes=()), [dict(type='Sharpen', temperature=0.5)]
+    sharp = guess(detector, patches((2, 2, 8)), 1, views=straight, steps=steps).cls[0, :, 0]
     torch.testing.assert_close(sharp, p**2 / (p**2 + (1 - p) ** 2))
 
 
@@ -191,10 +190,10 @@ def test_objects_are_decoded_where_they_were_seen(block_detector):
     volume = torch.full((1, 1, 2, 2, 8), -9.0)
     volume[..., 4:6] = 9.0
     views = dict(flip_axes=(2,), permute_axes=())
-    guesser = TargetGuesser(dict(num=1, **views))
+    guesser = AnchorTargets(dict(num=1, **views))
     for seed in range(8):
         view = guesser.views.draw(rng(seed), (2, 2, 8), detector.bbox_head.priors((2, 2, 8)))[0]
-        box = guesser(detector, volume, rng(seed)).boxes[0][0, [2, 5]].tolist()
+        box = guesser([detector], volume, rng(seed)).boxes[0][0, [2, 5]].tolist()
         # Seen straight, 4..6 becomes 5..9. Mirrored it is 2..4, becomes 3..7, and 1..5 put back.
         assert box == ([1.0, 5.0] if view == View(flips=(2,)) else [5.0, 9.0])
 
@@ -207,11 +206,11 @@ def test_of_several_views_the_first_one_boxes_the_mean(block_detector):
     head.flatten = lambda outs: (flatten(outs)[0], (flatten(outs)[0] > 0) * moved)
     volume = torch.full((1, 1, 2, 2, 8), -9.0)
     volume[..., 4:6] = 9.0
-    guesser = TargetGuesser(dict(num=2, flip_axes=(2,), permute_axes=()))
+    guesser = AnchorTargets(dict(num=2, flip_axes=(2,), permute_axes=()))
     firsts = set()
     for seed in range(8):
         views = guesser.views.draw(rng(seed), (2, 2, 8), head.priors((2, 2, 8)))
-        box = guesser(detector, volume, rng(seed)).boxes[0][:, [2, 5]].tolist()
+        box = guesser([detector], volume, rng(seed)).boxes[0][:, [2, 5]].tolist()
         # Straight, 4..6 becomes 5..7. Mirrored it is 2..4, becomes 3..5, and put back 3..5.
         assert box == ([[3.0, 5.0]] if views[0] == View(flips=(2,)) else [[5.0, 7.0]])
         firsts.add(views[0])
@@ -230,41 +229,65 @@ def test_no_objects_without_decode_or_confidence(block_detector, monkeypatch):
 def test_what_it_is_unsure_of_counts_neither_way(block_detector):
     """Probabilities .14, .32, .59, .82, by their mean before sharpening."""
     detector, once = lopsided(block_detector), dict(flip_axes=(), permute_axes=())
+    unsure = dict(type='IgnoreRange', low=0.2, high=0.7)
     weights = [
-        guess(detector, patches((2, 2, 8)), 1, views=once, ignore_range=ignore_range, **cfg)
-        .weight[0]
-        .tolist()
-        for ignore_range, cfg in [
-            ((0.2, 0.7), {}),
-            ((0.2, 0.7), dict(temperature=0.1)),
-            ((0, 0), {}),
-        ]
+        guess(detector, patches((2, 2, 8)), 1, views=once, steps=steps).weight[0].tolist()
+        for steps in ([unsure], [unsure, dict(type='Sharpen', temperature=0.1)], [])
     ]
     assert weights == [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
 
 
 def test_the_likeliest_class_decides_whether_it_is_unsure():
-    guesser = TargetGuesser(dict(num=1), ignore_range=(0.2, 0.7))
     mean = torch.tensor([[[0.1, 0.9], [0.3, 0.1], [0.1, 0.15], [0.5, 0.8]]])
-    assert guesser._weight(mean).tolist() == [[1, 0, 1, 1]]
+    cls, weight = IgnoreRange(0.2, 0.7)(mean, torch.tensor([[1.0, 1, 0, 1]]))
+    assert weight.tolist() == [[1, 0, 0, 1]] and torch.equal(cls, mean)
 
 
-@pytest.mark.parametrize('ignore_range', [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.1)])
-def test_impossible_limits(ignore_range):
-    with pytest.raises(ValueError, match='ignore_range'):
-        TargetGuesser(dict(num=1), ignore_range=ignore_range)
+def test_the_best_of_each_patch_keep_their_targets():
+    """Of 4 priors half are kept, by their likeliest class."""
+    mean = torch.tensor(
+        [[[0.1, 0.9], [0.3, 0.1], [0.1, 0.15], [0.5, 0.8]], [[0.0, 0], [0.2, 0], [0.1, 0], [0, 0]]]
+    )
+    cls, weight = TopK(0.5)(mean, torch.ones(2, 4))
+    assert (weight == 1).all()
+    torch.testing.assert_close(cls[0], torch.tensor([[0.1, 0.9], [0, 0], [0, 0], [0.5, 0.8]]))
+    torch.testing.assert_close(cls[1], torch.tensor([[0.0, 0], [0.2, 0], [0.1, 0], [0, 0]]))
+    assert (TopK(0.01)(mean, weight)[0].amax(-1) > 0).sum(1).tolist() == [1, 1]  # at least one
+
+
+def test_hard_targets():
+    cls, _ = Threshold(0.7)(torch.tensor([[[0.69], [0.71], [1.0]]]), torch.ones(1, 3))
+    assert cls.flatten().tolist() == [0, 1, 1]
+
+
+def test_several_detectors_guess_their_mean(block_detector):
+    detectors, inputs = [block_detector(), block_detector()], patches((4, 4, 4))
+    with torch.no_grad():
+        detectors[1].bbox_head.bias += 2
+    both = AnchorTargets(dict(num=2), [])(detectors, inputs, rng()).cls
+    alone = [guess(detector, inputs, 2).cls for detector in detectors]
+    torch.testing.assert_close(both, (alone[0] + alone[1]) / 2)
+    assert not torch.equal(alone[0], alone[1])
+
+
+@pytest.mark.parametrize('low, high', [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.1)])
+def test_impossible_limits(low, high):
+    with pytest.raises(ValueError, match=f'found low={low} and high={high}'):
+        IgnoreRange(low, high)
 
 
 @pytest.mark.parametrize(
-    'settings',
+    'build',
     [
-        dict(temperature=-0.1),
-        dict(center=0.0),
-        dict(center=1.0),
-        dict(bn_stats='ema'),
-        dict(temperature=math.nan),
+        lambda: Sharpen(-0.1),
+        lambda: Sharpen(math.nan),
+        lambda: Sharpen(center=0.0),
+        lambda: Threshold(1.0),
+        lambda: TopK(0.0),
+        lambda: TopK(1.1),
+        lambda: AnchorTargets(bn_stats='ema'),
     ],
 )
-def test_impossible_settings(settings):
-    with pytest.raises(ValueError, match=next(iter(settings))):
-        TargetGuesser(dict(num=1), **settings)
+def test_impossible_settings(build):
+    with pytest.raises(ValueError, match='expected|bn_stats'):
+        build()

@@ -112,9 +112,10 @@ def test_it_is_trained_by_focalmix_whose_views_and_mixup_leave_positions_alone(m
     torch.manual_seed(0)
     model = MODELS.build(dict(
         type='FocalMixDetector', detector=small_deeplung(),
-        views=dict(num=2, scale_range=(2.0, 2.0)),
-        image_mixup=dict(type='ImageMixUp', eta=1.0),
-        object_mixup=dict(type='ObjectMixUp', eta=1.0),
+        targets=dict(type='AnchorTargets', views=dict(num=2, scale_range=(2.0, 2.0))),
+        mixers=dict(
+            image=dict(type='ImageMixUp', eta=1.0), object=dict(type='ObjectMixUp', eta=1.0)
+        ),
     ))  # fmt: skip
     model.init_weights()
     volumes = [torch.randn(1, 16, 16, 16) * 300 for _ in range(4)]
@@ -140,17 +141,17 @@ def test_it_is_trained_by_focalmix_whose_views_and_mixup_leave_positions_alone(m
 def test_which_channels_focalmix_takes_for_image_can_be_said():
     mixup = dict(type='ImageMixUp', num_channels=2)
     model = MODELS.build(dict(
-        type='FocalMixDetector', detector=small_deeplung(), image_mixup=mixup,
+        type='FocalMixDetector', detector=small_deeplung(), mixers=dict(image=mixup, object=dict(type='ObjectMixUp')),
     ))  # fmt: skip
-    assert model.image_mixup.num_channels == 2
-    assert model.object_mixup.num_channels == model.guesser.views.num_channels == -3
+    assert model.mixers[0].num_channels == 2
+    assert model.mixers[1].num_channels == model.targets.views.num_channels == -3
 
 
 def test_mined_losses_under_focalmix_are_refused(make_sample):
     model = MODELS.build(dict(
         type='FocalMixDetector',
         detector=small_deeplung(sampler=dict(type='HardNegativeMining')),
-        views=dict(num=1), image_mixup=None, object_mixup=None,
+        targets=dict(type='AnchorTargets', views=dict(num=1)), mixers={},
     ))  # fmt: skip
     batch = model.data_preprocessor(dict(
         inputs=dict(unsup=[torch.zeros(1, 16, 16, 16)]),

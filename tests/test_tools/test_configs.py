@@ -179,21 +179,24 @@ def test_methods_share_the_detector(data):
             'confident_pseudo_labels',
         )
     )
-    assert pseudo['temperature'] == 0 and pseudo['image_mixup'] is None
+    assert pseudo['targets']['steps'] == [dict(type='Threshold', value=0.7)]
+    assert pseudo['mixers']['image'] is None
     assert pseudo['detector'] == teacher['detector'] == focalmix['detector']
     assert teacher['rampup'] == 'sigmoid' and 0 < teacher['teacher']['momentum'] < 0.1
     assert mixmatch['detector']['backbone'] == focalmix['detector']['backbone']
-    assert mixmatch['image_mixup'] == dict(type='ImageMixUp', eta=0.75)
+    assert mixmatch['mixers']['image'] == dict(type='ImageMixUp', eta=0.75)
     loss = mixmatch['detector']['bbox_head']['loss_cls']
     assert loss == dict(type='SoftFocalLoss', alpha=(1, 1), gamma=0)  # cross entropy
-    assert confident['ignore_range'] == (0.1, 0.7) and confident['teacher']['momentum'] == 0
+    unsure = dict(type='IgnoreRange', low=0.1, high=0.7)
+    assert confident['targets']['steps'][0] == unsure
+    assert confident['teacher'] == dict(type='FrozenTeacher')
 
 
 def test_later_fragments_change_earlier_ones():
     both = settings('confident_pseudo_labels', 'cross_entropy')
-    assert both['ignore_range'] == (0.1, 0.7) and both['temperature'] == 0
+    assert both['targets']['steps'][0]['type'] == 'IgnoreRange'
     assert both['detector']['bbox_head']['loss_cls']['gamma'] == 0
-    assert both['object_mixup'] is None
+    assert both['mixers']['object'] is None
 
 
 def test_candidates_are_loaded_before_patches_are_cut():

@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmdet3d_medical.models.detectors.guess import Guess
 from mmengine.registry import init_default_scope
 
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.cli import diagnose_guesses
 from mmdet3d_medical.models.dense_heads import DenseTargets
-from mmdet3d_medical.models.detectors.guess import Guess
 from mmdet3d_medical.registry import DATASETS, MODELS
 
 CONFIG = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom.py'
@@ -44,13 +44,14 @@ def parts(semi):
 def look(model, batch, change, settings):
     """Tables for a model that guesses the true targets, changed."""
 
-    def guesser(detector, inputs, rng, metas):
+    def guesser(detectors, inputs, rng, metas):
+        (detector,) = detectors
         targets = diagnose_guesses.targets_of(detector.bbox_head, batch[1], tuple(inputs.shape[2:]))
         priors = detector.bbox_head.priors(tuple(inputs.shape[2:]))
         assert targets.cls.sum() > 0 and (targets.cls_weight == 1).all()
-        return Guess(change(targets.cls), targets.cls_weight, priors, [], 6)
+        return Guess(replace(targets, cls=change(targets.cls)), priors, [])
 
-    model.guesser = guesser
+    model.targets = guesser
     diagnosis = diagnose_guesses.Diagnosis(model, settings)
     diagnosis.look(*batch, np.random.default_rng(0))
     return diagnosis.tables()
@@ -140,7 +141,7 @@ def test_the_pull_is_that_of_the_loss_in_training(parts):
     """Squared errors in the place of the focal loss, as of MixMatch: another length."""
     model, batch = parts
     (focal,) = look(model, batch, lambda cls: cls, [(1.0, 0.5)])['pull']
-    model.unsup_loss = MODELS.build(dict(type='SoftSquaredErrorLoss'))
+    model.unsup.own = MODELS.build(dict(type='SoftSquaredErrorLoss'))
     (squared,) = look(model, batch, lambda cls: cls, [(1.0, 0.5)])['pull']
     assert focal['length'] == pytest.approx(1) and squared['length'] != pytest.approx(1, rel=0.01)
 

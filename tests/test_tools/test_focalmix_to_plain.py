@@ -11,13 +11,17 @@ def save(model, path):
 
 
 def test_there_and_back(run_tool, small_detector, tmp_path):
-    cfg = dict(type='FocalMixDetector', detector=small_detector(), teacher=dict(momentum=0.1))
+    cfg = dict(
+        type='FocalMixDetector',
+        detector=small_detector(),
+        teacher=dict(type='EMATeacher', momentum=0.1),
+    )
     model, plain = MODELS.build(cfg), MODELS.build(small_detector())
     with torch.no_grad():
-        for weight in model.teacher.parameters():
+        for weight in model.teacher.model.parameters():
             weight += 1
     path, out = save(model, tmp_path / 'focalmix.pth'), tmp_path / 'new' / 'plain.pth'
-    for options, part in (((), model.detector), (('--teacher',), model.teacher)):
+    for options, part in (((), model.detector), (('--teacher',), model.teacher.model)):
         assert run_tool('model_converters/focalmix_to_plain', path, out, *options) == 0
         checkpoint = torch.load(out)
         assert checkpoint['meta']['note'] == 'kept'

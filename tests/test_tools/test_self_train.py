@@ -17,7 +17,9 @@ _base_ = [
 from mmdet3d_medical.apis.semi import semi_supervised
 
 method = dict(
-    _base_.method, ignore_range=(0, 0), center=0.001, detector=dict(test_cfg=dict(score_thr=0))
+    _base_.method,
+    targets=dict(type='AnchorTargets', steps=[dict(type='Threshold', value=0.001)]),
+    detector=dict(test_cfg=dict(score_thr=0)),
 )
 semi = dict(
     patches=(4, 4),
