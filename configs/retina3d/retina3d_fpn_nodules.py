@@ -13,7 +13,6 @@ _base_ = [
 ]
 model = dict(
     bbox_head=dict(anchor_generator=dict(sizes=[[4, 6], [9, 13], [19, 27]])),  # mm
-    # Tiles as large as the training patches: scores are those of patches.
-    test_cfg=dict(tile_size=32, tile_overlap=16, tile_batch=4),
+    test_cfg=dict(tile_size=96, tile_overlap=32),
 )
 default_hooks = dict(checkpoint=dict(interval=500))

@@ -25,11 +25,11 @@ from mmdet3d_medical.utils.files import write_text
 
 from .files import check_keys, load_yaml
 from .nodules import NoduleData, read_nodules
-from .truth import Truth
+from .truth import Truth, read_rates
 
 PARTS = {'training', 'validation', 'test'}
 NEEDED = {'name', 'scans', 'seed', 'spacing', 'subsets', 'labeled', 'unlabeled', 'draws'}
-OPTIONAL = {'difficulty', 'shape'}
+OPTIONAL = {'difficulty', 'shape', 'rates'}
 TABLES = ('annotations.csv', 'annotations_excluded.csv')
 TOOL = 'python projects/benchmark/make_benchmark.py'
 
@@ -50,6 +50,7 @@ class BenchmarkData:
         labeled: Sizes of the lists of labeled scans.
         unlabeled: Sizes of the lists of unlabeled scans.
         draws: How often these lists are drawn; training seed k takes draw k mod ``draws``.
+        rates: (R,) false positives per scan at which sensitivity is reported.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class BenchmarkData:
     labeled: tuple[int, ...]
     unlabeled: tuple[int, ...]
     draws: int
+    rates: tuple[float, ...]
 
     per = 'scan'  # what false positives are counted by
 
@@ -81,7 +83,7 @@ class BenchmarkData:
     def truth(self, part: str, root: Path | None = None) -> Truth:
         """The committed findings of the scans of a part, whatever the root."""
         nodules, excluded = (read_findings(self.path.with_name(name)) for name in TABLES)
-        return Truth(self.scan_ids(part), nodules, excluded)
+        return Truth(self.scan_ids(part), nodules, excluded, rates=self.rates)
 
     def split(self, name: str, seed: int) -> str:
         """The list of scans with this name for a training seed, below the root."""
@@ -213,6 +215,7 @@ def read_data(path: str | Path) -> BenchmarkData | NoduleData:
         labeled=tuple(content['labeled']),
         unlabeled=tuple(content['unlabeled']),
         draws=content['draws'],
+        rates=read_rates(content, str(path)),
     )
 
 

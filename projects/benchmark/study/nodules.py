@@ -20,10 +20,11 @@ from mmdet3d_medical.utils.files import write_text
 from mmdet3d_medical.utils.random import generator
 
 from .files import check_keys
-from .truth import Truth
+from .truth import Truth, read_rates
 
 PARTS = ('training', 'validation', 'test')
-KEYS = {'kind', 'name', 'seed', 'window', 'series', 'held_out', 'labeled', 'unlabeled', 'draws'}
+NEEDED = {'kind', 'name', 'seed', 'window', 'series', 'held_out', 'labeled', 'unlabeled', 'draws'}
+OPTIONAL = {'rates'}
 WINDOW = '_window'  # behind the id of a cube
 LITERS = 5  # about those of a pair of lungs
 
@@ -45,6 +46,7 @@ class NoduleData:
         labeled: Numbers of labeled CTs in the lists.
         unlabeled: Numbers of unlabeled CTs in the lists.
         draws: How often these lists are drawn; training seed k takes draw k mod ``draws``.
+        rates: (R,) false positives per 5 liters at which sensitivity is reported.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class NoduleData:
     labeled: tuple[int, ...]
     unlabeled: tuple[int, ...]
     draws: int
+    rates: tuple[float, ...]
 
     per = f'{LITERS} liters'  # what false positives are counted by
 
@@ -78,7 +81,8 @@ class NoduleData:
                 row = scan['scan_id'], found['center'], found['diameter'], ''
                 rows[found['ignore']].append(row)
         share = self.window**3 / (LITERS * 1e6)
-        return Truth(sorted(wanted), *map(Findings.from_rows, (rows[False], rows[True])), share)
+        findings = map(Findings.from_rows, (rows[False], rows[True]))
+        return Truth(sorted(wanted), *findings, share, self.rates)
 
     def make(self, root: Path, workers: int, source: Path | None = None) -> None:
         """Convert the cubes, cut the windows and write the lists; nothing if they are there.
@@ -202,7 +206,7 @@ def read_nodules(path: Path, content: dict[str, Any]) -> NoduleData:
     Raises:
         ValueError: Naming the file, what was found and what was expected.
     """
-    check_keys(content, KEYS, KEYS, str(path))
+    check_keys(content, NEEDED | OPTIONAL, NEEDED, str(path))
     check_keys(content['series'], {*PARTS}, {*PARTS}, f'{path}: series')
     if content['draws'] < 1:
         raise ValueError(f'{path}: draws must be at least 1, found {content["draws"]}')
@@ -214,7 +218,7 @@ def read_nodules(path: Path, content: dict[str, Any]) -> NoduleData:
         )
     values = {key: content[key] for key in ('name', 'seed', 'window', 'series', 'draws')}
     lists = {key: tuple(content[key]) for key in ('held_out', 'labeled', 'unlabeled')}
-    return NoduleData(path=path, **values, **lists)
+    return NoduleData(path=path, **values, **lists, rates=read_rates(content, str(path)))
 
 
 def _hash(root: Path) -> str:

@@ -16,7 +16,7 @@ from mmdet3d_medical.utils.files import replacing, write_text
 from .data import read_data
 from .results import Results
 from .rows import RowScore
-from .scores import BOOTSTRAPS
+from .scores import BOOTSTRAPS, Score, score_name
 from .table import Row, Table
 
 Scores = Mapping[str, RowScore]  # by the names of a table's rows, in order
@@ -25,7 +25,7 @@ LABEL_WIDTH = 40  # characters in a line of a plot's labels
 
 
 def markdown(table: Table, scores: Scores) -> str:
-    """A table of CPM, differences and cost, one of sensitivities, and the plot.
+    """A table of scores, differences and cost, one of sensitivities, and the plot.
 
     Rows without any run are named below the tables.
     """
@@ -39,7 +39,7 @@ def markdown(table: Table, scores: Scores) -> str:
         _explanation(table, scores),
         f'Sensitivity at rates of false positives per {_unit(table)}, mean over seeds:',
         _grid(_sensitivities(table, scores)),
-        f'![CPM of each seed]({table.name}.png)',
+        f'![{_name(scores)} of each seed]({table.name}.png)',
     ]
     if absent:
         parts.append(f'Rows not run yet: {", ".join(f"`{name}`" for name in absent)}.')
@@ -58,7 +58,7 @@ def _comparison(table: Table, scores: Scores) -> Iterator[list[str]]:
     yield [
         'row',
         *(f'seed {seed}' for seed in table.seeds),
-        'mean CPM',
+        f'mean {_name(scores)}',
         'compared with',
         'difference',
         'gain',
@@ -107,23 +107,41 @@ def _cost(score: RowScore) -> list[str]:
 
 
 def _explanation(table: Table, scores: Scores) -> str:
-    results = [result for score in scores.values() for result in score.scored.values()]
+    results, name = _results(scores), _name(scores)
     what = ''
     if results:
         scans, nodules = results[0].scans, results[0].nodules
         what = f'Scored on {scans} {table.scored_on} scans with {nodules} nodules. '
+    if name != 'CPM':
+        what += f'A run is scored by its mean {name} false positives per {_unit(table)}. '
     return (
-        f'{what}In brackets the 95 % interval of the difference in mean CPM, by '
+        f'{what}In brackets the 95 % interval of the difference in mean {name}, by '
         f'{BOOTSTRAPS:,} joint bootstraps of scans and seeds; "not resolved" where it holds 0. '
         f'{ABSENT}: not run yet.'
     )
 
 
 def _sensitivities(table: Table, scores: Scores) -> Iterator[list[str]]:
-    yield ['row', *(f'{rate:g}' for rate in FP_RATES)]
+    rates = _rates(scores)
+    yield ['row', *(f'{rate:g}' for rate in rates)]
     for name, score in scores.items():
-        values = score.sensitivity if score.scored else [math.nan] * len(FP_RATES)
+        values = score.sensitivity if score.scored else [math.nan] * len(rates)
         yield [table.rows[name].label, *map(_number, values)]
+
+
+def _results(scores: Scores) -> list[Score]:
+    """Those of all runs that did not fail."""
+    return [result for score in scores.values() for result in score.scored.values()]
+
+
+def _rates(scores: Scores) -> tuple[float, ...]:
+    """False positives at which all runs are scored."""
+    return next((result.rates for result in _results(scores)), FP_RATES)
+
+
+def _name(scores: Scores) -> str:
+    """What the score of a run is called."""
+    return score_name(_rates(scores))
 
 
 def _number(value: float) -> str:
@@ -151,7 +169,7 @@ def compute(results: Results) -> str:
 
 
 def plot(table: Table, scores: Scores, path: Path) -> None:
-    """Draw the CPM of each seed and the mean, by rows or, where the table says so, against ``x``;
+    """Draw the score of each seed and the mean, by rows or, where the table says so, against ``x``;
     there the mean is of the seeds that all rows have.
 
     Args:
@@ -168,21 +186,23 @@ def plot(table: Table, scores: Scores, path: Path) -> None:
         places = [row.x for row, _ in rows]
         axes.plot(places, shared_means([score for _, score in rows]), '-')
         axes.plot(*_pairs(places, dots), 'o', alpha=0.6)
-        axes.set(xlabel=table.x_label, ylabel='CPM (dots: seeds, line: mean of shared ones)')
+        label = f'{_name(scores)} (dots: seeds, line: mean of shared ones)'
+        axes.set(xlabel=table.x_label, ylabel=label)
     else:
         places = range(len(rows), 0, -1)
         axes.plot([np.mean(group) for group in dots], places, '|', markersize=16, markeredgewidth=2)
         axes.plot(*_pairs(places, dots)[::-1], 'o', alpha=0.6)
         axes.set_yticks(places, [textwrap.fill(row.label, LABEL_WIDTH) for row, _ in rows])
-        axes.set(xlabel='CPM (dots: seeds, bars: means)', ylim=(0.4, len(rows) + 0.6))
+        label = f'{_name(scores)} (dots: seeds, bars: means)'
+        axes.set(xlabel=label, ylim=(0.4, len(rows) + 0.6))
     axes.grid(alpha=0.3)
     with replacing(path) as file:
         figure.savefig(file, dpi=120)
 
 
 def shared_means(scores: Sequence[RowScore]) -> list[float]:
-    """Mean CPM of each row over the seeds that all rows have, so that a line through them shows no
-    difference between seeds; NaN where they share none.
+    """Mean score of each row over the seeds that all rows have, so that a line through them shows
+    no difference between seeds; NaN where they share none.
     """
     shared = set.intersection(*(set(score.scored) for score in scores))
     return [

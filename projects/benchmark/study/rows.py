@@ -35,9 +35,9 @@ class RowScore:
 
     Attributes:
         runs: By seed, those that are finished.
-        difference: In mean CPM from the baseline, over the seeds that are finished of both; None
+        difference: In mean score from the baseline, over the seeds that are finished of both; None
             if there are none, a run of either failed or there is no baseline.
-        gain: The difference as a share of the baseline's mean CPM over the same seeds.
+        gain: The difference as a share of the baseline's mean score over the same seeds.
     """
 
     runs: dict[int, RunScore]
@@ -68,11 +68,20 @@ class RowScore:
 
 
 def score_rows(table: Table, results: Results) -> dict[str, RowScore]:
-    """Score the rows of a table by the results that are there."""
+    """Score the rows of a table by the results that are there.
+
+    Raises:
+        ValueError: If they are not all at the same rates of false positives.
+    """
     scores = {}
     for name in table.rows:
         runs = {run.seed: _score_run(run, results) for run in runs_of(table, [name])}
         scores[name] = RowScore({seed: run for seed, run in runs.items() if run is not None})
+    rates = {score.rates for row in scores.values() for score in row.scored.values()}
+    if len(rates) > 1:
+        raise ValueError(
+            f'{table.path}: results at different rates, {sorted(rates)}: run some again'
+        )
     return {
         name: _compare(score, scores.get(table.rows[name].baseline))
         for name, score in scores.items()

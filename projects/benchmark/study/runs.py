@@ -20,7 +20,7 @@ from mmdet3d_medical.utils.files import write_json
 
 from .data import BenchmarkData
 from .results import Results
-from .scores import score_marks
+from .scores import Score, score_marks, score_name
 from .table import Run, Setting
 
 TRAINING = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'custom_hooks')
@@ -141,13 +141,21 @@ class Bench:
         """
         outdated = []
         for run in runs:
+            result = self.results.find(run)
             asked = self.describe(run) | dict(scored_on=self.scored_on)
-            differ = _differences(self.results.find(run), asked)
+            differ = _differences(result, asked) | self._other_rates(result)
             if set(differ) == {'settings'}:
                 outdated.append(run.name)
             elif differ:
                 raise ValueError(_made_otherwise(self.results.file(run), differ, 'its line'))
         return outdated
+
+    def _other_rates(self, result: Mapping[str, Any] | None) -> dict[str, tuple]:
+        """The rates of a result and those of the data set, where they differ."""
+        if not result or 'failure' in result:
+            return {}
+        made, asked = Score.from_dict(result).rates, self.data.rates
+        return {} if made == asked else dict(rates=(made, asked))
 
     def claim(self, run: Run) -> None:
         """Note what a run's folder is for, or refuse the folder of a run that was another.
@@ -191,7 +199,8 @@ class Bench:
         if 'failure' in result:
             return f'failed: {result["failure"]}'
         minutes = result['seconds'] / 60
-        return f'CPM {result["cpm"]:.3f}, {result["steps"]} steps in {minutes:.1f} min'
+        name = score_name(Score.from_dict(result).rates)
+        return f'{name} {result["cpm"]:.3f}, {result["steps"]} steps in {minutes:.1f} min'
 
 
 def training_seconds(checkpoint: Path) -> float:

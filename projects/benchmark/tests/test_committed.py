@@ -13,23 +13,37 @@ from study.table import read_table, runs_of
 
 from .conftest import ROOT, TOOLS
 
-FOLDER = ROOT / 'projects/benchmark/phantoms'
-RESULTS = Results(FOLDER / 'results')
-TABLES = [path for path in sorted(FOLDER.glob('*.yml')) if path.name != 'data.yml']
+FOLDERS = [ROOT / 'projects/benchmark' / name for name in ('phantoms', 'nodules')]
+TABLES = [
+    path for folder in FOLDERS for path in sorted(folder.glob('*.yml')) if path.name != 'data.yml'
+]
 every_table = pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
 
 
 @every_table
 def test_the_page_shows_what_the_results_give(path, tmp_path):
     table = read_table(path)
-    text = markdown(table, score_rows(table, RESULTS))
+    results = Results(path.parent / 'results')
+    text = markdown(table, score_rows(table, results))
     assert f'({table.name}.png)' not in text or path.with_suffix('.png').is_file()
     page = tmp_path / 'README.md'
-    page.write_text((FOLDER / 'README.md').read_text())
+    page.write_text((path.parent / 'README.md').read_text())
     before = page.read_text()
     assert fill(page, table.name, text)
-    assert fill(page, 'compute', compute(RESULTS))
+    assert fill(page, 'compute', compute(results))
     assert page.read_text() == before, f'run projects/benchmark/reproduce.py {path} --report-only'
+
+
+@every_table
+def test_results_are_at_the_rates_of_the_data(path):
+    table = read_table(path)
+    rates = {result.rates for result in _scored(table, Results(path.parent / 'results'))}
+    assert rates <= {read_data(table.data).rates}
+
+
+def _scored(table, results):
+    rows = score_rows(table, results).values()
+    return [score for row in rows for score in row.scored.values()]
 
 
 @every_table
@@ -53,5 +67,5 @@ def test_its_lists_are_made(path, tmp_path):
 
 
 def test_results_are_small():
-    files = [file for file in FOLDER.rglob('*') if file.is_file()]
+    files = [file for folder in FOLDERS for file in folder.rglob('*') if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 2e6

@@ -8,6 +8,7 @@ from study.data import read_data
 from study.scores import score_marks
 
 from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.evaluation.functional import FP_RATES
 from mmdet3d_medical.evaluation.marks import Marks
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -115,6 +116,13 @@ def test_false_positives_count_by_five_liters(made):
     # The first false positive comes at a rate of 1 / (6 windows * share) = 61 per 5 liters; at 8
     # the curve is on the straight line from 4 of 6 at 0 to 4 of 6 there.
     assert score.sensitivity == pytest.approx([4 / 6] * 7)
+
+
+def test_marks_are_scored_at_the_rates_of_the_file(made, tmp_path):
+    path = tmp_path / 'rates.yml'
+    path.write_text(yaml.safe_dump(dict(DATA, rates=[1, 8])))
+    assert read_data(path).truth('test', made[1]).rates == (1.0, 8.0)
+    assert made[0].truth('test', made[1]).rates == FP_RATES
 
 
 def test_what_changed_is_noticed(made, source, tmp_path):

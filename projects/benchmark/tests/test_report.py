@@ -62,6 +62,18 @@ def test_markdown(table, scores):
     assert markdown(table, scores) == TABLE
 
 
+def test_other_rates_are_not_called_cpm(table, scores):
+    rates = (1.0, 2.0, 4.0, 8.0)
+    score = Score(0.4, np.array([0.1, 0.3, 0.5, 0.7]), np.empty(0), 10, 10, rates)
+    text = markdown(
+        table, dict(scores, plain=RowScore({0: RunScore(score, 1500, 600.0)}), mixed=RowScore({}))
+    )
+    assert 'CPM' not in text and '| mean sensitivity at 1 to 8 |' in text
+    assert 'by its mean sensitivity at 1 to 8 false positives per scan.' in text
+    assert '| row | 1 | 2 | 4 | 8 |\n' in text
+    assert '| plain | 0.100 | 0.300 | 0.500 | 0.700 |\n' in text
+
+
 def test_columns_without_an_entry_are_left_out(write_table, scores):
     table = read_table(write_table(rows=[dict(name='plain', config=PLAIN)]))
     text = markdown(table, {'plain': scores['plain']})

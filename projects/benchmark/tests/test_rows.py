@@ -85,3 +85,11 @@ def test_a_row_that_finds_nothing_has_no_gain_over_it(write_table, score, write_
     for run, found in zip(runs_of(table), (0, 2), strict=True):
         write_result(run, found)
     assert score(table)['b'].gain is None
+
+
+def test_results_at_different_rates_are_not_compared(table, score, write_result):
+    first, *_, last = runs_of(table)[:2]
+    write_result(first, 2)
+    write_result(last, 2, sensitivity={'1': 0.2, '8': 0.6})
+    with pytest.raises(ValueError, match='results at different rates'):
+        score(table)

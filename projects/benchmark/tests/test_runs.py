@@ -182,6 +182,16 @@ def test_results_of_another_row_are_refused(bench, runs, write_table):
         bench.claim(changed[0])
 
 
+def test_results_at_other_rates_are_refused(bench, runs, write_result):
+    run = runs['table/mixed_seed0']
+    write_result(run, 2)
+    assert bench.check([run]) == [] and bench.summary(run).startswith('CPM ')
+    write_result(run, 2, sensitivity={'1': 0.2, '8': 0.6})
+    assert bench.summary(run).startswith('sensitivity at 1 to 8 ')
+    with pytest.raises(ValueError, match=r'rates \(1.0, 8.0\), now \(0.125, .*delete its line'):
+        bench.check([run])
+
+
 def test_results_of_another_default_are_named_but_not_gone_on_with(bench, runs):
     run = runs['table/mixed_seed0']
     finish(bench, run)
