@@ -239,7 +239,7 @@ def bench_train(repeat: int) -> list[Row]:
 def bench_focalmix(repeat: int) -> list[Row]:
     """What guessing, MixUp and losses cost on top of the passes through the network."""
     model = build('focalmix/retina3d_fpn_phantom.py').train()
-    half, views = 4, model.guesser.views.num
+    half, views = 4, model.targets.views.num
     batch, samples = patches(2 * half, 32)
     parts = [dict(sup=part[:half], unsup=part[half:]) for part in (batch, samples)]
     ours = lambda: sum(model.loss(*parts).values()).backward()  # noqa: E731

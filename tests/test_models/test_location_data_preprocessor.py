@@ -141,7 +141,8 @@ def test_it_is_trained_by_focalmix_whose_views_and_mixup_leave_positions_alone(m
 def test_which_channels_focalmix_takes_for_image_can_be_said():
     mixup = dict(type='ImageMixUp', num_channels=2)
     model = MODELS.build(dict(
-        type='FocalMixDetector', detector=small_deeplung(), mixers=dict(image=mixup, object=dict(type='ObjectMixUp')),
+        type='FocalMixDetector', detector=small_deeplung(),
+        mixers=dict(image=mixup, object=dict(type='ObjectMixUp')),
     ))  # fmt: skip
     assert model.mixers[0].num_channels == 2
     assert model.mixers[1].num_channels == model.targets.views.num_channels == -3

@@ -1,15 +1,16 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmdet3d_medical.models.detectors.guess import Guess
 from mmengine.registry import init_default_scope
 
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.cli import diagnose_guesses
 from mmdet3d_medical.models.dense_heads import DenseTargets
+from mmdet3d_medical.models.semi import Guess
 from mmdet3d_medical.registry import DATASETS, MODELS
 
 CONFIG = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom.py'

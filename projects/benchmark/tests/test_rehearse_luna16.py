@@ -96,9 +96,9 @@ def test_every_row_of_the_paper_is_trained():
     ('name', 'changed'),
     [
         ('k8', {'views'}),
-        ('image-mixup', {'object_mixup'}),
-        ('no-mixup', {'image_mixup', 'object_mixup'}),
-        ('no-soft', {'image_mixup', 'object_mixup', 'detector'}),
+        ('image-mixup', {'mixers'}),
+        ('no-mixup', {'mixers'}),
+        ('no-soft', {'mixers', 'detector'}),
     ],
 )
 def test_an_ablation_changes_what_its_name_says(name, changed):

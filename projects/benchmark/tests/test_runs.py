@@ -110,7 +110,7 @@ def test_training_takes_the_lists_of_the_benchmark(bench, write_table):
                     options={
                         'custom_hooks.0.ann_file': 'index.json',
                         'model.teacher.momentum': 0.5,
-                        'model.object_mixup': None,
+                        'model.mixers.object': None,
                         'model.detector.bbox_head.loss_cls.alpha': [0.1, 0.9],
                     },
                 )
@@ -128,7 +128,7 @@ def test_training_takes_the_lists_of_the_benchmark(bench, write_table):
     assert cfg.custom_hooks[0].ann_file == f'{bench.root}/index.json'
     assert cfg.val_dataloader is cfg.val_cfg is cfg.val_evaluator is None
     assert cfg.train_cfg.max_iters == 4 and cfg.param_scheduler[-1]['end'] == 4
-    assert cfg.model.teacher == dict(momentum=0.5) and cfg.model.object_mixup is None
+    assert cfg.model.teacher.momentum == 0.5 and cfg.model.mixers.object is None
     assert list(cfg.model.detector.bbox_head.loss_cls.alpha) == [0.1, 0.9]
 
 
