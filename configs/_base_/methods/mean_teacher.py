@@ -1,7 +1,7 @@
 # Mean Teacher (Tarvainen and Valpola 2017, arXiv 1703.01780): a moving average of the detector sees
-# the patch mirrored or turned, the detector sees it with other contrast and noise; the square of the
-# difference of their probabilities is the loss. The average is tested, as published. With few steps
-# model.teacher.momentum=0.01.
+# the patch mirrored or turned, the detector sees it with other contrast and noise; the square of
+# the difference of their probabilities is the loss. The average is tested, as published. With few
+# steps model.teacher.momentum=0.01.
 _base_ = './focalmix.py'
 method = dict(
     targets=dict(views=dict(num=1), steps=[], bn_stats='running'),
