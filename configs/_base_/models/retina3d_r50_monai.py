@@ -79,5 +79,5 @@ soft_targets = dict(
             loss_cls=dict(_delete_=True, type='SoftFocalLoss', alpha=(0.25, 0.75), gamma=2.0),
         ),
     ),
-    views=dict(permute_axes=()),
+    targets=dict(views=dict(permute_axes=())),
 )
