@@ -12,7 +12,7 @@ def test_the_config_of_the_page(tmp_path):
     (block,) = re.findall(r'^```python\n(.*?)^```$', PAGE.read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / 'my_focalmix.py').write_text(block)
     cfg = load_config(str(tmp_path / 'my_focalmix.py'))
-    assert cfg.model.type == 'FocalMixDetector' and cfg.model.views.num == 4
+    assert cfg.model.type == 'FocalMixDetector' and cfg.model.targets.views.num == 4
     assert cfg.model.detector.type == 'DenseDetector3D'
     loader = cfg.train_dataloader
     assert loader.batch_size == loader.sampler.batch_size == 8

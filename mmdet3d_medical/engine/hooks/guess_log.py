@@ -129,13 +129,13 @@ class GuessLogHook(Hook):
             runner.logger.warning(
                 f'In {iterations} iterations no prior of an unlabeled patch was guessed at 0.5 or '
                 'more: guesses collapse to background. Start from a supervised checkpoint, lower '
-                "`center`, raise the loss's alpha for lesions, or ramp the unlabeled loss up later."
+                "Sharpen's `center`, raise the loss's alpha for lesions, or ramp the unlabeled loss up later."
             )
         elif mean > self.max_share:
             runner.logger.warning(
                 f'In {iterations} iterations {mean:.1%} of all priors of unlabeled patches were '
                 f'guessed at 0.5 or more (limit {self.max_share:.1%}): guesses run away. Lower '
-                "`unsup_weight` or the loss's alpha for lesions, or ramp up later; without soft "
+                "`unsup.weight` or the loss's alpha for lesions, or ramp up later; without soft "
                 'alpha and soft beta this is what happens.'
             )
         self._shares.clear()

@@ -266,6 +266,7 @@ class FocalMixDetector(BaseDetector):
             for key in [key for key in state_dict if key.startswith(prefix)]:
                 state_dict[mine + key.removeprefix(prefix)] = state_dict.pop(key)
             state_dict[f'{prefix}step'] = self.step
+        _rename_old_teacher(state_dict, prefix)
         own = {key: value for key, value in self.state_dict().items() if key.startswith(parts)}
         if not any(key.startswith(f'{prefix}teacher.') for key in state_dict):
             own |= self._teachers_from(state_dict, mine)
@@ -282,6 +283,15 @@ class FocalMixDetector(BaseDetector):
             for key, value in state_dict.items()
             if key.startswith(mine)
         }
+
+
+def _rename_old_teacher(state_dict: dict, prefix: str) -> None:
+    """Give weights of a teacher of before there were several kinds the names of an average's."""
+    old, parts = f'{prefix}teacher.', ('model.', 'models.')
+    for key in [key for key in state_dict if key.startswith(old)]:
+        name = key.removeprefix(old)
+        if not name.startswith(parts):
+            state_dict[f'{old}model.{name}'] = state_dict.pop(key)
 
 
 def _preprocessor_of(detector: nn.Module) -> nn.Module | dict:

@@ -95,7 +95,7 @@ def test_every_row_of_the_paper_is_trained():
 @pytest.mark.parametrize(
     ('name', 'changed'),
     [
-        ('k8', {'views'}),
+        ('k8', {'targets'}),
         ('image-mixup', {'mixers'}),
         ('no-mixup', {'mixers'}),
         ('no-soft', {'mixers', 'detector'}),
