@@ -101,8 +101,9 @@ def small_s4nd(**changes) -> dict:
 @pytest.mark.parametrize('changes', [dict(), dict(bbox_coder=None)], ids=['boxes', 'cells'])
 def test_it_is_trained_by_focalmix_and_detects(changes, make_branches, make_batch):
     torch.manual_seed(0)
-    model = MODELS.build(dict(type='FocalMixDetector', detector=small_s4nd(**changes),
-                              targets=dict(type='AnchorTargets', views=dict(num=16), score_thr=0.0)))  # fmt: skip
+    targets = dict(type='AnchorTargets', views=dict(num=16), score_thr=0.0)
+    cfg = dict(type='FocalMixDetector', detector=small_s4nd(**changes), targets=targets)
+    model = MODELS.build(cfg)
     model.init_weights()
     batch = model.data_preprocessor(make_branches(2, 2, (6, 16, 16)))
     losses = model.loss(batch['inputs'], batch['data_samples'])

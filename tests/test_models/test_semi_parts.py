@@ -1,0 +1,233 @@
+"""The parts of which semi-supervised methods are composed."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmdet3d_medical.datasets.transforms import ImageMixUp
+from mmdet3d_medical.models.dense_heads import DenseTargets
+from mmdet3d_medical.models.semi import (
+    BoxTargets,
+    LabeledPositives,
+    OwnPositives,
+    ScoreSum,
+    StrongBlur,
+    StrongContrast,
+    StrongErasing,
+    StrongNoise,
+    UnlabeledLoss,
+)
+from mmdet3d_medical.registry import MODELS
+
+from .test_focalmix import OFF, ema, guessed, step
+
+
+def rng(seed=0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def targets_of(rows, weights=None) -> DenseTargets:
+    cls = torch.tensor(rows)[..., None]
+    weight = torch.ones(cls.shape[:2]) if weights is None else torch.tensor(weights)
+    return DenseTargets(cls, weight, torch.zeros(*cls.shape[:2], 0), torch.zeros_like(weight))
+
+
+# ------------------------------------------------------------------ what the loss is divided by
+
+
+def test_what_the_unlabeled_loss_is_divided_by():
+    """Labeled: 6 positives in 2 patches, then 2; unlabeled: 1 in 4, with targets of 1.8 in all."""
+    six = targets_of([[1.0, 1, 1, 1], [1.0, 1, 0, 0]])
+    two = targets_of([[1.0, 1, 0, 0], [0.0, 0, 0, 0]])
+    unlabeled = targets_of(
+        [[0.9, 0.4], [0.3, 0.0], [0.2, 0.0], [0.9, 0.0]], [[1.0, 1]] * 3 + [[0.0, 1]]
+    )
+    assert OwnPositives()(unlabeled, six) == 1
+    assert float(ScoreSum()(unlabeled, six)) == pytest.approx(1.8)
+    average = LabeledPositives(momentum=0.25)
+    assert average(unlabeled, None) == 1  # nothing known yet
+    assert average(unlabeled, six) == 3 * 4  # positives of a labeled patch, 4 patches
+    assert average(unlabeled, two) == (0.75 * 3 + 0.25 * 1) * 4
+    assert average(unlabeled, None) == 10  # a step without labeled patches
+
+
+def test_the_loss_is_the_heads_divided_otherwise(focalmix, make_branches):
+    hard = guessed(dict(type='Threshold', value=0.0101))
+    models = [
+        focalmix(targets=hard, unsup=dict(divide_by=dict(type=kind)), **OFF)
+        for kind in ('OwnPositives', 'LabeledPositives')
+    ]
+    own, labeled = (step(model, make_branches())['unsup_loss_cls'] for model in models)
+    numbers = [float(model.unsup.divisor) for model in models]
+    assert numbers[0] != numbers[1] and own > 0
+    torch.testing.assert_close(own * numbers[0], labeled * numbers[1])
+
+
+def test_the_average_is_kept_in_checkpoints(focalmix, make_branches):
+    model, other = focalmix(**OFF), focalmix(**OFF)
+    step(model, make_branches())
+    other.load_state_dict(model.state_dict())
+    assert other.unsup.divide_by.mean == model.unsup.divide_by.mean > 0
+    old = {key: v for key, v in model.state_dict().items() if not key.startswith('unsup')}
+    focalmix(**OFF).load_state_dict(old)  # of before there was an average
+
+
+def test_another_loss_is_weighted_and_divided():
+    unsup = UnlabeledLoss(2.0, dict(type='SoftSquaredErrorLoss'), dict(type='LabeledPositives'))
+    head = type('Head', (), {'flatten': staticmethod(lambda outs: (outs, None))})()
+    labeled, guess = targets_of([[1.0, 1, 1, 1]]), targets_of([[1.0, 0, 0, 0]])
+    losses = unsup(head, torch.zeros(1, 4, 1), guess, labeled)
+    assert losses == dict(unsup_loss_cls=pytest.approx(2 * 4 * 0.25 / 4))
+
+
+# ------------------------------------------------------------------------------------- teachers
+
+
+def test_an_ensemble_reads_its_checkpoints(focalmix, small_detector, make_branches, tmp_path):
+    paths = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        plain = MODELS.build(small_detector())
+        plain.init_weights()
+        weights = plain.state_dict()
+        if seed == 2:  # one is of FocalMix
+            weights = {f'detector.{key}': value for key, value in weights.items()}
+        paths.append(str(tmp_path / f'{seed}.pth'))
+        torch.save(dict(state_dict=weights), paths[-1])
+    model = focalmix(teacher=dict(type='EnsembleTeacher', checkpoints=paths), **OFF)
+    step(model, make_branches())
+    first, second = (dict(teacher.state_dict()) for teacher in model.guessing_models)
+    saved = [torch.load(path)['state_dict'] for path in paths]
+    torch.testing.assert_close(first, dict(saved[0]))
+    torch.testing.assert_close({f'detector.{k}': v for k, v in second.items()}, dict(saved[1]))
+    assert not any(p.requires_grad for p in model.teacher.parameters())
+    torch.save(dict(state_dict=dict(nothing=torch.zeros(1))), paths[0])
+    model.restart()
+    with pytest.raises(ValueError, match=r'1\.pth is not of the detector'):
+        step(model, make_branches())
+    with pytest.raises(ValueError, match='checkpoints'):
+        focalmix(teacher=dict(type='EnsembleTeacher', checkpoints=[]))
+
+
+def test_the_teacher_is_tested_where_asked_for(focalmix, make_branches, make_batch):
+    model = focalmix(teacher=ema(0.5), predict_on='teacher', **OFF)
+    step(model, make_branches())
+    assert model.tested is model.teacher.model
+    with torch.no_grad():
+        model.detector.bbox_head.classify.bias += 5
+    model.eval().tested.test_cfg['score_thr'] = 0.0
+    found = model.test_step(make_batch(1, (16, 16, 16)))[0].pred_instances
+    assert found.scores.max() < 0.5  # the student would be surer
+    for wrong in (dict(predict_on='mean'), dict(predict_on='teacher')):
+        with pytest.raises(ValueError, match='predict_on'):
+            focalmix(**wrong)
+
+
+def test_teachers_of_older_checkpoints_are_read(focalmix, make_branches):
+    model, other = (focalmix(teacher=ema(0.5), **OFF) for _ in range(2))
+    with torch.no_grad():
+        model.teacher.model.bbox_head.classify.bias += 3
+    old = {key.replace('teacher.model.', 'teacher.'): v for key, v in model.state_dict().items()}
+    other.load_state_dict(old)
+    bias = other.teacher.model.bbox_head.classify.bias
+    assert torch.equal(bias, model.teacher.model.bbox_head.classify.bias)
+
+
+# ---------------------------------------------------------------------------------- box targets
+
+
+def test_boxes_of_the_teacher_are_assigned_as_a_readers(block_detector):
+    """Priors are the blocks of 2^3; logits are the voxels' mean, here 3, 0 and -9."""
+    volume = torch.full((2, 1, 4, 4, 4), -9.0)
+    volume[0, 0, 2:, :2, 2:] = 3.0  # .95: a lesion
+    volume[0, 0, :2, :2, :2] = 0.0  # .5: counts neither way
+    detector, seen = block_detector(), []
+    assign = detector.bbox_head.get_targets
+
+    def get_targets(priors, instances, metas):
+        seen.append((instances, assign(priors, instances, metas)))
+        return seen[-1][1]
+
+    detector.bbox_head.get_targets = get_targets
+    for num in (1, 8):
+        guess = BoxTargets(dict(num=num), score_thr=0.9, ignore_thr=0.3)([detector], volume, rng())
+        (first, second), targets = seen.pop()
+        torch.testing.assert_close(
+            first.bboxes, torch.tensor([[2.0, 0, 2, 4, 2, 4], [0, 0, 0, 2, 2, 2]])
+        )
+        assert first.ignored.tolist() == [False, True] and len(second) == 0
+        assert first.labels.tolist() == [0, 0] and guess.targets is targets
+        torch.testing.assert_close(guess.boxes[0], torch.tensor([[2.0, 0, 2, 4, 2, 4]]))
+
+
+def test_what_few_detectors_find_loses_score(block_detector):
+    volume = torch.full((1, 1, 4, 4, 4), -9.0)
+    volume[0, 0, :2, :2, :2] = 3.0
+    sure, blind = block_detector(), block_detector()
+    with torch.no_grad():
+        blind.bbox_head.bias -= 9
+    targets = BoxTargets(score_thr=0.9, ignore_thr=0.3)
+    assert len(targets([sure, sure], volume, rng()).boxes[0]) == 1
+    assert len(targets([sure, blind], volume, rng()).boxes[0]) == 0
+    with pytest.raises(ValueError, match='ignore_thr'):
+        BoxTargets(score_thr=0.2, ignore_thr=0.3)
+
+
+def test_boxes_are_learned_from_unlabeled_patches(focalmix, make_branches):
+    boxes = dict(type='BoxTargets', score_thr=0.0101, ignore_thr=0.0101)
+    model = focalmix(targets=boxes, **OFF)
+    losses = step(model, make_branches())
+    assert sum(map(len, model.last_guess.boxes)) > 0 and losses['unsup_loss_bbox'] > 0
+
+
+# --------------------------------------------------------------------------------- strong views
+
+
+@pytest.mark.parametrize('kind', [StrongContrast, StrongNoise, StrongBlur, StrongErasing])
+def test_strong_views_change_copies_and_repeat(kind):
+    image = torch.randn(3, 2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    kept = image.clone()
+    changed = kind(prob=1.0)(image, rng(1))
+    assert torch.equal(image, kept) and changed.shape == image.shape
+    assert all(not torch.equal(a, b) for a, b in zip(changed, image, strict=True))
+    assert torch.equal(kind(prob=1.0)(image, rng(1)), changed)
+    assert torch.equal(kind(prob=0.0)(image, rng(1)), image)
+    with pytest.raises(ValueError, match='prob'):
+        kind(prob=1.5)
+
+
+def test_strong_views_by_hand():
+    image = torch.arange(27.0).reshape(1, 1, 3, 3, 3)
+    bright = StrongContrast((2.0, 2.0), (0.5, 0.5), prob=1.0)(image, rng())
+    torch.testing.assert_close(bright, 2 * image + 0.5)
+    smooth = StrongBlur((1.0, 1.0), prob=1.0)(image, rng())
+    assert smooth[0, 0, 1, 1, 1] == 13 and smooth[0, 0, 0, 0, 0] == image[0, 0, :2, :2, :2].mean()
+    erased = StrongErasing(1, (1.0, 1.0), prob=1.0)(image, rng())
+    assert (erased == 13).all()
+
+
+def test_the_student_alone_sees_strong_views(focalmix, make_branches):
+    """Targets are those of the patch as it is; labeled patches are left alone."""
+    plain, strong = (
+        focalmix(student=student, **OFF)
+        for student in ((), [dict(type='StrongContrast', prob=1.0)])
+    )
+    losses = [step(model, make_branches()) for model in (plain, strong)]
+    assert torch.equal(plain.last_guess.cls, strong.last_guess.cls)
+    assert losses[0]['unsup_loss_cls'] != losses[1]['unsup_loss_cls']
+
+
+# ----------------------------------------------------------------------------------------- MixUp
+
+
+def test_anchors_that_the_partner_ignores():
+    """By 'dominant' the target stands where the partner's is unknown, and is mixed elsewhere."""
+    targets = targets_of([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]], [[1.0, 1, 1], [0.0, 1, 1]])
+    partner, lam = torch.tensor([1, 0]), torch.tensor([0.75, 0.5])
+    either = ImageMixUp().mix_targets(targets, partner, lam)
+    assert either.cls_weight.tolist() == [[0, 1, 1], [0, 1, 1]]
+    dominant = ImageMixUp(ignored='dominant').mix_targets(targets, partner, lam)
+    assert dominant.cls_weight.tolist() == [[1, 1, 1], [0, 1, 1]]
+    assert dominant.cls[0].flatten().tolist() == [1.0, 0.75, 0.0]
+    with pytest.raises(ValueError, match='ignored'):
+        ImageMixUp(ignored='both')
