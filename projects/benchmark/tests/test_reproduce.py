@@ -27,7 +27,7 @@ CONFIG = """
 _base_ = 'mmdet3d_medical::focalmix/retina3d_fpn_phantom.py'
 train_dataloader = dict(batch_size=2, sampler=dict(batch_size=2), dataset=dict(datasets=dict(
     labeled=dict(split='splits/labeled_2.txt'), unlabeled=dict(split='splits/unlabeled_2.txt'))))
-model = dict(views=dict(num=1), detector=dict(
+model = dict(targets=dict(views=dict(num=1)), detector=dict(
     backbone=dict(base_channels=4), neck=dict(in_channels=[4, 8, 16], out_channels=8),
     bbox_head=dict(in_channels=8, feat_channels=8), test_cfg=dict(score_thr=0.0)))
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
