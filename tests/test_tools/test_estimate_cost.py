@@ -62,7 +62,7 @@ def test_a_focalmix_step_has_the_passes_that_guess(estimate, detector, capsys):
 def test_many_views_at_once_can_be_the_peak(estimate, detector):
     batch = '--batch', 1, 16, '--cfg-options', 'model.targets.views.num=8'
     one = estimate(FOCALMIX, *batch)['float32']
-    all_at_once = estimate(FOCALMIX, *batch, 'model.views.per_forward=8')['float32']
+    all_at_once = estimate(FOCALMIX, *batch, 'model.targets.views.per_forward=8')['float32']
     assert one['flops'] == all_at_once['flops']
     guess = forward_cost(detector, (8 * 16, 1, 32, 32, 32)).peak
     assert guess > training_cost(detector, (17, 1, 32, 32, 32)).peak
