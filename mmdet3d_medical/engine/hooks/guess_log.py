@@ -129,7 +129,8 @@ class GuessLogHook(Hook):
             runner.logger.warning(
                 f'In {iterations} iterations no prior of an unlabeled patch was guessed at 0.5 or '
                 'more: guesses collapse to background. Start from a supervised checkpoint, lower '
-                "Sharpen's `center`, raise the loss's alpha for lesions, or ramp the unlabeled loss up later."
+                "Sharpen's `center`, raise the loss's alpha for lesions, or ramp the unlabeled "
+                'loss up later.'
             )
         elif mean > self.max_share:
             runner.logger.warning(
