@@ -104,6 +104,25 @@ def weights_in(content: Any, where: str | os.PathLike) -> dict[str, torch.Tensor
     return weights
 
 
+PARTS = dict(student='detector.', teacher='teacher.model.')  # of FocalMix, in its weights
+
+
+def tested_part(content: dict[str, Any]) -> str:
+    """Which part of a FocalMix checkpoint was tested in training: 'student' or 'teacher'."""
+    facts = (content.get('meta') or {}).get('mmdet3d_medical') or {}
+    return facts.get('tested', 'student')
+
+
+def part_of(weights: dict[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    """Weights of the student or the teacher in those of FocalMix, {} where there are none."""
+    prefix = PARTS[part]
+    return {
+        name.removeprefix(prefix): value
+        for name, value in weights.items()
+        if name.startswith(prefix)
+    }
+
+
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Read a checkpoint file, leaving out configs stored in it, which mmengine would run."""

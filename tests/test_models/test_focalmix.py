@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from mmengine.runner import load_checkpoint
 
 from mmdet3d_medical.models.dense_heads import DenseTargets
 from mmdet3d_medical.models.dense_heads.targets import rows_of
@@ -273,82 +272,6 @@ def test_processes_draw_differently(focalmix, make_branches, monkeypatch):
     first = step(focalmix(), batch)
     monkeypatch.setattr('mmdet3d_medical.models.detectors.focalmix.get_rank', lambda: 1)
     assert step(focalmix(), batch) != first
-
-
-# ----------------------------------------------------------------- the teacher
-
-
-def test_the_teacher_follows_parameters_and_buffers(focalmix, small_detector, make_branches):
-    detector = small_detector()
-    detector['backbone']['norm_cfg'] = dict(type='BN3d')
-    model = focalmix(detector, teacher=ema(0.25), targets=ONE_VIEW)
-    step(model, make_branches())
-    theirs, mine = model.teacher.model.state_dict(), model.detector.state_dict()
-    start = copy.deepcopy(theirs)
-    with torch.no_grad():
-        for parameter in model.detector.parameters():
-            parameter += 1
-    model.follow()
-    assert any('running_mean' in name for name in start)
-    for name, value in theirs.items():
-        expected = mine[name]
-        if value.is_floating_point():
-            expected = 0.75 * start[name] + 0.25 * mine[name]
-        torch.testing.assert_close(value, expected)
-    running = [name for name in start if 'running_mean' in name]
-    assert any(not torch.equal(start[name], theirs[name]) for name in running)
-
-
-def test_the_teacher_guesses_and_is_not_trained(focalmix, make_branches):
-    model = focalmix(teacher=ema(0.5), targets=ONE_VIEW, **OFF)
-    batch = make_branches()
-    step(model, batch)
-    guess = model.last_guess.cls
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(model.teacher.parameters(), model.detector.parameters(), strict=True)
-    )
-    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
-    with torch.no_grad():
-        model.detector.bbox_head.classify.bias += 1
-    model.step.fill_(0)
-    step(model, batch)  # the first step: the teacher starts where the detector is
-    assert (model.last_guess.cls > guess).all()
-    guess = model.last_guess.cls
-    with torch.no_grad():
-        model.detector.bbox_head.classify.bias += 1
-        model.teacher.model.bbox_head.classify.bias -= 1
-    step(model, batch)
-    assert (model.last_guess.cls < guess).all()
-
-
-# ----------------------------------------------------------------- checkpoints
-
-
-def test_plain_weights_become_those_of_detector_and_teacher(focalmix, small_detector, tmp_path):
-    torch.manual_seed(1)
-    plain = MODELS.build(small_detector())
-    torch.save(dict(state_dict=plain.state_dict()), tmp_path / 'plain.pth')
-    model = focalmix(teacher=ema(0.1))
-    load_checkpoint(model, str(tmp_path / 'plain.pth'), strict=True)
-    for part in (model.detector, model.teacher.model):
-        torch.testing.assert_close(dict(part.state_dict()), dict(plain.state_dict()))
-
-    other = focalmix()
-    other.load_state_dict(plain.state_dict())
-    model = focalmix(teacher=ema(0.1))
-    model.load_state_dict(other.state_dict())  # FocalMix without a teacher
-    torch.testing.assert_close(dict(model.teacher.model.state_dict()), dict(plain.state_dict()))
-    model.load_state_dict(model.state_dict())
-
-    pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth'))
-    model = focalmix(small_detector(init_cfg=pretrained))
-    torch.testing.assert_close(dict(model.detector.state_dict()), dict(plain.state_dict()))
-
-
-def test_wrong_weights_are_still_refused(focalmix):
-    with pytest.raises(RuntimeError, match='detector.no.such.weight'):
-        focalmix().load_state_dict({'no.such.weight': torch.zeros(1)})
 
 
 # ---------------------------------------------------------------- the protocol

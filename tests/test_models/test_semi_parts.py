@@ -17,9 +17,8 @@ from mmdet3d_medical.models.semi import (
     StrongNoise,
     UnlabeledLoss,
 )
-from mmdet3d_medical.registry import MODELS
 
-from .test_focalmix import OFF, ema, guessed, step
+from .test_focalmix import OFF, guessed, step
 
 
 def rng(seed=0) -> np.random.Generator:
@@ -49,6 +48,8 @@ def test_what_the_unlabeled_loss_is_divided_by():
     assert average(unlabeled, six) == 3 * 4  # positives of a labeled patch, 4 patches
     assert average(unlabeled, two) == (0.75 * 3 + 0.25 * 1) * 4
     assert average(unlabeled, None) == 10  # a step without labeled patches
+    with pytest.raises(ValueError, match='momentum'):
+        LabeledPositives(momentum=0)
 
 
 def test_the_loss_is_the_heads_divided_otherwise(focalmix, make_branches):
@@ -63,74 +64,12 @@ def test_the_loss_is_the_heads_divided_otherwise(focalmix, make_branches):
     torch.testing.assert_close(own * numbers[0], labeled * numbers[1])
 
 
-def test_the_average_is_kept_in_checkpoints(focalmix, make_branches):
-    model, other = focalmix(**OFF), focalmix(**OFF)
-    step(model, make_branches())
-    other.load_state_dict(model.state_dict())
-    assert other.unsup.divide_by.mean == model.unsup.divide_by.mean > 0
-    old = {key: v for key, v in model.state_dict().items() if not key.startswith('unsup')}
-    focalmix(**OFF).load_state_dict(old)  # of before there was an average
-
-
 def test_another_loss_is_weighted_and_divided():
     unsup = UnlabeledLoss(2.0, dict(type='SoftSquaredErrorLoss'), dict(type='LabeledPositives'))
     head = type('Head', (), {'flatten': staticmethod(lambda outs: (outs, None))})()
     labeled, guess = targets_of([[1.0, 1, 1, 1]]), targets_of([[1.0, 0, 0, 0]])
     losses = unsup(head, torch.zeros(1, 4, 1), guess, labeled)
     assert losses == dict(unsup_loss_cls=pytest.approx(2 * 4 * 0.25 / 4))
-
-
-# ------------------------------------------------------------------------------------- teachers
-
-
-def test_an_ensemble_reads_its_checkpoints(focalmix, small_detector, make_branches, tmp_path):
-    paths = []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        plain = MODELS.build(small_detector())
-        plain.init_weights()
-        weights = plain.state_dict()
-        if seed == 2:  # one is of FocalMix
-            weights = {f'detector.{key}': value for key, value in weights.items()}
-        paths.append(str(tmp_path / f'{seed}.pth'))
-        torch.save(dict(state_dict=weights), paths[-1])
-    model = focalmix(teacher=dict(type='EnsembleTeacher', checkpoints=paths), **OFF)
-    step(model, make_branches())
-    first, second = (dict(teacher.state_dict()) for teacher in model.guessing_models)
-    saved = [torch.load(path)['state_dict'] for path in paths]
-    torch.testing.assert_close(first, dict(saved[0]))
-    torch.testing.assert_close({f'detector.{k}': v for k, v in second.items()}, dict(saved[1]))
-    assert not any(p.requires_grad for p in model.teacher.parameters())
-    torch.save(dict(state_dict=dict(nothing=torch.zeros(1))), paths[0])
-    model.restart()
-    with pytest.raises(ValueError, match=r'1\.pth is not of the detector'):
-        step(model, make_branches())
-    with pytest.raises(ValueError, match='checkpoints'):
-        focalmix(teacher=dict(type='EnsembleTeacher', checkpoints=[]))
-
-
-def test_the_teacher_is_tested_where_asked_for(focalmix, make_branches, make_batch):
-    model = focalmix(teacher=ema(0.5), predict_on='teacher', **OFF)
-    step(model, make_branches())
-    assert model.tested is model.teacher.model
-    with torch.no_grad():
-        model.detector.bbox_head.classify.bias += 5
-    model.eval().tested.test_cfg['score_thr'] = 0.0
-    found = model.test_step(make_batch(1, (16, 16, 16)))[0].pred_instances
-    assert found.scores.max() < 0.5  # the student would be surer
-    for wrong in (dict(predict_on='mean'), dict(predict_on='teacher')):
-        with pytest.raises(ValueError, match='predict_on'):
-            focalmix(**wrong)
-
-
-def test_teachers_of_older_checkpoints_are_read(focalmix, make_branches):
-    model, other = (focalmix(teacher=ema(0.5), **OFF) for _ in range(2))
-    with torch.no_grad():
-        model.teacher.model.bbox_head.classify.bias += 3
-    old = {key.replace('teacher.model.', 'teacher.'): v for key, v in model.state_dict().items()}
-    other.load_state_dict(old)
-    bias = other.teacher.model.bbox_head.classify.bias
-    assert torch.equal(bias, model.teacher.model.bbox_head.classify.bias)
 
 
 # ---------------------------------------------------------------------------------- box targets
@@ -173,6 +112,19 @@ def test_what_few_detectors_find_loses_score(block_detector):
         BoxTargets(score_thr=0.2, ignore_thr=0.3)
 
 
+def test_flat_boxes_are_no_lesions(block_detector):
+    detector = block_detector()
+    detector.bbox_head.decode = lambda priors, deltas: priors * torch.tensor([1.0, 1, 1, 0, 1, 1])
+    guess = BoxTargets(score_thr=0.5)([detector], torch.full((1, 1, 4, 4, 4), 9.0), rng())
+    assert len(guess.boxes[0]) == 0
+
+
+def test_a_head_without_boxes_is_refused(focalmix, block_detector, monkeypatch):
+    monkeypatch.delattr(type(block_detector().bbox_head), 'decode')
+    with pytest.raises(TypeError, match='BlockHead has no `decode`'):
+        focalmix(dict(type='BlockDetector'), targets=dict(type='BoxTargets'))
+
+
 def test_boxes_are_learned_from_unlabeled_patches(focalmix, make_branches):
     boxes = dict(type='BoxTargets', score_thr=0.0101, ignore_thr=0.0101)
     model = focalmix(targets=boxes, **OFF)
@@ -194,6 +146,20 @@ def test_strong_views_change_copies_and_repeat(kind):
     assert torch.equal(kind(prob=0.0)(image, rng(1)), image)
     with pytest.raises(ValueError, match='prob'):
         kind(prob=1.5)
+
+
+@pytest.mark.parametrize(
+    'build',
+    [
+        lambda: StrongContrast(scale_range=(1.4, 0.7)),
+        lambda: StrongNoise(sigma_range=(-0.1, 0.1)),
+        lambda: StrongBlur(amount_range=(0.0, 1.1)),
+        lambda: StrongErasing(size_range=(0.1, 1.5)),
+    ],
+)
+def test_ranges_that_cannot_be(build):
+    with pytest.raises(ValueError, match='_range must be'):
+        build()
 
 
 def test_strong_views_by_hand():

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.utils import register_all_modules
+from mmdet3d_medical.utils.checkpoints import read_checkpoint
 from mmdet3d_medical.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,40 @@ def test_it_trains_two_steps_and_is_tested_from_its_checkpoint(path, data_root, 
     runner = Runner.from_cfg(cfg)
     assert set(runner.test()) >= {'froc/cpm'}
     pairs = zip(model.parameters(), runner.model.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+
+
+METHODS = sorted(path.stem for path in (ROOT / 'configs/_base_/methods').glob('*.py'))
+AFTER_ANOTHER = ('cross_entropy', 'own_positives')
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_trains_and_is_tested_from_its_checkpoint(method, data_root, tmp_path):
+    """Two steps; an ensemble guesses by the checkpoint of a supervised run."""
+    register_all_modules()
+    fragments = ['phantom', *['focalmix'] * (method in AFTER_ANOTHER), method]
+    base = ROOT / 'configs/retina3d/retina3d_fpn_phantom.py'
+    options = {'train_cfg.max_iters': 2, 'default_hooks.checkpoint.interval': 2}
+    if method == 'ensemble_pseudo_labels':
+        plain = load_config(str(base), small=True)
+        torch.save(MODELS.build(plain.model).state_dict(), tmp_path / 'a.pth')
+        options['model.teacher.checkpoints'] = [str(tmp_path / 'a.pth')] * 2
+    cfg = load_config(
+        str(base), small=True, work_dir=str(tmp_path), options=options, semi=fragments
+    )
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        use_data(cfg[name], data_root)
+    cfg.experiment_name = f'{method}_{tmp_path.name}'
+    model = Runner.from_cfg(cfg).train()
+    assert all(weight.isfinite().all() for weight in model.parameters())
+    assert model.last_guess is not None
+    checkpoint = read_checkpoint(tmp_path / 'iter_2.pth')
+    assert checkpoint['meta']['mmdet3d_medical']['tested'] == model.predict_on
+    cfg.load_from, cfg.experiment_name = str(tmp_path / 'iter_2.pth'), cfg.experiment_name + '_test'
+    cfg.test_dataloader.dataset.split = ['scan7']
+    runner = Runner.from_cfg(cfg)
+    assert set(runner.test()) >= {'froc/cpm'}
+    pairs = zip(model.tested.parameters(), runner.model.tested.parameters(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 
 

@@ -2,17 +2,8 @@
 # given by a moving average of the detector, are targets of what the detector sees under strong
 # changes; all other anchors are background. The loss is divided by the sum of the targets. Unlike
 # the paper no boxes are learned from unlabeled patches.
-_base_ = './focalmix.py'
+_base_ = './ema_teacher.py'
 method = dict(
     targets=dict(views=dict(num=1), steps=[dict(type='TopK', share=0.01)], bn_stats='running'),
-    teacher=dict(type='EMATeacher', momentum=0.004),
-    student=[
-        dict(type='StrongContrast'),
-        dict(type='StrongNoise'),
-        dict(type='StrongBlur'),
-        dict(type='StrongErasing'),
-    ],
-    mixers=dict(image=None, object=None),
     unsup=dict(divide_by=dict(type='ScoreSum')),
-    predict_on='teacher',
 )

@@ -2,18 +2,9 @@
 # detector is sure of, 0.9 and above as in the paper, are lesions for what the detector sees under
 # strong changes; less sure ones count neither way, where the paper weights background by the
 # teacher's score. Boxes are learned.
-_base_ = './focalmix.py'
+_base_ = './ema_teacher.py'
 method = dict(
     targets=dict(
         _delete_=True, type='BoxTargets', views=dict(num=1), score_thr=0.9, ignore_thr=0.1
     ),
-    teacher=dict(type='EMATeacher', momentum=0.004),
-    student=[
-        dict(type='StrongContrast'),
-        dict(type='StrongNoise'),
-        dict(type='StrongBlur'),
-        dict(type='StrongErasing'),
-    ],
-    mixers=dict(image=None, object=None),
-    predict_on='teacher',
 )

@@ -15,7 +15,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='what to convert')
     parser.add_argument('out', type=out_file, help='where to write the result')
     parser.add_argument('--reverse', action='store_true', help='convert plain to FocalMix')
-    parser.add_argument(
-        '--teacher', action='store_true', help='take the averaged teacher instead of the detector'
-    )
+    part = parser.add_mutually_exclusive_group()
+    for name, what in dict(teacher='averaged teacher', student='trained detector').items():
+        part.add_argument(
+            f'--{name}',
+            dest='part',
+            action='store_const',
+            const=name,
+            help=f'take the {what} (default: which of the two is tested)',
+        )
     add_trust_option(parser)

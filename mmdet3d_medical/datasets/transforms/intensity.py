@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
 
 from mmdet3d_medical.registry import TRANSFORMS
+from mmdet3d_medical.utils.ranges import checked_range
 
 AIR_HU = -1000
 
@@ -48,7 +49,7 @@ class RandomGaussianNoise(_RandomIntensity):
 
     def __init__(self, sigma_range: Sequence[float] = (0.0, 30.0), prob: float = 0.5) -> None:
         super().__init__(prob)
-        self.sigma_range = _checked_range('sigma_range', sigma_range, lowest=0.0)
+        self.sigma_range = checked_range('sigma_range', sigma_range, lowest=0.0)
 
     def change(self, volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = rng.standard_normal(volume.shape, dtype=np.float32)
@@ -76,8 +77,8 @@ class RandomHUShiftScale(_RandomIntensity):
         prob: float = 0.5,
     ) -> None:
         super().__init__(prob)
-        self.shift_range = _checked_range('shift_range', shift_range)
-        self.scale_range = _checked_range('scale_range', scale_range, lowest=0.0)
+        self.shift_range = checked_range('shift_range', shift_range)
+        self.scale_range = checked_range('scale_range', scale_range, lowest=0.0)
 
     def change(self, volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shift, scale = rng.uniform(*self.shift_range), rng.uniform(*self.scale_range)
@@ -104,17 +105,9 @@ class RandomSharpness(_RandomIntensity):
 
     def __init__(self, amount_range: Sequence[float] = (-0.7, 0.7), prob: float = 0.5) -> None:
         super().__init__(prob)
-        self.amount_range = _checked_range('amount_range', amount_range, lowest=-1.0)
+        self.amount_range = checked_range('amount_range', amount_range, lowest=-1.0)
 
     def change(self, volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         tensor = torch.from_numpy(volume)
         smooth = F.avg_pool3d(tensor, 3, stride=1, padding=1, count_include_pad=False)
         return torch.lerp(smooth, tensor, 1 + rng.uniform(*self.amount_range)).numpy()
-
-
-def _checked_range(
-    name: str, values: Sequence[float], lowest: float = -np.inf
-) -> tuple[float, float]:
-    if len(values) != 2 or not lowest <= values[0] <= values[1]:
-        raise ValueError(f'{name} must be (smallest, largest), not below {lowest}, found {values}')
-    return float(values[0]), float(values[1])

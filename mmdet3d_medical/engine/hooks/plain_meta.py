@@ -22,7 +22,8 @@ FROM_INDEX = ('spacing', 'settings')
 class PlainMetaHook(Hook):
     """Writes ``meta['mmdet3d_medical']`` into checkpoints, which is read without running anything.
 
-    It is a dict with ``version`` of this package, ``model`` (type of the model), ``classes``, and
+    It is a dict with ``version`` of this package, ``model`` (type of the model), ``tested`` (of
+    ``FocalMixDetector``: 'student' or 'teacher'), ``classes``, and
     where the index of the training data says so, ``spacing`` (mm: z, y, x; that of all scans, None
     if they differ) and ``settings`` (how scans were converted and cut).
     """
@@ -33,6 +34,7 @@ class PlainMetaHook(Hook):
         self.meta = dict(
             version=__version__,
             model=type(model).__name__,
+            **(dict(tested=model.predict_on) if hasattr(model, 'predict_on') else {}),
             **_of_data(runner.train_dataloader.dataset),
         )
 

@@ -45,8 +45,12 @@ class DenseTargets:
 
         Averaged over processes and at least 1, so that a batch without lesions is legal.
         """
+        return self.mean_positives().clamp(min=1)
+
+    def mean_positives(self) -> Tensor:
+        """The same number as it is, 0 for a batch without lesions."""
         positive = (self.cls >= 0.5).any(dim=-1) & (self.cls_weight > 0)
-        return reduce_mean(positive.sum().float()).clamp(min=1)
+        return reduce_mean(positive.sum().float())
 
     def score_sum(self) -> Tensor:
         """Sum of the targets of priors with weight > 0; averaged and bounded alike."""

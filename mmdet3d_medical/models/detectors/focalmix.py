@@ -72,7 +72,7 @@ class FocalMixDetector(BaseDetector):
         mixing: Whether MixUp is on; ``SemiSupervisedHook`` turns it off for the last steps.
 
     Raises:
-        TypeError: If the detector lacks a part of the protocol.
+        TypeError: If the detector lacks a part of the protocol, or what its targets need.
         ValueError: For an unknown ``predict_on``, or a teacher to test where there is none.
     """
 
@@ -93,17 +93,18 @@ class FocalMixDetector(BaseDetector):
     ):
         built = MODELS.build(detector)
         _check_protocol(built)
-        _check_tested(predict_on, teacher)
         branches = BranchDataPreprocessor(data_preprocessor or _preprocessor_of(built))
         super().__init__(branches, init_cfg)
         self.detector = built
         image = _image_alone(branches.data_preprocessor)
         self.targets = TASK_UTILS.build(targets)
+        _check_decode(built, self.targets)
         if self.targets.views.num_channels is None:
             self.targets.views.num_channels = image.get('num_channels')
         self.teacher = MODELS.build(teacher) if teacher else None
         if self.teacher is not None:
             self.teacher.attach(built)
+        _check_tested(predict_on, self.teacher)
         self.student = [TASK_UTILS.build(view) for view in student]
         self.image_channels = image.get('num_channels')
         self.mixers = [TRANSFORMS.build({**image, **cfg}) for cfg in mixers.values() if cfg]
@@ -165,7 +166,7 @@ class FocalMixDetector(BaseDetector):
     @property
     def tested(self) -> nn.Module:
         """The detector that is tested, packed and shipped."""
-        return self.detector if self.predict_on == 'student' else self.teacher.models[0]
+        return self.detector if self.predict_on == 'student' else self.teacher.model
 
     def _labeled(self, inputs: Tensor, samples: Samples) -> tuple[DenseTargets, list[Tensor]]:
         """Targets and objects from annotations."""
@@ -213,8 +214,8 @@ class FocalMixDetector(BaseDetector):
         parts = slice(num_labeled), slice(num_labeled, None)
         labeled, unlabeled = map(targets.rows, parts)
         self.last_positives = dict(
-            positives=labeled.num_positives() if num_labeled else 0.0,
-            unsup_positives=unlabeled.num_positives(),
+            positives=labeled.mean_positives() if num_labeled else 0.0,
+            unsup_positives=unlabeled.mean_positives(),
         )
         losses = head.loss_by_targets(rows_of(outs, parts[0]), labeled) if num_labeled else {}
         known = labeled if num_labeled else None
@@ -223,6 +224,7 @@ class FocalMixDetector(BaseDetector):
     def restart(self) -> None:
         """Count steps from 0: the next one begins with the teacher's first weights."""
         self.step.zero_()
+        self.unsup.restart()
 
     def follow(self) -> None:
         """Move the teacher, if there is one, after a step."""
@@ -261,25 +263,27 @@ class FocalMixDetector(BaseDetector):
 
         A teacher that reads checkpoints of its own does so at the first step.
         """
-        mine, parts = f'{prefix}detector.', ('teacher.', 'unsup.')
+        mine = f'{prefix}detector.'
         if not any(key.startswith(mine) for key in state_dict):
             for key in [key for key in state_dict if key.startswith(prefix)]:
                 state_dict[mine + key.removeprefix(prefix)] = state_dict.pop(key)
             state_dict[f'{prefix}step'] = self.step
         _rename_old_teacher(state_dict, prefix)
-        own = {key: value for key, value in self.state_dict().items() if key.startswith(parts)}
-        if not any(key.startswith(f'{prefix}teacher.') for key in state_dict):
-            own |= self._teachers_from(state_dict, mine)
-        for key, value in own.items():
-            state_dict.setdefault(prefix + key, value)
+        for part in ('teacher.', 'unsup.'):  # whole or not at all: a piece that lacks is told
+            if not any(key.startswith(prefix + part) for key in state_dict):
+                own = self.state_dict().items()
+                state_dict.update({prefix + k: v for k, v in own if k.startswith(part)})
+                if part == 'teacher.':
+                    state_dict.update(self._teachers_from(state_dict, prefix))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _teachers_from(self, state_dict: dict, mine: str) -> dict[str, Tensor]:
+    def _teachers_from(self, state_dict: dict, prefix: str) -> dict[str, Tensor]:
         """Weights of the detector under the names of an averaged teacher's."""
+        mine = f'{prefix}detector.'
         if not hasattr(self.teacher, 'model'):
             return {}
         return {
-            f'teacher.model.{key.removeprefix(mine)}': value
+            f'{prefix}teacher.model.{key.removeprefix(mine)}': value
             for key, value in state_dict.items()
             if key.startswith(mine)
         }
@@ -328,8 +332,19 @@ def _check_shapes(batches: Mapping[str, Tensor]) -> None:
         )
 
 
-def _check_tested(predict_on: str, teacher: dict | None) -> None:
+def _check_tested(predict_on: str, teacher: nn.Module | None) -> None:
     if predict_on not in TESTED:
         raise ValueError(f'predict_on must be one of {TESTED}, found {predict_on!r}')
-    if predict_on == 'teacher' and not teacher:
-        raise ValueError("predict_on='teacher', but there is no teacher: give one")
+    if predict_on == 'teacher' and not hasattr(teacher, 'model'):
+        raise ValueError(
+            "predict_on='teacher' needs a teacher that is one detector, say EMATeacher, found "
+            f'{type(teacher).__name__ if teacher else None}'
+        )
+
+
+def _check_decode(detector: nn.Module, targets: Any) -> None:
+    if targets.needs_decode and not hasattr(detector.bbox_head, 'decode'):
+        raise TypeError(
+            f'{type(targets).__name__} needs the boxes of detections, but '
+            f'{type(detector.bbox_head).__name__} has no `decode`: take AnchorTargets'
+        )

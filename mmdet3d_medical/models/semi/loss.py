@@ -33,10 +33,15 @@ class LabeledPositives(nn.Module):
 
     Args:
         momentum: Weight of the present step in the average, in (0, 1].
+
+    Raises:
+        ValueError: For a momentum outside (0, 1].
     """
 
     def __init__(self, momentum: float = 0.1) -> None:
         super().__init__()
+        if not 0 < momentum <= 1:
+            raise ValueError(f'expected a momentum in (0, 1], found {momentum}')
         self.momentum = momentum
         self.register_buffer('mean', torch.zeros(()))
 
@@ -79,6 +84,11 @@ class UnlabeledLoss(nn.Module):
         self.own = MODELS.build(loss) if loss else None
         self.divide_by = MODELS.build(divide_by)
         self.divisor: Tensor | float = 1.0
+
+    def restart(self) -> None:
+        """Forget averages of another training."""
+        for average in self.divide_by.buffers():
+            average.zero_()
 
     def forward(
         self, head: nn.Module, outs: Any, targets: DenseTargets, labeled: DenseTargets | None

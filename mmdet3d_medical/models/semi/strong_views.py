@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet3d_medical.registry import TASK_UTILS
+from mmdet3d_medical.utils.ranges import checked_range
 
 
 class _StrongView:
@@ -49,8 +50,8 @@ class StrongContrast(_StrongView):
         prob: float = 0.8,
     ) -> None:
         super().__init__(prob)
-        self.scale_range = tuple(scale_range)
-        self.shift_range = tuple(shift_range)
+        self.scale_range = checked_range('scale_range', scale_range, lowest=0.0)
+        self.shift_range = checked_range('shift_range', shift_range)
 
     def change(self, patch: Tensor, rng: np.random.Generator) -> Tensor:
         return patch * rng.uniform(*self.scale_range) + rng.uniform(*self.shift_range)
@@ -67,7 +68,7 @@ class StrongNoise(_StrongView):
 
     def __init__(self, sigma_range: Sequence[float] = (0.0, 0.1), prob: float = 0.5) -> None:
         super().__init__(prob)
-        self.sigma_range = tuple(sigma_range)
+        self.sigma_range = checked_range('sigma_range', sigma_range, lowest=0.0)
 
     def change(self, patch: Tensor, rng: np.random.Generator) -> Tensor:
         noise = rng.standard_normal(tuple(patch.shape), dtype=np.float32)
@@ -85,7 +86,7 @@ class StrongBlur(_StrongView):
 
     def __init__(self, amount_range: Sequence[float] = (0.3, 1.0), prob: float = 0.3) -> None:
         super().__init__(prob)
-        self.amount_range = tuple(amount_range)
+        self.amount_range = checked_range('amount_range', amount_range, 0.0, 1.0)
 
     def change(self, patch: Tensor, rng: np.random.Generator) -> Tensor:
         smooth = F.avg_pool3d(patch, 3, stride=1, padding=1, count_include_pad=False)
@@ -107,7 +108,7 @@ class StrongErasing(_StrongView):
     ) -> None:
         super().__init__(prob)
         self.number = number
-        self.size_range = tuple(size_range)
+        self.size_range = checked_range('size_range', size_range, 0.0, 1.0)
 
     def change(self, patch: Tensor, rng: np.random.Generator) -> Tensor:
         patch, mean, sides = patch.clone(), patch.mean(), np.array(patch.shape[1:])

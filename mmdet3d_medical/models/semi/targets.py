@@ -65,12 +65,26 @@ class _Targets:
         score_thr: Lowest target of an object.
     """
 
+    needs_decode = False  # of the head
+
     def __init__(self, views: dict, bn_stats: str, score_thr: float) -> None:
         if bn_stats not in BN_STATS:
             raise ValueError(f'bn_stats must be one of {BN_STATS}, found {bn_stats!r}')
         self.views = RandomViews(**views)
         self.bn_stats = bn_stats
         self.score_thr = score_thr
+
+    def _draw(
+        self,
+        detectors: Sequence[nn.Module],
+        inputs: Tensor,
+        rng: np.random.Generator,
+        metas: Sequence[Mapping],
+    ) -> tuple[nn.Module, tuple[int, ...], Tensor, list[View]]:
+        """The head, the shape (D, H, W) and the priors (N, 6) of patches, and views of them."""
+        head, shape = detectors[0].bbox_head, tuple(inputs.shape[2:])
+        priors = head.priors(shape)
+        return head, shape, priors, self.views.draw(rng, shape, priors, _spacings(metas))
 
     def _look(
         self, detectors: Sequence[nn.Module], inputs: Tensor, views: Sequence[View]
@@ -141,9 +155,7 @@ class AnchorTargets(_Targets):
         Raises:
             ValueError: If the prior set is not closed under a view.
         """
-        head, shape = detectors[0].bbox_head, tuple(inputs.shape[2:])
-        priors = head.priors(shape)
-        views = self.views.draw(rng, shape, priors, _spacings(metas))
+        head, shape, priors, views = self._draw(detectors, inputs, rng, metas)
         indices = [self.permutations.of(view, priors, shape) for view in views]
         total, first_deltas = 0.0, None
         for number, logits, deltas in self._look(detectors, inputs, views):
@@ -193,6 +205,8 @@ class BoxTargets(_Targets):
         ValueError: Unless 0 < ignore_thr <= score_thr <= 1.
     """
 
+    needs_decode = True
+
     def __init__(
         self,
         views: dict = dict(num=1),  # noqa: B006 (never changed)
@@ -218,9 +232,7 @@ class BoxTargets(_Targets):
         metas: Sequence[Mapping] = (),
     ) -> Guess:
         """Guess the targets of patches, as :meth:`AnchorTargets.__call__` does."""
-        head, shape = detectors[0].bbox_head, tuple(inputs.shape[2:])
-        priors = head.priors(shape)
-        views = self.views.draw(rng, shape, priors, _spacings(metas))
+        head, shape, priors, views = self._draw(detectors, inputs, rng, metas)
         found: list[list[InstanceData]] = [[] for _ in inputs]
         looks = self._look(detectors, inputs, views)
         for source, (number, logits, deltas) in enumerate(looks):
@@ -254,7 +266,7 @@ class BoxTargets(_Targets):
             *(found.bboxes, found.scores, found.labels, found.sources, number),
             *('wbc', self.nms_iou, _MAX_OBJECTS),
         )
-        kept = scores >= self.ignore_thr
+        kept = (scores >= self.ignore_thr) & (boxes[:, 3:] > boxes[:, :3]).all(dim=1)
         return InstanceData(
             bboxes=boxes[kept], labels=labels[kept], ignored=scores[kept] < self.score_thr
         )

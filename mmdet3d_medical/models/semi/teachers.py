@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdet3d_medical.registry import MODELS
-from mmdet3d_medical.utils.checkpoints import read_checkpoint, weights_in
+from mmdet3d_medical.utils.checkpoints import part_of, read_checkpoint, tested_part, weights_in
 
 
 @MODELS.register_module()
@@ -76,7 +76,8 @@ class EnsembleTeacher(nn.Module):
     """Several trained detectors of the architecture that is trained; they stay as they are.
 
     Args:
-        checkpoints: Files of detectors, or of FocalMix around them.
+        checkpoints: Files of detectors, or of FocalMix around them, of which the part is taken that
+            was tested.
 
     Raises:
         ValueError: If there is none.
@@ -98,14 +99,10 @@ class EnsembleTeacher(nn.Module):
             ValueError: If one is of another architecture.
         """
         for model, path in zip(self.models, self.checkpoints, strict=True):
-            weights = weights_in(read_checkpoint(path), path)
-            inner = {
-                key.removeprefix('detector.'): value
-                for key, value in weights.items()
-                if key.startswith('detector.')
-            }
+            content = read_checkpoint(path)
+            weights = weights_in(content, path)
             try:
-                model.load_state_dict(inner or weights)
+                model.load_state_dict(part_of(weights, tested_part(content)) or weights)
             except RuntimeError as error:
                 raise ValueError(
                     f'{path} is not of the detector that is trained: {error}. An ensemble is of '
