@@ -22,6 +22,8 @@ def train_command(bench: Bench, run: Run) -> list[str]:
     }
     if run.start:
         options['load_from'] = bench.checkpoint(run.start)
+    if run.teachers:
+        options['model.teacher.checkpoints'] = [str(bench.checkpoint(one)) for one in run.teachers]
     return [
         *(sys.executable, str(bench.tools / 'train.py'), bench.config_path(setting)),
         *('--work-dir', str(bench.folder(run)), '--resume', '--seed', str(run.seed)),

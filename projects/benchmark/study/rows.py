@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ class RunScore:
 
     Attributes:
         score: Of its marks; None if the training failed.
-        steps: Of the training and of what it started from.
+        steps: Of the training and of all it needed.
         seconds: Wall time of these steps.
     """
 
@@ -89,8 +88,8 @@ def score_rows(table: Table, results: Results) -> dict[str, RowScore]:
 
 
 def _score_run(run: Run, results: Results) -> RunScore | None:
-    """None unless it has a result, and what it started from too, whose cost is part of its own."""
-    history = _history(run, results)
+    """None unless it has a result, and all it needed too, whose cost is part of its own."""
+    history = [results.find(one) for one in _history(run).values()]
     if None in history:
         return None
     if 'failure' in history[0]:
@@ -99,9 +98,12 @@ def _score_run(run: Run, results: Results) -> RunScore | None:
     return RunScore(Score.from_dict(history[0]), steps, seconds)
 
 
-def _history(run: Run, results: Results) -> list[dict[str, Any] | None]:
-    """Results of a run, of what it started from, and so on."""
-    return [results.find(run), *(_history(run.start, results) if run.start else [])]
+def _history(run: Run) -> dict[str, Run]:
+    """By name a run, what it started from, its teachers, and so on: each once."""
+    history = {run.name: run}
+    for one in run.needed:
+        history |= _history(one)
+    return history
 
 
 def _compare(score: RowScore, baseline: RowScore | None) -> RowScore:

@@ -89,7 +89,8 @@ class Runner:
         for run in list(self.waiting):
             unfinished = {other.name for other in self.waiting}
             unfinished |= {job.run.name for job in self.jobs}
-            if len(self.jobs) < self.workers and not (run.start and run.start.name in unfinished):
+            ready = not any(needed.name in unfinished for needed in run.needed)
+            if len(self.jobs) < self.workers and ready:
                 self._start(run)
 
     def _start(self, run: Run) -> None:
@@ -159,8 +160,9 @@ def _steps(bench: Bench, run: Run) -> Steps:
     with lock_folder(bench.folder(run), STEPS_LOCK) as lock:
         bench.claim(run)
         if bench.checkpoint(run) is None:
-            if run.start and bench.checkpoint(run.start) is None:
-                raise ValueError(f'{run.start.name}, from which it starts, is not trained')
+            for needed in run.needed:
+                if bench.checkpoint(needed) is None:
+                    raise ValueError(f'{needed.name}, which it needs, is not trained')
             if bench.lacks_candidates(run):
                 yield from _find_candidates(bench, run.start, env)
             log = bench.log(run, 'train')

@@ -98,8 +98,8 @@ class Bench:
 
         def add(run: Run, has: Callable[[Run], Any]) -> None:
             if run.name not in planned and not has(run):
-                if run.start and not self.checkpoint(run):
-                    add(run.start, self.checkpoint)
+                for needed in run.needed if not self.checkpoint(run) else ():
+                    add(needed, self.checkpoint)
                 planned[run.name] = run
 
         for run in runs:
@@ -109,6 +109,7 @@ class Bench:
     def describe(self, run: Run) -> dict:
         """What decides a run, as plain values. ``settings`` is a hash of the whole config."""
         setting, start = run.setting, run.start
+        teachers = dict(teachers=[one.name for one in run.teachers]) if run.teachers else {}
         return dict(
             row=setting.name,
             seed=run.seed,
@@ -119,6 +120,7 @@ class Bench:
             start=start.name if start else None,
             data=self.data.name,
             settings=self._settings_hash(setting),
+            **teachers,
         )
 
     def _settings_hash(self, setting: Setting | None) -> str:
@@ -127,6 +129,8 @@ class Bench:
         cfg = self.config(setting).to_dict()
         parts = {name: cfg.get(name) for name in TRAINING}
         parts |= dict(steps=cfg['train_cfg']['max_iters'], start=self._settings_hash(setting.start))
+        if setting.teachers:
+            parts['teachers'] = self._settings_hash(setting.teachers.setting)
         text = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -18,9 +18,24 @@ OWN_KEYS = {
     'semi',
     'options',
     'start',
+    'teachers',
 }  # what is trained; a row with `same_as` has none of them
 ROW_KEYS = {'name', 'label', 'same_as', 'baseline', 'paper', 'x'} | OWN_KEYS
 FILE_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]*')
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Trained detectors that guess together.
+
+    Attributes:
+        setting: Of all of them.
+        offsets: Their seeds less that of the run that they teach. Multiples of the data set's
+            draws keep the labeled scans.
+    """
+
+    setting: Setting
+    offsets: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Setting:
         options: Values by dotted key that change the config.
         amp: Whether to train in mixed precision.
         start: What the training starts from, with the same seed; None: from random weights.
+        teachers: Whose checkpoints the method's ``EnsembleTeacher`` takes, or None.
     """
 
     table: str
@@ -44,6 +60,7 @@ class Setting:
     options: Mapping[str, Any]
     amp: bool
     start: Setting | None
+    teachers: Teachers | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,17 @@ class Run:
     def start(self) -> Run | None:
         """The run from whose last checkpoint this one starts."""
         return Run(self.setting.start, self.seed) if self.setting.start else None
+
+    @property
+    def teachers(self) -> tuple[Run, ...]:
+        """The runs whose last checkpoints guess together."""
+        found = self.setting.teachers
+        return tuple(Run(found.setting, self.seed + by) for by in found.offsets) if found else ()
+
+    @property
+    def needed(self) -> tuple[Run, ...]:
+        """The runs that are trained before."""
+        return (*[self.start] * (self.start is not None), *self.teachers)
 
 
 def runs_of(table: Table, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
@@ -244,7 +272,21 @@ def _setting(
         options={**content.get('options', {}), **entry.get('options', {})},
         amp=bool(content.get('amp', False)),
         start=_refer(start, table, readers, f'{where}: start') if start is not None else None,
+        teachers=_teachers(entry.get('teachers'), table, readers, f'{where}: teachers'),
     )
+
+
+def _teachers(entry: Any, table: Table, readers: Sequence[Path], where: str) -> Teachers | None:
+    if entry is None:
+        return None
+    check_keys(entry, {'row', 'offsets'}, {'row', 'offsets'}, where)
+    offsets = entry['offsets']
+    whole = isinstance(offsets, list) and all(type(by) is int and by >= 0 for by in offsets)
+    if not whole or not offsets or len(set(offsets)) < len(offsets):
+        raise ValueError(
+            f'{where}: offsets must be different integers of at least 0, found {offsets!r}'
+        )
+    return Teachers(_refer(entry['row'], table, readers, where), tuple(offsets))
 
 
 def _refer(reference: Any, table: Table, readers: Sequence[Path], where: str) -> Setting:

@@ -93,3 +93,22 @@ def test_results_at_different_rates_are_not_compared(table, score, write_result)
     write_result(last, 2, sensitivity={'1': 0.2, '8': 0.6})
     with pytest.raises(ValueError, match='results at different rates'):
         score(table)
+
+
+def test_teachers_are_part_of_the_cost_once(write_table, score, write_result):
+    rows = [
+        dict(name='plain', config=PLAIN),
+        dict(
+            name='taught',
+            config=PLAIN,
+            start='plain',
+            teachers=dict(row='plain', offsets=[0, 2]),
+        ),
+    ]
+    table = read_table(write_table(rows=rows, seeds=[0]))
+    _, taught = runs_of(table)
+    write_result(taught, 2, steps=5)
+    write_result(taught.teachers[0], 2, steps=4)
+    assert score(table)['taught'].runs == {}  # one of the teachers has no result
+    write_result(taught.teachers[1], 2, steps=4)
+    assert score(table)['taught'].runs[0].steps == 13

@@ -118,7 +118,7 @@ def test_errors_are_told_and_leave_the_run_for_later(bench, missing, scripts):
     extra['table/plain_seed0'] = 'sys.exit(2)'
     errors = run_all(bench, missing)
     assert errors['table/plain_seed0'].startswith('exit status 2, see ')
-    assert errors['table/later_seed0'].startswith('table/plain_seed0, from which it starts')
+    assert errors['table/later_seed0'].startswith('table/plain_seed0, which it needs')
     assert [run.name for run in bench.plan(missing)] == list(errors)
 
 

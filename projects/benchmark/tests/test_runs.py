@@ -229,3 +229,25 @@ def test_results_are_plain(bench, runs):
         scored_on='test',
     )
     assert bench.summary(run) == 'failed: diverged'
+
+
+def test_teachers_are_trained_first_and_handed_on(bench, write_table):
+    taught = dict(
+        name='taught',
+        config=PLAIN,
+        semi=['phantom', 'ensemble_pseudo_labels'],
+        teachers=dict(row='plain', offsets=[0, 2]),
+    )
+    rows = [dict(name='plain', config=PLAIN), taught]
+    *_, run = planned = bench.plan(runs_of(read_table(write_table(rows=rows, seeds=[1]))))
+    assert [one.name for one in planned] == [
+        'table/plain_seed1',
+        'table/plain_seed3',  # not a seed of the table
+        'table/taught_seed1',
+    ]
+    for one in run.teachers:
+        finish(bench, one)
+    files = ','.join(str(bench.checkpoint(one)) for one in run.teachers)
+    assert f'model.teacher.checkpoints=[{files}]' in train_command(bench, run)
+    assert bench.describe(run)['teachers'] == ['table/plain_seed1', 'table/plain_seed3']
+    assert 'teachers' not in bench.describe(planned[0])  # as in older results

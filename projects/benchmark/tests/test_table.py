@@ -1,5 +1,5 @@
 import pytest
-from study.table import read_table
+from study.table import read_table, runs_of
 
 
 def test_rows_hold_what_is_trained(write_table, tmp_path):
@@ -45,6 +45,15 @@ def test_rows_show_the_runs_of_other_tables(write_table):
     assert (on.setting.table, on.setting.start.table) == ('second', 'first')
 
 
+def test_teachers_are_runs_of_a_row_with_other_seeds(write_table):
+    taught = dict(name='taught', config='a.py', teachers=dict(row='plain', offsets=[0, 2]))
+    path = write_table(seeds=[1], rows=[dict(name='plain', config='a.py'), taught])
+    plain, run = runs_of(read_table(path))
+    assert [one.name for one in run.teachers] == ['table/plain_seed1', 'table/plain_seed3']
+    assert run.needed == run.teachers and run.start is None
+    assert plain.teachers == plain.needed == ()
+
+
 def row(**changes):
     return dict(rows=[{'name': 'a', 'config': 'a.py', **changes}])
 
@@ -76,6 +85,10 @@ def row(**changes):
         (row(start='a'), "start names 'a', expected one of the rows above"),
         (row(start='none/a'), 'there is no .*none.yml'),
         (row(start='table/a'), 'table.yml refers to this table in turn'),
+        (row(teachers='b'), r'teachers: expected the keys'),
+        (row(teachers=dict(row='b', offsets=[0])), "teachers names 'b', expected one of the rows"),
+        (row(teachers=dict(row='b', offsets=[0, 0])), r'different integers .* found \[0, 0\]'),
+        (row(teachers=dict(row='b', offsets=[])), r'different integers .* found \[\]'),
     ],
 )
 def test_mistakes_are_named(changes, message, write_table):
