@@ -28,7 +28,7 @@ GROUPS = {
     ),
     'Training and testing': ('train', 'test', 'self-train', 'cross-validate'),
     'Results': ('eval-froc', 'report', 'merge-marks', 'draw-detections'),
-    'Weights': ('focalmix-to-plain', 'inflate-2d', 'monai-to-mmdet3d'),
+    'Weights': ('export', 'focalmix-to-plain', 'inflate-2d', 'monai-to-mmdet3d'),
     'Insight': ('estimate-cost', 'diagnose-guesses', 'draw-mixup', 'draw-focal-loss'),
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)

@@ -156,5 +156,32 @@ def test_weights_of_another_network_are_refused(tmp_path):
 
 
 def test_unknown_backend_is_refused():
-    with pytest.raises(UsageError, match="backend must be one of auto, torch, found 'tpu'"):
+    with pytest.raises(UsageError, match="backend must be one of auto, torch, .* found 'tpu'"):
         LesionInferencer('phantom', 'cpu', 'tpu')
+
+
+@pytest.mark.parametrize('backend', ['openvino', 'onnxruntime'])
+def test_backends_find_the_same(backend):
+    pytest.importorskip(backend)
+    image = make_scan()
+    plain, other = (LesionInferencer('phantom', 'cpu', name) for name in ('torch', backend))
+    assert (plain.backend, other.backend) == ('torch', backend)
+    (expected,), (found,) = plain(image, score_thr=0.05), other(image, score_thr=0.05)
+    assert len(found.lesions) == len(expected.lesions) >= 2
+    np.testing.assert_allclose(positions(found), positions(expected), atol=1e-3)
+    for one, two in zip(found.lesions, expected.lesions, strict=True):
+        assert one.score == pytest.approx(two.score, abs=1e-3)
+        np.testing.assert_allclose(one.size_mm, two.size_mm, atol=1e-3)
+
+
+def test_the_fastest_backend_that_can_is_taken(monkeypatch):
+    pytest.importorskip('openvino')
+    assert LesionInferencer('phantom', 'cpu').backend == 'openvino'
+
+    def refuse(*_):
+        raise UsageError('openvino computes other outputs than torch for this network')
+
+    monkeypatch.setattr('mmdet3d_medical.inference.inferencer.make_runtime', refuse)
+    assert LesionInferencer('phantom', 'cpu').backend == 'torch'
+    with pytest.raises(UsageError, match='computes other outputs'):
+        LesionInferencer('phantom', 'cpu', 'openvino')

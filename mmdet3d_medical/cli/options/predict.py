@@ -15,6 +15,7 @@ from pathlib import Path
 from ..arguments import at_least, positive
 
 FORMATS = ('csv', 'json', 'slicer', 'html', 'nifti', 'grand-challenge', 'dicom')
+BACKENDS = ('auto', 'torch', 'openvino', 'onnxruntime')
 DEFAULT = ('csv', 'json', 'slicer', 'html')  # as of Findings.save, with which a test compares them
 
 
@@ -51,7 +52,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--device', metavar='D', help='cpu or cuda (default: a GPU if there is one)'
     )
     parser.add_argument(
-        '--backend', choices=('auto', 'torch'), default='auto', help='default: auto'
+        '--backend',
+        choices=BACKENDS,
+        default='auto',
+        help='what computes the network (default: auto, the fastest that is installed)',
     )
     parser.add_argument(
         '--workers',

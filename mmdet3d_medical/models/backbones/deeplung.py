@@ -59,7 +59,8 @@ class EncoderDecoder3D(BaseModule):
             One map (B, out_channels, d, h, w).
         """
         self._check(x)
-        image, location = x.tensor_split([x.shape[1] - self.location], dim=1)
+        channels = int(x.shape[1]) - self.location
+        image, location = x[:, :channels], x[:, channels:]
         maps = [self.stem(image)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))

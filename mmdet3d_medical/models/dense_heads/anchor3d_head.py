@@ -175,7 +175,9 @@ class Anchor3DHead(BaseModule):
 
 def _flat(levels: Sequence[Tensor], width: int) -> Tensor:
     """[(B, A * width, d, h, w)] -> (B, sum of d * h * w * A, width)."""
-    return torch.cat([x.permute(0, 2, 3, 4, 1).reshape(len(x), -1, width) for x in levels], dim=1)
+    return torch.cat(
+        [x.permute(0, 2, 3, 4, 1).reshape(x.shape[0], -1, width) for x in levels], dim=1
+    )
 
 
 def _anchors_per_cell(numbers: Sequence[int]) -> int:

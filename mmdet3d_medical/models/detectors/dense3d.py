@@ -90,6 +90,8 @@ class DenseDetector3D(BaseDetector):
 
     # Called with the tiles done and all tiles of a scan, whenever some are done.
     progress: Callable[[int, int], None] | None = None
+    # Computes (logits, deltas) of patches in the place of the network, see mmdet3d_medical.deploy.
+    runtime: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     def __init__(
         self,
@@ -218,7 +220,7 @@ class DenseDetector3D(BaseDetector):
         return near_lungs(boxes, volume, air_below, spacing, self.test_cfg['lung_margin'])
 
     def _tiles(self, shape: tuple[int, ...]) -> list[Tile]:
-        divisor = self._divisor()
+        divisor = self.divisor
         if self.test_cfg['tile_size'] is None:  # tiles as long as there is a multiple inside
             sides = [max(side // step, 1) * step for side, step in zip(shape, divisor, strict=True)]
             overlap = [side - step for side, step in zip(sides, divisor, strict=True)]
@@ -239,7 +241,8 @@ class DenseDetector3D(BaseDetector):
         spacings = [] if spacing is None else [spacing]
         return self.tta.all(shape, self.bbox_head.priors(shape), spacings)
 
-    def _divisor(self) -> tuple[int, ...]:
+    @property
+    def divisor(self) -> tuple[int, ...]:
         """What tiles start at multiples of: strides of the head and those inside the network."""
         divisor = self.data_preprocessor.divisor
         strides = getattr(self.bbox_head, 'max_stride', divisor)
@@ -250,7 +253,8 @@ class DenseDetector3D(BaseDetector):
     ) -> list[InstanceData]:
         """Boxes that belong to each tile (C, D, H, W) of a batch, with the view's number."""
         batch = view.apply(batch)
-        logits, deltas = self.bbox_head.flatten(self._forward(batch))
+        network = self.runtime or self.flat_outputs
+        logits, deltas = network(batch)
         shape = tuple(batch.shape[2:])
         priors, scores, found = self.bbox_head.priors(shape), logits.float().sigmoid(), []
         for tile, *row in zip(tiles, scores, deltas, strict=True):
@@ -260,6 +264,10 @@ class DenseDetector3D(BaseDetector):
             instances.views = torch.full_like(instances.labels, number)
             found.append(instances[tile.owns(instances.bboxes)])
         return found
+
+    def flat_outputs(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (B, N, C) and deltas (B, N, R) of preprocessed patches (B, C, D, H, W)."""
+        return self.bbox_head.flatten(self._forward(batch))
 
     def _decode(self, scores: Tensor, deltas: Tensor, priors: Tensor) -> InstanceData:
         """Best boxes of a patch, in its voxels."""

@@ -163,7 +163,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(B, C, D, H, W) and (O, C, 3, 3, 3) to (B, O, D, H, W)."""
     volumes, kernel = _channels_last(x), weight.permute(2, 3, 4, 1, 0)
     # Not made as a view of what the loops fill: such outputs of a Function bear no ReLU in place.
-    shape = (len(x), len(weight), *x.shape[2:])
+    shape = (x.shape[0], len(weight), *x.shape[2:])
     out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last_3d).zero_()
     filled = out.permute(0, 2, 3, 4, 1)
     if bias is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from mmdet3d_medical.registry import MODELS
 
-SHRINK = dict(max=F.adaptive_max_pool3d, avg=F.adaptive_avg_pool3d)
+SHRINK = dict(max=(F.max_pool3d, F.adaptive_max_pool3d), avg=(F.avg_pool3d, F.adaptive_avg_pool3d))
 
 
 @MODELS.register_module()
@@ -51,7 +52,7 @@ class DenseFPN3D(BaseModule):
             raise ValueError(f'shrink must be one of {tuple(SHRINK)}, found {shrink!r}')
         if enlarge not in ('nearest', 'trilinear'):
             raise ValueError(f"enlarge must be 'nearest' or 'trilinear', found {enlarge!r}")
-        self.shrink = SHRINK[shrink]
+        self.shrink = shrink
         self.enlarge = dict(mode=enlarge)
         if enlarge == 'trilinear':
             self.enlarge['align_corners'] = False
@@ -85,10 +86,18 @@ class DenseFPN3D(BaseModule):
         size, total = maps[level].shape[2:], 0
         for source, (x, lateral) in enumerate(zip(maps, laterals, strict=True)):
             if source < level:
-                x = lateral(self.shrink(x, size))
+                x = lateral(_pooled(x, size, self.shrink))
             elif source > level:
                 x = F.interpolate(lateral(x), size=size, **self.enlarge)
             else:
                 x = lateral(x)
             total = total + x
         return total
+
+
+def _pooled(x: Tensor, size: Sequence[int], how: str) -> Tensor:
+    """A map brought to a smaller size, a whole part of its own where it is traced for ONNX."""
+    pool, adaptive = SHRINK[how]
+    if not torch.jit.is_tracing():
+        return adaptive(x, size)
+    return pool(x, [int(side) // int(part) for side, part in zip(x.shape[2:], size, strict=True)])

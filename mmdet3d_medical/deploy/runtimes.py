@@ -1,0 +1,134 @@
+"""Runtimes that compute a network in the place of torch.
+
+A runtime is called with patches (B, C, D, H, W), and gives logits (B, N, C) and deltas (B, N, R).
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mmdet3d_medical.utils.errors import UsageError
+
+from .export import Network, onnx_bytes
+
+
+class Runtime(Protocol):
+    """Computes the network of a detector."""
+
+    def __call__(self, patches: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class OpenVINORuntime:
+    """Intel's OpenVINO, on as many threads as torch has.
+
+    Args:
+        content: A network in ONNX.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        import openvino
+
+        core = openvino.Core()
+        settings = dict(
+            INFERENCE_NUM_THREADS=torch.get_num_threads(),
+            INFERENCE_PRECISION_HINT='f32',  # else bfloat16 where a processor has it
+        )
+        self._model = core.compile_model(core.read_model(content), 'CPU', settings)
+
+    def __call__(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        found = self._model(patches.contiguous().numpy())
+        logits, deltas = (torch.from_numpy(found[number]) for number in (0, 1))
+        return logits, deltas
+
+
+class ONNXRuntime:
+    """Microsoft's ONNX Runtime, on as many threads as torch has.
+
+    Args:
+        content: A network in ONNX.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # errors
+        self._session = onnxruntime.InferenceSession(
+            content, options, providers=['CPUExecutionProvider']
+        )
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        logits, deltas = self._session.run(None, {self._input: patches.contiguous().numpy()})
+        return torch.from_numpy(logits), torch.from_numpy(deltas)
+
+
+RUNTIMES = dict(openvino=OpenVINORuntime, onnxruntime=ONNXRuntime)  # the fastest first
+BACKENDS = ('auto', 'torch', *RUNTIMES)
+
+
+def choose_backend(backend: str, device: torch.device) -> str:
+    """The backend that is meant: ``'auto'`` is the fastest that is installed.
+
+    Raises:
+        UsageError: If there is no such backend, it is not installed, or not for this device.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f'backend must be one of {", ".join(BACKENDS)}, found {backend!r}')
+    if backend == 'auto':
+        installed = [name for name in RUNTIMES if find_spec(name)]
+        return installed[0] if installed and device.type == 'cpu' else 'torch'
+    if backend in RUNTIMES and device.type != 'cpu':
+        raise UsageError(
+            f'--backend {backend} computes on the CPU, but the device is {device.type}: '
+            'take --backend torch or --device cpu'
+        )
+    if backend in RUNTIMES and not find_spec(backend):
+        raise UsageError(
+            f'--backend {backend} is not installed: pip install "mmdet3d_medical[{backend}]"'
+        )
+    return backend
+
+
+def make_runtime(backend: str, network: Network) -> Runtime:
+    """A runtime of the network, found to compute what torch computes.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    runtime = RUNTIMES[backend](onnx_bytes(network))
+    check_runtime(runtime, network, backend)
+    return runtime
+
+
+def check_runtime(runtime: Runtime, network: Network, name: str) -> None:
+    """Compare a runtime with torch on patches of another number and size than it was made with.
+
+    Raises:
+        UsageError: If it fails or its outputs are others.
+    """
+    patches = network.example(1, 3)
+    expected = network(patches)
+    try:
+        found = runtime(patches)
+        same = all(_close(one, other) for one, other in zip(found, expected, strict=True))
+    except Exception as error:  # each runtime has its own
+        raise UsageError(
+            f'{name} cannot compute this network for patches of several sizes: '
+            f'{str(error).strip().splitlines()[0]}'
+        ) from error
+    if not same:
+        raise UsageError(f'{name} computes other outputs than torch for this network')
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Whether outputs are the same but for rounding."""
+    if found.shape != expected.shape:
+        return False
+    scale = float(expected.abs().max()) if expected.numel() else 1.0
+    return torch.allclose(found, expected, rtol=0, atol=1e-3 * max(scale, 1.0))
