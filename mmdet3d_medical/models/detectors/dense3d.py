@@ -254,7 +254,8 @@ class DenseDetector3D(BaseDetector):
         """Boxes that belong to each tile (C, D, H, W) of a batch, with the view's number."""
         batch = view.apply(batch)
         network = self.runtime or self.flat_outputs
-        logits, deltas = network(batch)
+        with layers.OneDNNConvolutions():
+            logits, deltas = network(batch)
         shape = tuple(batch.shape[2:])
         priors, scores, found = self.bbox_head.priors(shape), logits.float().sigmoid(), []
         for tile, *row in zip(tiles, scores, deltas, strict=True):
