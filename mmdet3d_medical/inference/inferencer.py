@@ -17,7 +17,7 @@ from torch import nn
 
 from mmdet3d_medical.datasets.converters.image_io import crop, resample
 from mmdet3d_medical.datasets.converters.lungs import lung_box
-from mmdet3d_medical.deploy import Network, choose_backend, make_runtime
+from mmdet3d_medical.deploy import Network, Runtime, choose_backend, is_faster, make_runtime
 from mmdet3d_medical.packing import ModelFolder, read_model
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import VolumeGeometry
@@ -28,6 +28,7 @@ from .findings import Findings, make_findings
 from .scans import Scan, find_scans, scan_in_memory
 
 SCOPE = 'mmdet3d_medical'
+TRIED_STRIDES = 6  # sides of the patch that backends are timed on
 NO_AIR_HU = -300  # a CT of the body has air in or around it
 
 
@@ -41,8 +42,8 @@ class LesionInferencer(BaseInferencer):
         model: Name of a shipped model, or a model folder, see :mod:`mmdet3d_medical.packing`.
         device: ``'cpu'``, ``'cuda'`` and the like; by default a GPU where there is one.
         backend: What computes the network: ``'torch'``, ``'onnxruntime'`` or ``'openvino'``;
-            ``'auto'`` takes the fastest that is installed and can. All find the same, scores and
-            millimeters to 1e-3.
+            ``'auto'`` takes torch, or one that is installed where it is faster. All find the same,
+            scores and millimeters to 1e-3.
 
     Attributes:
         backend: What computes the network.
@@ -187,15 +188,23 @@ class LesionInferencer(BaseInferencer):
     def _use(self, backend: str) -> str:
         """Have a backend compute the network; its name."""
         chosen = choose_backend(backend, next(self.model.parameters()).device)
-        if chosen != 'torch':
-            network = Network(self.facts.config, self.folder.weights())
-            try:
-                self.model.runtime = make_runtime(chosen, network)
-            except UsageError:
-                if backend != 'auto':
-                    raise
-                return 'torch'
+        if chosen == 'torch':
+            return chosen
+        network = Network(self.facts.config, self.folder.weights())
+        try:
+            runtime = make_runtime(chosen, network)
+        except UsageError:
+            if backend != 'auto':
+                raise
+            return 'torch'
+        if backend == 'auto' and not self._gains_by(runtime, network):
+            return 'torch'
+        self.model.runtime = runtime
         return chosen
+
+    @torch.inference_mode()
+    def _gains_by(self, runtime: Runtime, network: Network) -> bool:
+        return is_faster(runtime, self.model.outputs_of_tiles, network.example(1, TRIED_STRIDES))
 
     def _init_collate(self, cfg: Config) -> None:
         """Scans are not collated: they differ in size."""

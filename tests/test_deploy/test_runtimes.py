@@ -130,3 +130,20 @@ def test_options_name_what_there_is():
     assert set(predict_options.BACKENDS) == set(BACKENDS)
     assert set(export_options.SUFFIXES) == set(KINDS)
     assert importlib.util.find_spec('mmdet3d_medical.deploy')
+
+
+def test_what_is_faster_is_told_by_the_clock(monkeypatch):
+    """Calls take as long as the clock says: the first, which warms up, does not count."""
+    now = [0.0]
+    monkeypatch.setattr(runtimes.time, 'perf_counter', lambda: now[0])
+
+    def taking(*seconds):
+        left = iter(seconds)
+
+        def compute(patches):
+            now[0] += next(left)
+
+        return compute
+
+    assert runtimes.is_faster(taking(9, 2, 1.7), taking(1, 2, 3), None)
+    assert not runtimes.is_faster(taking(0, 2, 1.9), taking(9, 2, 3), None)

@@ -15,6 +15,7 @@ from mmdet3d_medical.utils.errors import UsageError
 from tests.test_datasets import dicom_series
 
 SPACING = (0.9, 0.9, 1.5)
+INFERENCER = 'mmdet3d_medical.inference.inferencer'
 
 
 @pytest.fixture
@@ -174,14 +175,22 @@ def test_backends_find_the_same(backend):
         np.testing.assert_allclose(one.size_mm, two.size_mm, atol=1e-3)
 
 
-def test_the_fastest_backend_that_can_is_taken(monkeypatch):
+@pytest.mark.parametrize(('faster', 'taken'), [(True, 'openvino'), (False, 'torch')])
+def test_the_faster_backend_is_taken(faster, taken, monkeypatch):
     pytest.importorskip('openvino')
-    assert LesionInferencer('phantom', 'cpu').backend == 'openvino'
+    monkeypatch.setattr(f'{INFERENCER}.is_faster', lambda *_: faster)
+    inferencer = LesionInferencer('phantom', 'cpu')
+    assert inferencer.backend == taken and (inferencer.model.runtime is None) != faster
+    assert LesionInferencer('phantom', 'cpu', 'openvino').backend == 'openvino'
+
+
+def test_a_backend_that_cannot_is_left_or_refused(monkeypatch):
+    pytest.importorskip('openvino')
 
     def refuse(*_):
         raise UsageError('openvino computes other outputs than torch for this network')
 
-    monkeypatch.setattr('mmdet3d_medical.inference.inferencer.make_runtime', refuse)
+    monkeypatch.setattr(f'{INFERENCER}.make_runtime', refuse)
     assert LesionInferencer('phantom', 'cpu').backend == 'torch'
     with pytest.raises(UsageError, match='computes other outputs'):
         LesionInferencer('phantom', 'cpu', 'openvino')

@@ -253,9 +253,7 @@ class DenseDetector3D(BaseDetector):
     ) -> list[InstanceData]:
         """Boxes that belong to each tile (C, D, H, W) of a batch, with the view's number."""
         batch = view.apply(batch)
-        network = self.runtime or self.flat_outputs
-        with layers.OneDNNConvolutions():
-            logits, deltas = network(batch)
+        logits, deltas = (self.runtime or self.outputs_of_tiles)(batch)
         shape = tuple(batch.shape[2:])
         priors, scores, found = self.bbox_head.priors(shape), logits.float().sigmoid(), []
         for tile, *row in zip(tiles, scores, deltas, strict=True):
@@ -269,6 +267,11 @@ class DenseDetector3D(BaseDetector):
     def flat_outputs(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, N, C) and deltas (B, N, R) of preprocessed patches (B, C, D, H, W)."""
         return self.bbox_head.flatten(self._forward(batch))
+
+    def outputs_of_tiles(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`flat_outputs` for inference."""
+        with layers.OneDNNConvolutions():
+            return self.flat_outputs(batch)
 
     def _decode(self, scores: Tensor, deltas: Tensor, priors: Tensor) -> InstanceData:
         """Best boxes of a patch, in its voxels."""
