@@ -96,12 +96,12 @@ def peak_mb(function: Callable) -> float | None:
         return None
     ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used again, uncounted
     reset.write_text('5')  # the peak starts again from what is in use now
-    before = _status_bytes('VmRSS')
+    before = status_bytes('VmRSS')
     function()
-    return max(_status_bytes('VmHWM') - before, 0) / 1e6
+    return max(status_bytes('VmHWM') - before, 0) / 1e6
 
 
-def _status_bytes(field: str) -> int:
+def status_bytes(field: str) -> int:
     lines = Path('/proc/self/status').read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field + ':'))
 
