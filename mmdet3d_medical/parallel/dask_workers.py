@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -60,6 +61,8 @@ class DaskWorkers:
     def _connect(self) -> Client:
         from distributed import Client
 
+        # Tells a lost scheduler by a traceback; do_each tells it in a line.
+        logging.getLogger('distributed.client').setLevel(logging.CRITICAL)
         try:
             return Client(self.address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:

@@ -39,6 +39,11 @@ def workers(request, tmp_path):
     return make_workers(f'dask:{request.getfixturevalue("dask_address")}')
 
 
+@pytest.mark.tried(
+    'faults',
+    'kill -9 of a process of --workers, of a Dask worker, of a job of submitit',
+    'what it had is done again, the others go on',
+)
 def test_what_a_lost_worker_had_is_done_again(workers, tmp_path, monkeypatch):
     """Beside a failing item, which is not, and with a path relative to where the command is."""
     (tmp_path / 'here').mkdir()
