@@ -12,6 +12,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 NAME = 'mmdet3d_medical'
 SHIPPED = ('configs', 'tools', 'model-index.yml')
+RUN = ('dicom', 'onnxruntime', 'openvino', 'dask', 'slurm')  # extras of commands, all tested
 
 
 class BuildWithConfigs(build_py):
@@ -78,13 +79,11 @@ setup(
     include_package_data=True,
     install_requires=requirements('runtime', 'mminstall'),
     extras_require={
-        'tests': requirements('tests', 'dicom', 'onnxruntime', 'openvino'),
+        'tests': requirements('tests', *RUN),
         'docs': requirements('docs'),
         'optional': requirements('optional'),
-        'dicom': requirements('dicom'),
-        'onnxruntime': requirements('onnxruntime'),
-        'openvino': requirements('openvino'),
-        'all': requirements('tests', 'docs', 'optional', 'dicom', 'onnxruntime', 'openvino'),
+        **{name: requirements(name) for name in RUN},
+        'all': requirements('tests', 'docs', 'optional', *RUN),
     },
     cmdclass={'build_py': BuildWithConfigs},
     entry_points={'console_scripts': ['mmdet3d-medical = mmdet3d_medical.cli:main']},

@@ -45,6 +45,26 @@ def add_trust_option(parser: ArgumentParser) -> None:
     )
 
 
+def add_executor_options(parser: ArgumentParser) -> None:
+    """``--executor`` and ``--slurm-options``: what works on the scans."""
+    parser.add_argument(
+        '--executor',
+        default='local',
+        metavar='local|dask:ADDRESS|slurm',
+        help='processes of this machine (default), workers of the Dask scheduler that listens at '
+        'ADDRESS, or jobs of SLURM; all machines must see the same files by the same paths',
+    )
+    parser.add_argument(
+        '--slurm-options',
+        nargs='+',
+        default=(),
+        metavar='KEY=VALUE',
+        help='for sbatch: partition, account, qos, constraint, gres, exclude, cpus_per_task, '
+        'mem_gb, gpus_per_node, timeout_min (default: 120), array_parallelism (jobs at once, '
+        'default: 256); scans_per_job (default: 50); cluster=local to try it without SLURM',
+    )
+
+
 def add_semi_option(parser: ArgumentParser) -> None:
     """``--semi``: fragments that make a detector's config semi-supervised."""
     parser.add_argument(

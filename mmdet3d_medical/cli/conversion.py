@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mmdet3d_medical.datasets.converters.cache import ConvertSettings
 from mmdet3d_medical.datasets.converters.report import ConversionReport
+from mmdet3d_medical.parallel import Workers, make_workers
 
 
 def parse_settings(args: Namespace) -> ConvertSettings:
@@ -34,14 +35,16 @@ def parse_settings(args: Namespace) -> ConvertSettings:
     )
 
 
-def run(convert: Callable[[ConvertSettings], ConversionReport], args: Namespace) -> int:
+def run(convert: Callable[[ConvertSettings, Workers], ConversionReport], args: Namespace) -> int:
     """Convert and report.
 
     Returns:
         Exit code: 0, 1 if scans failed, 2 if nothing could be converted.
     """
     try:
-        report = convert(parse_settings(args))
+        settings = parse_settings(args)
+        workers = make_workers(args.executor, args.workers, args.slurm_options, args.out)
+        report = convert(settings, workers)
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -10,7 +10,7 @@ from .conversion import run
 def main(args: Namespace) -> int:
     annotations = [] if args.annotations == ['none'] else args.annotations
 
-    def convert(settings):
+    def convert(settings, workers):
         rules = SeriesRules(
             args.max_thickness,
             args.min_slices,
@@ -25,7 +25,7 @@ def main(args: Namespace) -> int:
             settings,
             rules,
             annotations,
-            args.workers,
+            workers,
             args.list_unreadable,
             args.patient_key,
             args.series_by_folder,

@@ -9,5 +9,6 @@ from .conversion import run
 
 def main(args: Namespace) -> int:
     return run(
-        lambda settings: convert_luna16(args.luna16_dir, args.out, settings, args.workers), args
+        lambda settings, workers: convert_luna16(args.luna16_dir, args.out, settings, workers),
+        args,
     )

@@ -9,8 +9,8 @@ from .conversion import run
 
 def main(args: Namespace) -> int:
     return run(
-        lambda settings: convert_node21_crops(
-            args.patch_dir, args.out, settings, args.annotations, args.excluded, args.workers
+        lambda settings, workers: convert_node21_crops(
+            args.patch_dir, args.out, settings, args.annotations, args.excluded, workers
         ),
         args,
     )

@@ -10,6 +10,8 @@ from .conversion import run
 def main(args: Namespace) -> int:
     annotations = [] if args.annotations == ['none'] else args.annotations
     return run(
-        lambda settings: convert_volumes(args.paths, annotations, args.out, settings, args.workers),
+        lambda settings, workers: convert_volumes(
+            args.paths, annotations, args.out, settings, workers
+        ),
         args,
     )

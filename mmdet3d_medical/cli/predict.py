@@ -10,6 +10,7 @@ from mmdet3d_medical.inference.formats import check_formats, table
 from mmdet3d_medical.inference.runs import Job, Result, predict
 from mmdet3d_medical.inference.scans import find_scans
 from mmdet3d_medical.packing import read_model
+from mmdet3d_medical.parallel import make_workers
 from mmdet3d_medical.utils.files import check_writable
 
 FAILED = 'failed.csv'
@@ -29,14 +30,17 @@ def main(args: Namespace) -> int:
         args.device,
         args.backend,
     )
-    with tempfile.TemporaryDirectory() as scratch:
+    workers = make_workers(args.executor, args.workers, args.slurm_options, args.out)
+    # Other machines read what archives hold, too.
+    shared = None if isinstance(workers, int) else args.out
+    with tempfile.TemporaryDirectory(prefix='.unpacked-', dir=shared) as scratch:
         found = find_scans(args.scans, scratch)
         results = [Result(name, None, reason) for name, reason in found.refused.items()]
         for result in results:
             _tell(result, '')
         total = len(found.scans)
         try:
-            done = predict(job, found.scans, args.workers, _show_tiles if _on_terminal() else None)
+            done = predict(job, found.scans, workers, _show_tiles if _on_terminal() else None)
             for number, result in enumerate(done, start=1):
                 results.append(result)
                 _tell(result, f'[{number}/{total}] ')

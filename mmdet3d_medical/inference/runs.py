@@ -6,13 +6,15 @@ import functools
 import hashlib
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from mmdet3d_medical.datasets.converters.parallel import make_pool
+from mmdet3d_medical.parallel import NoResult, Workers, do_each, in_this_process
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import as_json, write_text
 from mmdet3d_medical.version import __version__
 
@@ -93,7 +95,7 @@ def finished(job: Job, scan: Scan) -> Findings | None:
 def predict(
     job: Job,
     scans: Sequence[Scan],
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Result]:
     """Results as scans end; a scan that fails does not stop the others.
@@ -101,7 +103,8 @@ def predict(
     Args:
         job: What to do.
         scans: The scans.
-        workers: Processes, each with a model of its own.
+        workers: Processes, each with a model of its own, or what
+            :func:`mmdet3d_medical.parallel.make_workers` gives.
         progress: Called with the tiles done and all tiles of the scan that is searched; not where
             several are searched at once.
     """
@@ -112,17 +115,22 @@ def predict(
             pending.append(scan)
         else:
             yield Result(scan.scan_id, found, skipped=True)
-    if workers == 1 or len(pending) < 2:
-        yield from (predict_scan(job, scan, progress=progress) for scan in pending)
-        return
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    with make_pool(workers) as pool:
-        futures = {pool.submit(predict_scan, job, scan, threads): scan for scan in pending}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except Exception as error:  # the process died, for want of memory most likely
-                yield Result(futures[future].scan_id, None, f'its process ended: {error!r}')
+    if in_this_process(pending, workers):
+        work = partial(predict_scan, job, progress=progress)
+    else:
+        threads = max(1, (os.cpu_count() or 1) // workers) if isinstance(workers, int) else None
+        work = partial(_predict_missing, job, threads=threads)
+    for scan, result in do_each(work, pending, workers):
+        failed = isinstance(result, NoResult)
+        yield Result(scan.scan_id, None, result.reason) if failed else result
+
+
+def _predict_missing(job: Job, scan: Scan, threads: int | None) -> Result:
+    """Findings of a scan, which a worker that was lost may have written."""
+    found = finished(job, scan)
+    if found is not None:
+        return Result(scan.scan_id, found, skipped=True)
+    return predict_scan(job, scan, threads)
 
 
 def predict_scan(
@@ -132,7 +140,7 @@ def predict_scan(
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Find, write, and record that it is done."""
-    inferencer = _inferencer(job.model, job.device, job.backend, threads)
+    inferencer = _inferencer(job.model, job.sha256, job.device, job.backend, threads)
     start = time.perf_counter()
     try:
         formats = [PLAIN, *sorted({*job.formats} - {FOR_ALL, PLAIN})]
@@ -154,13 +162,23 @@ def _without_voxels(findings: Findings) -> Findings:
     return Findings.from_dict(findings.to_dict())
 
 
-@functools.cache
-def _inferencer(model: str, device: str | None, backend: str, threads: int | None):
-    """The model of this process."""
+@functools.lru_cache(maxsize=1)  # processes of a cluster may live long and meet many
+def _inferencer(model: str, sha256: str, device: str | None, backend: str, threads: int | None):
+    """The model of this process.
+
+    Raises:
+        UsageError: If its weights are not those of the job.
+    """
     import torch
 
     from .inferencer import LesionInferencer
 
     if threads:
         torch.set_num_threads(threads)
-    return LesionInferencer(model, device, backend)
+    inferencer = LesionInferencer(model, device, backend)
+    if inferencer.facts.sha256 != sha256:
+        raise UsageError(
+            f'{inferencer.folder.path} on {platform.node()} holds other weights than where the '
+            'command was given: give all machines the same model'
+        )
+    return inferencer

@@ -3,9 +3,11 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 
+from ..arguments import add_executor_options
+
 
 def add_conversion_options(parser: ArgumentParser) -> None:
-    """``--out``, ``--spacing``, ``--crop``, ``--margin`` and ``--workers``."""
+    """``--out``, ``--spacing``, ``--crop``, ``--margin``, ``--workers`` and ``--executor``."""
     parser.add_argument(
         '--out', required=True, metavar='OUT_DIR', help='folder for volumes/*.npy and index.json'
     )
@@ -33,8 +35,9 @@ def add_conversion_options(parser: ArgumentParser) -> None:
         '--workers',
         type=int,
         default=max(1, (os.cpu_count() or 2) // 2),
-        help='processes (default: half the cores)',
+        help='processes of this machine (default: half the cores)',
     )
+    add_executor_options(parser)
 
 
 def add_mask_options(parser: ArgumentParser) -> None:

@@ -12,7 +12,7 @@ Example:
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ..arguments import at_least, positive
+from ..arguments import add_executor_options, at_least, positive
 
 FORMATS = ('csv', 'json', 'slicer', 'html', 'nifti', 'grand-challenge', 'dicom')
 BACKENDS = ('auto', 'torch', 'openvino', 'onnxruntime')
@@ -62,5 +62,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=at_least(1),
         default=1,
         metavar='N',
-        help='scans at once, each with a model of its own (default: 1)',
+        help='processes of this machine, each with a model of its own (default: 1)',
     )
+    add_executor_options(parser)

@@ -2,14 +2,15 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from rich.progress import track
 
+from mmdet3d_medical.parallel import NoResult, Workers, do_each
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import as_json, staged
 
@@ -20,7 +21,6 @@ from .image_io import AIR, MAX_HU, crop, read_axes, read_hu, resample
 from .lung_mask import fill_outside_lungs
 from .lungs import lung_box
 from .masks import MODES, MaskLesions, lesions_of_mask
-from .parallel import make_pool
 
 CACHE_VERSION = 2  # to be raised when a conversion gives other voxels, or refuses what it took
 
@@ -233,53 +233,40 @@ class VolumeCache:
 
 
 def convert_scans(
-    sources: Sequence[ScanSource], cache: VolumeCache, workers: int = 1
+    sources: Sequence[ScanSource], cache: VolumeCache, workers: Workers = 1
 ) -> tuple[dict[str, dict], dict[str, str]]:
     """Convert what is not in the cache yet; a scan that fails does not stop the others.
 
     Args:
         sources: Scans to convert.
         cache: Where to.
-        workers: Processes, at least 1. Defaults to 1.
+        workers: Processes, at least 1, or what :func:`mmdet3d_medical.parallel.make_workers` gives.
+            Defaults to 1.
 
     Returns:
         Records by scan id, and messages by the ids of the scans that failed.
     """
-    if workers < 1:
+    if isinstance(workers, int) and workers < 1:
         raise ValueError(f'workers must be at least 1, found {workers}')
     records = {source.scan_id: cache.find(source) for source in sources}
     pending = [source for source in sources if records[source.scan_id] is None]
     failures: dict[str, str] = {}
-    results = _convert_parallel(pending, cache, workers)
-    for scan_id, record, failure in track(
-        results, 'Converting', total=len(pending), disable=not pending
-    ):
-        if failure is None:
-            records[scan_id] = record
+    results = do_each(partial(_try_convert, cache), pending, workers)
+    for source, result in track(results, 'Converting', total=len(pending), disable=not pending):
+        if isinstance(result, NoResult):
+            failures[source.scan_id] = f'{source.name}: {result.reason}'
+        elif isinstance(result, str):
+            failures[source.scan_id] = result
         else:
-            failures[scan_id] = failure
+            records[source.scan_id] = result
     return {key: record for key, record in records.items() if record is not None}, failures
 
 
-def _convert_parallel(
-    sources: Sequence[ScanSource], cache: VolumeCache, workers: int
-) -> Iterator[tuple[str, dict | None, str | None]]:
-    if workers == 1:
-        yield from (_try_convert(cache, source) for source in sources)
-        return
-    with make_pool(workers) as pool:
-        futures = {pool.submit(_try_convert, cache, source): source for source in sources}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except Exception as error:  # the process died, for want of memory most likely
-                yield futures[future].scan_id, None, f'{futures[future].name}: {error}'
-
-
-def _try_convert(cache: VolumeCache, source: ScanSource) -> tuple[str, dict | None, str | None]:
+def _try_convert(cache: VolumeCache, source: ScanSource) -> dict | str:
+    """Its record, or why there is none; it may be there from a worker that was lost."""
     try:
-        return source.scan_id, cache.convert(source), None
+        return cache.find(source) or cache.convert(source)
     except ValueError as error:  # names the file
-        return source.scan_id, None, str(error)
+        return str(error)
     except (RuntimeError, OSError, MemoryError) as error:
-        return source.scan_id, None, f'{source.name}: {error!r}'
+        return f'{source.name}: {error!r}'

@@ -11,13 +11,13 @@ from rich.progress import track
 from rich.table import Table
 
 from mmdet3d_medical.evaluation.marks import check_spelling, read_scan_ids
+from mmdet3d_medical.parallel import Workers, map_parallel
 
 from ..index import read_index
 from .annotations import read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .image_io import read_image
 from .lung_mask import count_outside_lungs
-from .parallel import map_parallel
 from .report import ConversionReport, finish
 
 CLASSES = ('nodule',)
@@ -54,7 +54,7 @@ def find_scans(root: str | Path) -> dict[str, list[ScanSource]]:
 
 
 def convert_luna16(
-    root: str | Path, out: str | Path, settings: ConvertSettings, workers: int = 1
+    root: str | Path, out: str | Path, settings: ConvertSettings, workers: Workers = 1
 ) -> ConversionReport:
     """Convert LUNA16, or the subsets of it that are there, to a cache with an index.
 
@@ -68,7 +68,7 @@ def convert_luna16(
         root: Folder with ``subset*`` and ``annotations.csv``.
         out: Folder of the cache.
         settings: How to convert.
-        workers: Processes. Defaults to 1.
+        workers: As in :func:`.cache.convert_scans`. Defaults to 1.
     """
     root = Path(root)
     copies = find_scans(root)
@@ -118,7 +118,7 @@ def _read_excluded(root: Path) -> dict[str, list[dict]]:
 
 
 def outside_lungs(
-    sources: Sequence[ScanSource], nodules: Mapping[str, list[dict]], workers: int = 1
+    sources: Sequence[ScanSource], nodules: Mapping[str, list[dict]], workers: Workers = 1
 ) -> list[str]:
     """The scan id of each nodule whose center lies in no lung of the scan's lung mask."""
     asked = [source for source in sources if source.lung_mask and source.scan_id in nodules]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from mmdet3d_medical.parallel import Workers
 from mmdet3d_medical.structures import VolumeGeometry
 
 from .annotations import read_annotations
@@ -52,7 +53,7 @@ def convert_node21_crops(
     settings: ConvertSettings,
     annotations: str | Path | None = None,
     excluded: str | Path | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> ConversionReport:
     """Convert the cubes to a cache with an index; a scan of it is a cube.
 
@@ -66,7 +67,7 @@ def convert_node21_crops(
         settings: How to convert.
         annotations: LUNA16's ``annotations.csv``.
         excluded: LUNA16's ``annotations_excluded.csv``.
-        workers: Processes. Defaults to 1.
+        workers: As in :func:`.cache.convert_scans`. Defaults to 1.
 
     Raises:
         ValueError: If there are no cubes, or ``excluded`` is given without ``annotations``.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmdet3d_medical.evaluation.marks import check_spelling
+from mmdet3d_medical.parallel import Workers
 
 from .annotations import are_reviews, csv_classes, csv_patients, read_several
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
@@ -285,7 +286,7 @@ def convert_volumes(
     annotations: Sequence[str | Path],
     out: str | Path,
     settings: ConvertSettings,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> ConversionReport:
     """Convert volumes to a cache with an index.
 
@@ -299,7 +300,7 @@ def convert_volumes(
             reviews saved from reports, a scan without a file or row is not annotated.
         out: Folder of the cache.
         settings: How to convert.
-        workers: Processes. Defaults to 1.
+        workers: As in :func:`.cache.convert_scans`. Defaults to 1.
 
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from mmdet3d_medical.parallel import Workers
 from mmdet3d_medical.utils.files import write_text
 
 from ..cache import ConvertSettings, VolumeCache, convert_scans
@@ -44,7 +45,7 @@ def convert_dicom(
     settings: ConvertSettings,
     rules: SeriesRules | None = None,
     annotations: Sequence[str | Path] = (),
-    workers: int = 1,
+    workers: Workers = 1,
     list_unreadable: str | Path | None = None,
     patient_key: str | Path | None = None,
     by_folder: bool = False,
@@ -65,7 +66,7 @@ def convert_dicom(
         annotations: As in :func:`..volumes.convert_volumes`, or XML files of LIDC-IDRI and folders
             of them; scan ids are series ids. Series that have any go before the others of their
             study.
-        workers: Processes. Defaults to 1.
+        workers: As in :func:`..cache.convert_scans`. Defaults to 1.
         list_unreadable: File for the paths of DICOM files that cannot be read. Paths may name
             patients, so nothing else tells them.
         patient_key: File with the key, which gives the same names to the same patients in several
@@ -150,7 +151,7 @@ def _convert_best(
     studies: Iterable[Sequence[Series]],
     sources: Mapping[str, DicomSource],
     cache: VolumeCache,
-    workers: int,
+    workers: Workers,
 ) -> tuple[dict[str, dict], dict[str, str]]:
     """Convert the first series of each study that can be decoded.
 

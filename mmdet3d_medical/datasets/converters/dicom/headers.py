@@ -17,7 +17,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from rich.progress import track
 
-from ..parallel import map_parallel
+from mmdet3d_medical.parallel import Workers, map_parallel
+
 from .patients import hash_patient
 
 CHUNK = 256  # files that a process reads at a time
@@ -137,14 +138,14 @@ def read_header(path: str, key: bytes, blank: bool = False) -> ImageHeader | str
 
 
 def read_headers(
-    paths: Sequence[str], key: bytes, workers: int = 1, blank: bool = False
+    paths: Sequence[str], key: bytes, workers: Workers = 1, blank: bool = False
 ) -> tuple[list[ImageHeader], dict[str, list[str]]]:
     """Read many headers.
 
     Args:
         paths: Files.
         key: As in :func:`read_header`.
-        workers: Processes, at least 1. Defaults to 1.
+        workers: As in :func:`..cache.convert_scans`. Defaults to 1.
         blank: As in :func:`read_header`.
 
     Returns:
