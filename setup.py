@@ -78,13 +78,16 @@ setup(
     include_package_data=True,
     install_requires=requirements('runtime', 'mminstall'),
     extras_require={
-        'tests': requirements('tests', 'dicom', 'onnxruntime', 'openvino'),
+        'tests': requirements('tests', 'dicom', 'onnxruntime', 'openvino', 'blosc2'),
         'docs': requirements('docs'),
         'optional': requirements('optional'),
         'dicom': requirements('dicom'),
         'onnxruntime': requirements('onnxruntime'),
         'openvino': requirements('openvino'),
-        'all': requirements('tests', 'docs', 'optional', 'dicom', 'onnxruntime', 'openvino'),
+        'blosc2': requirements('blosc2'),
+        'all': requirements(
+            'tests', 'docs', 'optional', 'dicom', 'onnxruntime', 'openvino', 'blosc2'
+        ),
     },
     cmdclass={'build_py': BuildWithConfigs},
     entry_points={'console_scripts': ['mmdet3d-medical = mmdet3d_medical.cli:main']},
