@@ -3,7 +3,7 @@
 Volumes of a converted data set are written again in every way, into a temporary folder. Crops are
 cut as a training does: the file is opened, a random crop is copied, and the file is closed. Files
 were just written, so they lie in memory. All ways take turns, so that other work on the machine
-slows all of them down. Patches a second are
+slows all of them down; CPU times are those of the one thread that works. Patches a second are
 what a data loader delivers of the training pipeline of a config, from the storages that the
 converters have, with nobody else at work in the loop.
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -35,6 +36,7 @@ from rich.table import Table
 from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.cli.arguments import add_config_options, at_least, out_file
 from mmdet3d_medical.cli.errors import run_tool
+from mmdet3d_medical.datasets import Draw
 from mmdet3d_medical.datasets.index import read_index, volume_path, write_index
 from mmdet3d_medical.datasets.storage import STORAGES, b2nd
 from mmdet3d_medical.datasets.transforms.loading import open_volume
@@ -46,6 +48,7 @@ from mmdet3d_medical.utils.random import generator
 CONFIG = 'configs/retina3d/retina3d_fpn_luna16.py'
 WARM_UP = 8  # patches: until then processes start, and fill what is loaded in advance
 MS = 1000
+WIDTH = 150  # of the table
 
 
 class Way(NamedTuple):
@@ -195,13 +198,27 @@ def patches_a_second(cfg: Config, root: Path, workers: int, number: int) -> floa
     return number / (time.perf_counter() - start)
 
 
-def train_all(cfg: Config, ways: Sequence[str], root: Path, args: argparse.Namespace) -> dict:
-    """Patches a second of each round, from the storages of the converters."""
-    rounds = {way: [] for way in ways if way in STORAGES}
-    for _ in range(args.rounds if args.patches else 0):
+def train_all(
+    cfg: Config, ways: Sequence[str], root: Path, args: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Patches a second of each round."""
+    rounds = {way: [] for way in ways}
+    for _ in range(args.rounds):
         for way, found in rounds.items():
             found.append(patches_a_second(cfg, root / way, args.workers, args.patches))
     return rounds
+
+
+def make_patches(cfg: Config, ways: Sequence[str], root: Path, number: int) -> dict[str, Times]:
+    """Make patches in this process, the same ones from every way."""
+    torch.set_num_threads(1)  # as in a process of a data loader
+    times = {way: Times([], []) for way in ways}
+    data = {way: make_loader(cfg, root / way, workers=0).dataset for way in ways}
+    for count in track(range(number), 'Patches', transient=True):
+        for way in ways:
+            draw = Draw(count % len(data[way]), count)
+            times[way].add(partial(data[way].__getitem__, draw))
+    return times
 
 
 def measure(args: argparse.Namespace, cfg: Config, root: Path) -> dict[str, dict]:
@@ -211,7 +228,9 @@ def measure(args: argparse.Namespace, cfg: Config, root: Path) -> dict[str, dict
     index['scans'] = index['scans'][: args.scans]
     written = write_all(index, source, args.ways, root)
     cut = {side: cut_all(index, args.ways, root, side, args.crops) for side in args.sides}
-    patches = train_all(cfg, args.ways, root, args)
+    trained = [way for way in args.ways if way in STORAGES and args.patches]
+    made = make_patches(cfg, trained, root, args.patches)
+    rates = train_all(cfg, trained, root, args)
     return {
         way: dict(
             bytes=sum(path.stat().st_size for path in (root / way / 'volumes').iterdir()),
@@ -220,7 +239,8 @@ def measure(args: argparse.Namespace, cfg: Config, root: Path) -> dict[str, dict
             crop_cpu_seconds={
                 side: statistics.median(times[way].cpu) for side, times in cut.items()
             },
-            patches_a_second=patches.get(way, []),
+            patch_cpu_seconds=statistics.median(made[way].cpu) if way in trained else None,
+            patches_a_second=rates.get(way, []),
         )
         for way in args.ways
     }
@@ -228,17 +248,18 @@ def measure(args: argparse.Namespace, cfg: Config, root: Path) -> dict[str, dict
 
 def print_numbers(numbers: dict[str, dict], args: argparse.Namespace, batch_size: int) -> None:
     columns = [f'{side}^3, {what}' for side in args.sides for what in ('ms', 'CPU ms')]
-    table = Table('', 'MB', 'written in, CPU s', *columns, f'patches/s, {args.workers} workers')
+    rate = f'patches/s, {args.workers} workers'
+    table = Table('', 'MB', 'written, CPU s', *columns, 'a patch, CPU ms', rate)
     for way, row in numbers.items():
         times = [
             f'{row[key][side] * MS:.2f}'
             for side in args.sides
             for key in ('crop_seconds', 'crop_cpu_seconds')
         ]
-        rounds = row['patches_a_second']
-        rate = f'{statistics.median(rounds):.2f}' if rounds else ''
-        table.add_row(way, f'{row["bytes"] / 1e6:.2f}', f'{row["write_seconds"]:.2f}', *times, rate)
-    console = Console(soft_wrap=True, highlight=False)
+        if rounds := row['patches_a_second']:
+            times += [f'{row["patch_cpu_seconds"] * MS:.0f}', f'{statistics.median(rounds):.2f}']
+        table.add_row(way, f'{row["bytes"] / 1e6:.2f}', f'{row["write_seconds"]:.2f}', *times)
+    console = Console(width=WIDTH, highlight=False)
     console.print(table)
     console.print(
         f'A step of {batch_size} patches that takes T seconds needs {batch_size} / T patches a '
