@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 NAME = 'mmdet3d_medical'
 SHIPPED = ('configs', 'tools', 'model-index.yml')
-RUN = ('dicom', 'onnxruntime', 'openvino', 'dask', 'slurm')  # extras of commands, all tested
+RUN = ('dicom', 'onnxruntime', 'openvino', 'dask', 'slurm', 'blosc2')  # extras, all tested
 
 
 class BuildWithConfigs(build_py):

@@ -32,6 +32,7 @@ def parse_settings(args: Namespace) -> ConvertSettings:
         classes=tuple(sorted(getattr(args, 'classes', ()))),
         outside=getattr(args, 'outside_lungs', None),
         dilation=getattr(args, 'lung_dilation', 10),
+        storage=args.storage,
     )
 
 

@@ -75,7 +75,9 @@ class Scan(TypedDict):
             Name | None, Field(description='a name that tells nothing of the patient, or null')
         ]
     ]
-    volume: Annotated[Name, Field(description='the path of an int16 .npy file, from the index')]
+    volume: Annotated[
+        Name, Field(description='the path of an int16 .npy or .b2nd file, from the index')
+    ]
     geometry: Annotated[Geometry, Field(description='an object')]
     annotated: Annotated[
         bool, Field(description='true, or false if nobody looked for lesions in this scan')

@@ -95,6 +95,7 @@ def test_backslashes_of_examples_stay():
 def test_defaults_that_parsers_repeat_are_those_of_the_library():
     from mmdet3d_medical.datasets.converters import ConvertSettings, SeriesRules
     from mmdet3d_medical.datasets.phantom import DIFFICULTIES
+    from mmdet3d_medical.datasets.storage import STORAGES
     from mmdet3d_medical.structures import MERGES
 
     rules, dicom = SeriesRules(), parse('convert-dicom', ['x', '--out', 'y'])
@@ -104,6 +105,8 @@ def test_defaults_that_parsers_repeat_are_those_of_the_library():
     settings = ConvertSettings()
     assert luna16.lung_dilation == settings.dilation
     assert (luna16.crop, luna16.margin) == (settings.crop, settings.margin)
+    assert luna16.storage == settings.storage
+    assert _choices('convert-luna16', 'storage') == tuple(STORAGES)
     phantom, nominal = parse('make-phantom', ['x', '--scans', '1']), DIFFICULTIES['default']
     assert (phantom.shape, phantom.spacing) == (nominal.shape, nominal.spacing)
     assert _choices('make-phantom', 'difficulty') == tuple(DIFFICULTIES)

@@ -43,7 +43,8 @@ def check_scans(
         try:
             geometry = VolumeGeometry.from_dict(scan['geometry'])
             path = volume_path(root, scan, allow_outside)
-            volume = open_volume(str(path), geometry, scan['scan_id'])
+            # Of a compressed volume all is read, here, and compared with its checksum.
+            volume = np.asarray(open_volume(str(path), geometry, scan['scan_id']))
         except (ValueError, TypeError, OSError) as error:
             problems.append(Problem(ERROR, scan['scan_id'], str(error), 'unreadable'))
             continue

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.files import as_json, staged
 
 from ..scan_ids import check_scan_id, refusal
+from ..storage import STORAGES, Storage
 from ..transforms.loading import open_volume
 from .formats import data_files, file_notes
 from .image_io import AIR, MAX_HU, crop, read_axes, read_hu, resample
@@ -40,6 +41,8 @@ class ConvertSettings:
             :func:`.lung_mask.fill_outside_lungs`; ``None`` keeps it.
         dilation: Rim around the lungs that is not replaced, in the scan's own voxels. Defaults to
             10.
+        storage: How voxels lie on the disk, a name in :data:`..storage.STORAGES`. Defaults to
+            'npy'.
     """
 
     spacing: tuple[float, float, float] | None = None
@@ -49,6 +52,7 @@ class ConvertSettings:
     classes: tuple[tuple[int, str], ...] = ()
     outside: int | None = None
     dilation: int = 10
+    storage: str = 'npy'
 
     @property
     def class_names(self) -> list[str]:
@@ -69,6 +73,8 @@ class ConvertSettings:
             raise ValueError(f'outside must be {AIR} to {MAX_HU} HU, found {self.outside}')
         if self.dilation < 0:
             raise ValueError(f'dilation must not be negative, found {self.dilation} voxels')
+        if self.storage not in STORAGES:
+            raise ValueError(f'storage must be one of {[*STORAGES]}, found {self.storage!r}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,19 +146,27 @@ class VolumeCache:
     Args:
         root: Folder of the cache; made if missing.
         settings: How to convert.
+
+    Raises:
+        UsageError: If the package for the storage is missing.
     """
 
     def __init__(self, root: str | Path, settings: ConvertSettings) -> None:
         self.root = Path(root)
         self.settings = settings
+        self._storage.check()
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def _storage(self) -> Storage:
+        return STORAGES[self.settings.storage]
 
     @property
     def folder(self) -> Path:
         return self.root / 'volumes'
 
     def volume_path(self, scan_id: str) -> Path:
-        return self.folder / f'{scan_id}.npy'
+        return self.folder / f'{scan_id}{self._storage.suffix}'
 
     def find(self, source: ScanSource) -> dict | None:
         """The record of a finished scan, ``None`` if it has to be converted."""
@@ -228,8 +242,17 @@ class VolumeCache:
 
     def _save(self, volume: np.ndarray, record: dict) -> None:
         with staged(self.folder) as folder:
-            np.save(folder / f'{record["scan_id"]}.npy', volume)
+            self._storage.write(folder / self.volume_path(record['scan_id']).name, volume)
             (folder / f'{record["scan_id"]}.json').write_text(as_json(record), encoding='utf-8')
+
+    def remove_replaced(self, scan_ids: Iterable[str]) -> None:
+        """Remove what an earlier conversion of these scans wrote by another storage.
+
+        Until the index is written, an older one may name these files.
+        """
+        others = [s.suffix for s in STORAGES.values() if s is not self._storage]
+        for path in (self.folder / f'{scan_id}{end}' for scan_id in scan_ids for end in others):
+            path.unlink(missing_ok=True)
 
 
 def convert_scans(

@@ -137,6 +137,7 @@ def finish(
             classes=list(classes), spacing=spacing and list(spacing), settings=settings, scans=scans
         ),
     )
+    cache.remove_replaced(records)
     counted = [sum(not i['ignore'] for i in scan['instances']) for scan in scans]
     cropped = cache.settings.crop == 'lungs'
     notes: dict[str, list[str]] = {}

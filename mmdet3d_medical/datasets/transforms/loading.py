@@ -10,6 +10,8 @@ from mmdet3d_medical.evaluation.marks import check_spelling, read_marks
 from mmdet3d_medical.registry import TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
 
+from ..storage import CompressedVolume, storage_of
+
 UNSEEN = 100  # scans without a candidate that make a file of candidates suspicious
 
 
@@ -17,7 +19,8 @@ UNSEEN = 100  # scans without a candidate that make a file of candidates suspici
 class LoadVolume(BaseTransform):
     """Map a converted volume into memory and express its lesions as voxel boxes.
 
-    Nothing is read before a voxel is asked for, so a crop costs milliseconds. The map is
+    Nothing is read before a voxel is asked for, so a crop costs milliseconds. Of a compressed
+    volume (:mod:`..storage`) a crop is decompressed, by any other use all of it. The map is
     copy-on-write: the file is never altered.
 
     Required keys: ``scan_id``, ``volume_path``, ``geometry``, ``instances``.
@@ -125,28 +128,23 @@ class LoadCandidates(BaseTransform):
         return f'{type(self).__name__}(marks={self.marks!r}, score_thr={self.score_thr})'
 
 
-def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap:
-    """Map a converted volume (D, H, W) into memory and check that it is the one described.
+def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap | CompressedVolume:
+    """Open a converted volume (D, H, W) and check that it is the one described.
 
     Raises:
         FileNotFoundError: If the file is missing.
-        ValueError: If it is unreadable, or its type or shape is not the expected one.
+        UsageError: If it is compressed, and the package to read it is missing.
+        ValueError: If it is unreadable, or its type or shape is not the expected one. Of a
+            compressed volume, damaged voxels are told when they are read.
     """
     if not os.path.isfile(path):  # a pipe would wait for ever
         raise FileNotFoundError(f'scan {scan_id}: no volume at {path}, convert the data again')
     try:
-        volume = np.load(path, mmap_mode='c')
-    except (ValueError, EOFError, OSError) as error:
+        volume = storage_of(path).open(path)
+    except ValueError as error:
         raise ValueError(
-            f'scan {scan_id}: {path} is not a readable volume ({error}), delete it '
-            'and convert the data again'
+            f'scan {scan_id}: {error}: delete it and convert the data again'
         ) from error
-    mapped = isinstance(volume, np.memmap)
-    if not (mapped and volume.offset + volume.nbytes == os.path.getsize(path)):
-        raise ValueError(
-            f'scan {scan_id}: {path} is not a volume as the converters write it '
-            '(.npy, nothing behind the voxels): delete it and convert the data again'
-        )
     if volume.dtype != np.int16 or volume.shape != tuple(geometry.shape):
         raise ValueError(
             f'scan {scan_id}: {path} holds {volume.dtype} of shape {volume.shape}, '
