@@ -48,8 +48,9 @@ def first_scans(scans: Sequence[dict]) -> dict[str, str]:
         scans: Scans of the index. One whose patient is not known is taken for a patient's only one.
     """
     first: dict[str, str] = {}
-    for scan in sorted(scans, key=lambda scan: scan['scan_id']):
-        first.setdefault(scan.get('patient'), scan['scan_id'])
+    for scan in scans:
+        patient, scan_id = scan.get('patient'), scan['scan_id']
+        first[patient] = min(scan_id, first.get(patient, scan_id))
     return {
         scan['scan_id']: first[scan['patient']] if scan.get('patient') else scan['scan_id']
         for scan in scans

@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from sys import intern
 from typing import Any, TextIO
 
 CHUNK = 1 << 20  # characters
@@ -15,12 +14,12 @@ _BEHIND = re.compile(r'[ \t\n\r,:}\]]')  # what may follow a value
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict:
-    """An object of a JSON file, for ``object_pairs_hook``; equal keys of all share one string.
+    """An object of a JSON file, for ``object_pairs_hook``.
 
     Raises:
         ValueError: If a key is there twice, of which one would be lost.
     """
-    content = {intern(key): value for key, value in pairs}
+    content = dict(pairs)
     if len(content) < len(pairs):
         key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f'the key "{key}" is there twice in one object')

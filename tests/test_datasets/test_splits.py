@@ -10,6 +10,7 @@ from mmdet3d_medical.datasets.splits import (
     choose_train_subsets,
     deal_folds,
     find_divided,
+    first_scans,
     group_subsets,
     in_brief,
     make_splits,
@@ -327,3 +328,10 @@ def test_scans_in_brief_are_split_as_whole_ones(data, seed):
     except ValueError:  # too few patients
         return
     assert deal_folds(brief, 2, seed) == expected
+
+
+def test_a_patient_stands_under_the_first_id_whatever_the_order_of_scans():
+    scans = [dict(scan_id=name, patient=name[0] if name > 'b' else None) for name in
+             ('c2', 'a1', 'b10', 'c1', 'b9', 'a2')]  # fmt: skip
+    expected = dict(c2='c1', c1='c1', b10='b10', b9='b10', a1='a1', a2='a2')
+    assert first_scans(scans) == first_scans(scans[::-1]) == expected
