@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.datasets.index import open_index
 from mmdet3d_medical.evaluation.marks import Marks, read_marks, write_marks
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import in_progress, staged, write_text
@@ -49,7 +49,7 @@ class CrossValidation:
             UsageError: If one has none, or there are fewer than two subsets.
         """
         index = _index_of(self.setup.config.test_dataloader.dataset)
-        scans = [scan for scan in read_index(index)['scans'] if scan['annotated']]
+        scans = [scan for scan in open_index(index)['scans'] if scan['annotated']]
         subsets = {scan.get('subset') for scan in scans}
         if None in subsets or len(subsets) < 2:
             raise UsageError(
@@ -63,7 +63,7 @@ class CrossValidation:
 
     @cached_property
     def classes(self) -> list[str]:
-        return read_index(_index_of(self.setup.config.test_dataloader.dataset))['classes']
+        return open_index(_index_of(self.setup.config.test_dataloader.dataset))['classes']
 
     @property
     def subsets(self) -> list[int]:

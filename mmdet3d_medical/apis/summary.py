@@ -77,14 +77,16 @@ def _data(loader: DataLoader) -> Iterator[str]:
 def _describe(dataset: Dataset) -> str:
     if not isinstance(dataset, VolumeDetDataset):
         return f'{len(dataset)} samples of {type(dataset).__name__}'
-    scans = [dataset.get_data_info(number) for number in range(len(dataset))]
-    annotated = [scan for scan in scans if scan['annotated']]
-    lesions = sum(not lesion['ignore'] for scan in annotated for lesion in scan['instances'])
-    rest = f', {len(scans) - len(annotated)} of them not annotated'
+    lesions = [
+        sum(not lesion['ignore'] for lesion in scan['instances'])
+        for scan in dataset.scans
+        if scan['annotated']
+    ]
+    rest = f', {len(dataset) - len(lesions)} of them not annotated'
     chosen = dataset.split if isinstance(dataset.split, str) else ''
     return (
-        f'{_count(len(scans), "scan")}, {_count(lesions, "lesion")}'
-        f'{rest if len(annotated) < len(scans) else ""} '
+        f'{_count(len(dataset), "scan")}, {_count(sum(lesions), "lesion")}'
+        f'{rest if len(lesions) < len(dataset) else ""} '
         f'({dataset.ann_file}{", " * bool(chosen)}{chosen})'
     )
 

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mmdet3d_medical.apis import load_config
 from mmdet3d_medical.datasets.check import (
     ERROR,
     Problem,
@@ -16,7 +15,7 @@ from mmdet3d_medical.datasets.check import (
     check_scans,
     check_splits,
 )
-from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.datasets.index import open_index
 from mmdet3d_medical.utils import register_all_modules
 
 MAX_LISTED = 10
@@ -30,6 +29,8 @@ def find_problems(args: Namespace, index: dict) -> list[Problem]:
     )
     problems += check_splits(scans, root / 'splits')
     if args.config:
+        from mmdet3d_medical.apis import load_config  # takes seconds and 250 MB
+
         register_all_modules()
         config = load_config(args.config)
         problems += check_config(index, root, config, args.allow_outside)
@@ -59,7 +60,7 @@ def print_problems(console: Console, problems: Sequence[Problem]) -> None:
 
 
 def main(args: Namespace) -> None:
-    index = read_index(args.index)
+    index = open_index(args.index)
     problems = find_problems(args, index)
     console = Console(highlight=False)
     if problems:

@@ -1,11 +1,12 @@
 """What ``mmdet3d-medical draw-detections`` does."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mmdet3d_medical.datasets.index import read_index, volume_path
+from mmdet3d_medical.datasets.index import open_index, volume_path
 from mmdet3d_medical.datasets.transforms.loading import open_volume
 from mmdet3d_medical.evaluation.marks import Marks, check_spelling, read_marks
 from mmdet3d_medical.structures import VolumeGeometry
@@ -14,7 +15,7 @@ from mmdet3d_medical.utils.files import replacing
 from mmdet3d_medical.visualization.slices import WIDE, BoxLayer, points_to_show, slice_figure
 
 
-def choose_scan(scans: list[dict], marks: Marks, scan_id: str | None) -> dict:
+def choose_scan(scans: Sequence[dict], marks: Marks, scan_id: str | None) -> dict:
     """The scan that is asked for, else of those with marks the one with most lesions.
 
     Where there are no marks at all, as with a high ``--min-score`` of the test, any scan will do.
@@ -51,7 +52,7 @@ def mark_boxes(
 
 
 def main(args: Namespace) -> None:
-    marks, scans = read_marks(args.marks), read_index(args.index)['scans']
+    marks, scans = read_marks(args.marks), open_index(args.index)['scans']
     check_spelling(marks.scan_ids, [scan['scan_id'] for scan in scans], args.marks, args.index)
     scan = choose_scan(scans, marks, args.scan)
     geometry = VolumeGeometry.from_dict(scan['geometry'])

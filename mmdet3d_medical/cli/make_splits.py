@@ -5,10 +5,11 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.datasets.index import open_index
 from mmdet3d_medical.datasets.splits import (
     default_sizes,
     find_divided,
+    in_brief,
     make_splits,
     put_folds,
     write_splits,
@@ -58,7 +59,7 @@ def remove_lists(folder: Path, lists: Iterable[str]) -> None:
 def main(args: Namespace) -> int:
     folder = Path(args.out) if args.out else Path(args.index).parent / 'splits'
     try:
-        scans = read_index(args.index)['scans']
+        scans = in_brief(open_index(args.index)['scans'])
         if args.folds is not None:
             scans = put_folds(scans, args.folds, args.seed, args.overwrite_subsets)
         labeled, unlabeled = choose_sizes(args, scans)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdet3d_medical.datasets.index import read_index, volume_path
+from mmdet3d_medical.datasets.index import open_index, volume_path
 from mmdet3d_medical.datasets.transforms.loading import open_volume
 from mmdet3d_medical.evaluation.functional import FROCResult, Mistake, froc, worst_mistakes
 from mmdet3d_medical.evaluation.marks import Marks, check_spelling, read_marks, read_scan_ids
@@ -28,7 +28,7 @@ SHOWN_FROM = 0.1  # score of the marks in pictures
 
 
 def main(args: Namespace) -> None:
-    marks, scans = read_marks(args.marks), read_index(args.index)['scans']
+    marks, scans = read_marks(args.marks), open_index(args.index)['scans']
     check_spelling(marks.scan_ids, [scan['scan_id'] for scan in scans], args.marks, args.index)
     wanted = read_scan_ids(args.seriesuids) if args.seriesuids else sorted({*marks.scan_ids})
     tested = {s['scan_id']: s for s in scans if s['scan_id'] in {*wanted} and s['annotated']}

@@ -15,7 +15,7 @@ from mmdet3d_medical.apis import (
     trust_checkpoints,
 )
 from mmdet3d_medical.apis.data_match import mismatches
-from mmdet3d_medical.datasets import VolumeDetDataset, read_index
+from mmdet3d_medical.datasets import VolumeDetDataset, open_index
 from mmdet3d_medical.engine.hooks.plain_meta import KEY, parts_of
 from mmdet3d_medical.utils import register_all_modules
 from mmdet3d_medical.utils.errors import UsageError
@@ -56,6 +56,6 @@ def warn_of_other_data(runner: Runner, meta: object) -> None:
     """
     for part in parts_of(runner.test_loop.dataloader.dataset):
         if isinstance(meta, dict) and isinstance(part, VolumeDetDataset):
-            index = {**read_index(part.ann_file), 'classes': list(part.metainfo['classes'])}
+            index = {**open_index(part.ann_file), 'classes': list(part.metainfo['classes'])}
             for message in mismatches(meta, index):
                 print(f'warning: {part.ann_file}: {message}', file=sys.stderr, flush=True)

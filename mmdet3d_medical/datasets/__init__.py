@@ -1,4 +1,4 @@
-from .index import read_index, write_index
+from .index import open_index, read_index, write_index
 from .luna16 import LUNA16Dataset
 from .multi_source import MultiSourceDataset, branch_in_use
 from .samplers import Draw, InfiniteDrawSampler, MultiSourceDrawSampler
@@ -13,6 +13,7 @@ __all__ = [
     'MultiSourceDrawSampler',
     'VolumeDetDataset',
     'branch_in_use',
+    'open_index',
     'read_index',
     'write_index',
 ]

@@ -105,7 +105,7 @@ class Index(TypedDict):
     scans: Annotated[list[Scan], Field(description='a list of scans')]
 
 
-INDEX = TypeAdapter(Index)
+INDEX, SCAN = TypeAdapter(Index), TypeAdapter(Scan)
 
 
 def json_schema() -> dict:

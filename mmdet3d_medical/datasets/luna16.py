@@ -2,6 +2,7 @@
 
 from mmdet3d_medical.registry import DATASETS
 
+from .packed import PackedScans
 from .volume_det import VolumeDetDataset
 
 
@@ -15,9 +16,9 @@ class LUNA16Dataset(VolumeDetDataset):
 
     METAINFO = dict(classes=('nodule',), dataset_type='LUNA16')
 
-    def _select(self, scans: list[dict]) -> list[dict]:
-        present = {scan.get('subset') for scan in scans}
-        absent = sorted(set(self.subsets or ()) - present)
+    def _select(self, scans: PackedScans) -> PackedScans:
+        wanted = set(self.subsets or ())
+        absent = sorted(wanted and wanted - {scan.get('subset') for scan in scans})
         if absent:
             raise ValueError(
                 f'{self.ann_file} has no scans of the subsets {absent}: LUNA16 has '

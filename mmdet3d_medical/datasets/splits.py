@@ -16,7 +16,29 @@ LUNA16_SCANS = 888
 LUNA16_TRAIN = (6, 533)  # six of the ten subsets hold 533 of the 888 scans, the other four 355
 LUNA16_LABELED = (25, 50, 100)
 LUNA16_UNLABELED = (100, 200, 300, 400)
-NOT_ANNOTATED = 2  # the last kind of scan
+WITH_LESION, WITHOUT_LESION, NOT_ANNOTATED = range(3)  # kinds of scans
+
+
+def in_brief(scans: Iterable[dict]) -> list[dict]:
+    """What of scans tells into which lists they go; a list of whole scans may be too large.
+
+    Args:
+        scans: Scans of the index.
+
+    Returns:
+        Scans with ``scan_id``, ``subset``, ``patient``, ``annotated`` and, of their instances, one
+        lesion if there is any.
+    """
+    return [
+        dict(
+            scan_id=scan['scan_id'],
+            subset=scan.get('subset'),
+            patient=scan.get('patient'),
+            annotated=scan['annotated'],
+            instances=[dict(ignore=False)] * (_kind(scan) == WITH_LESION),
+        )
+        for scan in scans
+    ]
 
 
 def first_scans(scans: Sequence[dict]) -> dict[str, str]:
@@ -26,8 +48,9 @@ def first_scans(scans: Sequence[dict]) -> dict[str, str]:
         scans: Scans of the index. One whose patient is not known is taken for a patient's only one.
     """
     first: dict[str, str] = {}
-    for scan in sorted(scans, key=lambda scan: scan['scan_id']):
-        first.setdefault(scan.get('patient'), scan['scan_id'])
+    for scan in scans:
+        patient, scan_id = scan.get('patient'), scan['scan_id']
+        first[patient] = min(scan_id, first.get(patient, scan_id))
     return {
         scan['scan_id']: first[scan['patient']] if scan.get('patient') else scan['scan_id']
         for scan in scans
@@ -117,7 +140,7 @@ def deal_folds(scans: Sequence[dict], folds: int, seed: int = 0) -> dict[str, in
         )
     order = shuffled(patients, seed, patients)
     sizes, numbers = Counter(), {}
-    for kind in range(NOT_ANNOTATED + 1):
+    for kind in (WITH_LESION, WITHOUT_LESION, NOT_ANNOTATED):
         of_kind = [scan_id for scan_id in order if kinds[patients[scan_id]] == kind]
         for _, group in itertools.groupby(of_kind, key=patients.__getitem__):
             members = list(group)
@@ -128,10 +151,11 @@ def deal_folds(scans: Sequence[dict], folds: int, seed: int = 0) -> dict[str, in
 
 
 def _kind(scan: dict) -> int:
-    """0 with a lesion, 1 annotated without one, ``NOT_ANNOTATED``."""
+    """``WITH_LESION`` and ``WITHOUT_LESION`` are annotated."""
     if not scan.get('annotated', True):
         return NOT_ANNOTATED
-    return int(all(lesion.get('ignore') for lesion in scan['instances']))
+    ignored = all(lesion.get('ignore') for lesion in scan['instances'])
+    return WITHOUT_LESION if ignored else WITH_LESION
 
 
 def put_folds(

@@ -2,9 +2,10 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 
 from mmdet3d_medical.evaluation.marks import check_spelling, read_scan_ids
@@ -12,7 +13,8 @@ from mmdet3d_medical.registry import DATASETS, TRANSFORMS
 from mmdet3d_medical.structures import VolumeGeometry
 from mmdet3d_medical.utils.random import generator
 
-from .index import read_index, volume_path
+from .index import check_inside, open_index, volume_path
+from .packed import PackedScans
 from .samplers import Draw
 
 
@@ -84,9 +86,12 @@ class VolumeDetDataset(BaseDataset):
             lazy_init=lazy_init,
         )
 
-    def load_data_list(self) -> list[dict]:
-        """Read the index and keep the scans that ``split`` and ``subsets`` select."""
-        index = read_index(self.ann_file)
+    def load_data_list(self) -> PackedScans:
+        """Read the index and keep the scans that ``split`` and ``subsets`` select, as they are.
+
+        :meth:`parse_data_info` makes an item of one when that is asked for.
+        """
+        index = open_index(self.ann_file)
         classes = tuple(index['classes'])
         wanted = tuple(self._metainfo.setdefault('classes', classes))
         if wanted != classes and any(scan['annotated'] for scan in index['scans']):
@@ -100,31 +105,40 @@ class VolumeDetDataset(BaseDataset):
                 f'{self.ann_file}: no scan is selected by subsets={self.subsets}, '
                 f'split={self.split}{self._subsets_hint(index["scans"])}'
             )
-        return [self.parse_data_info(scan) for scan in scans]
-
-    def _select(self, scans: list[dict]) -> list[dict]:
-        if self.split is not None:
-            by_id = {scan['scan_id']: scan for scan in scans}
-            ids = self._split_ids()
-            repeated = [scan_id for scan_id, count in Counter(ids).items() if count > 1]
-            if repeated:
-                raise ValueError(
-                    f'{len(repeated)} scans are repeated in the split {self.split}, '
-                    f'the first is {repeated[0]!r}: list every scan once'
-                )
-            check_spelling(ids, by_id, f'the split {self.split}', self.ann_file)
-            unknown = [scan_id for scan_id in ids if scan_id not in by_id]
-            if unknown:
-                raise ValueError(
-                    f'{len(unknown)} scans of the split {self.split} are not in '
-                    f'{self.ann_file}, the first is {unknown[0]!r}'
-                )
-            scans = [by_id[scan_id] for scan_id in ids]
-        if self.subsets is not None:
-            scans = [scan for scan in scans if scan.get('subset') in self.subsets]
+        if not self.allow_outside:
+            for scan in scans:
+                check_inside(scan)
         return scans
 
-    def _subsets_hint(self, scans: list[dict]) -> str:
+    def _select(self, scans: PackedScans) -> PackedScans:
+        if self.split is None and self.subsets is None:
+            return scans
+        subsets = {scan['scan_id']: scan.get('subset') for scan in scans}
+        positions = {scan_id: position for position, scan_id in enumerate(subsets)}
+        ids = [*subsets] if self.split is None else self._known_ids(subsets)
+        if self.subsets is not None:
+            ids = [scan_id for scan_id in ids if subsets[scan_id] in self.subsets]
+        return scans.take([positions[scan_id] for scan_id in ids])
+
+    def _known_ids(self, known: Collection[str]) -> list[str]:
+        """The ids of the split, each of which is known and there once."""
+        ids = self._split_ids()
+        repeated = [scan_id for scan_id, count in Counter(ids).items() if count > 1]
+        if repeated:
+            raise ValueError(
+                f'{len(repeated)} scans are repeated in the split {self.split}, '
+                f'the first is {repeated[0]!r}: list every scan once'
+            )
+        check_spelling(ids, known, f'the split {self.split}', self.ann_file)
+        unknown = [scan_id for scan_id in ids if scan_id not in known]
+        if unknown:
+            raise ValueError(
+                f'{len(unknown)} scans of the split {self.split} are not in '
+                f'{self.ann_file}, the first is {unknown[0]!r}'
+            )
+        return ids
+
+    def _subsets_hint(self, scans: Sequence[dict]) -> str:
         """What to do where ``subsets``, inherited from a base say, fit no scan of the index."""
         if self.subsets is None or not scans:
             return ''
@@ -154,6 +168,22 @@ class VolumeDetDataset(BaseDataset):
                 f'{self.data_root or "."} (or set split=None in this data set of the config)'
             )
         return read_scan_ids(path)
+
+    @property
+    def scans(self) -> PackedScans:
+        """The scans that were selected, as the index has them."""
+        self.full_init()
+        return PackedScans(self.data_bytes, self.data_address)
+
+    def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bytes of the scans and where each ends, which are there already."""
+        scans, self.data_list = PackedScans.of(self.data_list), []
+        return scans.data, scans.stops
+
+    def get_data_info(self, idx: int) -> dict:
+        """The item at a position, before the pipeline."""
+        scan = super().get_data_info(idx)
+        return {**self.parse_data_info(scan), 'sample_idx': scan['sample_idx']}
 
     def parse_data_info(self, scan: dict) -> dict:
         """Turn a scan of the index into an item: absolute path, geometry as an object."""

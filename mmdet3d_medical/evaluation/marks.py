@@ -207,6 +207,8 @@ def check_spelling(
     """
     found, known = {*found}, {*known}
     unknown, unused = sorted(found - known), sorted(known - found)
+    if not (unknown and unused):
+        return
     pair = respelt_id(unknown, unused) or respelt_id(unused, unknown)
     if pair:
         raise ValueError(

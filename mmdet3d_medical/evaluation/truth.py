@@ -16,7 +16,7 @@ def read_truth(annotations: str | Path, excluded: str | Path | None) -> tuple[Fi
         excluded: CSV file. Without it an index gives the lesions that it says to ignore.
 
     Raises:
-        ValueError: As :func:`.read_findings` and ``read_index``.
+        ValueError: As :func:`.read_findings` and ``open_index``.
         FileNotFoundError: If there is no such index.
     """
     none = Findings.from_rows([])
@@ -32,9 +32,9 @@ def findings_of_index(path: str | Path) -> tuple[Findings, Findings]:
 
     Classes are named where there are several.
     """
-    from mmdet3d_medical.datasets.index import read_index  # imports torch
+    from mmdet3d_medical.datasets.index import open_index  # imports torch
 
-    index = read_index(path)
+    index = open_index(path)
     names = index['classes'] if len(index['classes']) > 1 else ['']
     rows = {False: [], True: []}
     for scan in index['scans']:

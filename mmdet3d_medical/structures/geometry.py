@@ -7,7 +7,10 @@ coordinates, (x, y, z) mm in LPS as SimpleITK and LUNA16 use them, an integer in
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,12 +49,7 @@ class VolumeGeometry:
         object.__setattr__(self, 'shape', _checked_shape(self.shape))
         if min(self.spacing) <= 0:
             raise ValueError(f'spacing must be > 0 mm along every axis, found {self.spacing}')
-        axes = np.reshape(self.direction, (3, 3))
-        if np.abs(axes.T @ axes - np.eye(3)).max() > PERPENDICULAR:
-            raise ValueError(
-                'direction must be a 3 x 3 matrix of perpendicular axes of length 1, as of a scan '
-                f'without gantry tilt, found {self.direction}'
-            )
+        check_direction(self.direction)
 
     @classmethod
     def from_sitk(cls, image: Any) -> VolumeGeometry:
@@ -205,17 +203,37 @@ class VolumeGeometry:
 
 
 def _finite_floats(name: str, values: Sequence[float], length: int) -> tuple[float, ...]:
-    numbers = tuple(float(value) for value in values)
-    if len(numbers) != length or not np.isfinite(numbers).all():
+    numbers = tuple(map(float, values))
+    if len(numbers) != length or not all(map(math.isfinite, numbers)):
         raise ValueError(f'{name} must be {length} finite numbers, found {numbers}')
     return numbers
 
 
 def _checked_shape(values: Sequence[int]) -> tuple[int, ...]:
-    shape = tuple(int(value) for value in values)
+    shape = tuple(map(int, values))
     if len(shape) != 3 or min(shape) < 1 or shape != tuple(values):
         raise ValueError(f'shape must be 3 integers >= 1 (z, y, x), found {tuple(values)}')
     return shape
+
+
+@functools.lru_cache(maxsize=1024)  # most scans have the same one
+def check_direction(direction: tuple[float, ...]) -> None:
+    """Refuse a direction matrix that is none of a volume.
+
+    Args:
+        direction: Nine finite numbers, row by row.
+
+    Raises:
+        ValueError: If its columns are not perpendicular and of length 1.
+    """
+    columns = [direction[axis::3] for axis in range(3)]
+    for i, k in itertools.combinations_with_replacement(range(3), 2):
+        product = sum(map(operator.mul, columns[i], columns[k]))
+        if not abs(product - (i == k)) <= PERPENDICULAR:  # nor for NaN, of numbers too large
+            raise ValueError(
+                'direction must be a 3 x 3 matrix of perpendicular axes of length 1, as of a scan '
+                f'without gantry tilt, found {direction}'
+            )
 
 
 def _rows(values: np.ndarray, width: int) -> np.ndarray:

@@ -2,12 +2,21 @@
 
 import copy
 import json
+import os
 import runpy
+import time
 from pathlib import Path
 
 import pytest
 
-from mmdet3d_medical.datasets.index import complete_instance, read_index, write_index
+from mmdet3d_medical.datasets import index as module
+from mmdet3d_medical.datasets.index import (
+    complete_instance,
+    open_index,
+    read_index,
+    write_index,
+)
+from mmdet3d_medical.utils import json_stream
 
 GEOMETRY = dict(
     origin=[0, 0, 0], spacing=[1, 1, 1], direction=[1, 0, 0, 0, 1, 0, 0, 0, 1], shape=[4, 5, 6]
@@ -152,6 +161,9 @@ def test_index_is_read_strictly(tmp_path, change, message):
     with pytest.raises(ValueError, match=f'bad.json: .*{message}') as error:
         read_index(tmp_path / 'bad.json')
     assert len(str(error.value).splitlines()) == 1
+    with pytest.raises(ValueError) as again:
+        open_index(tmp_path / 'bad.json')
+    assert str(again.value) == str(error.value)
 
 
 @pytest.mark.tried(
@@ -185,6 +197,96 @@ def test_patients_and_free_settings_are_kept(tmp_path):
     again = read_index(tmp_path / 'index.json')
     assert again['scans'][1]['patient'] == 'p1' and 'patient' not in again['scans'][0]
     assert again['settings'] == dict(anything=[dict(goes=[1, None])])
+
+
+def whole_index(**changes):
+    return dict(make_index(), format='mmdet3d_medical/volumes', version=1) | changes
+
+
+@pytest.mark.parametrize('chunk', [1, 50, 1 << 20])
+@pytest.mark.parametrize('first', ['scans', 'version'])
+@pytest.mark.parametrize('indent', [None, 1])
+def test_layout_and_order_of_keys_do_not_matter(tmp_path, monkeypatch, chunk, first, indent):
+    monkeypatch.setattr(json_stream, 'CHUNK', chunk)
+    content = whole_index()
+    text = json.dumps({first: content[first]} | content, indent=indent)
+    (tmp_path / 'index.json').write_text(f'\ufeff{text}', encoding='utf-8')
+    index = read_index(tmp_path / 'index.json')
+    lesion = dict(center=[1, 2, 3], diameter=4.0, size=[4.0] * 3, label=0, ignore=False)
+    content['scans'][0]['instances'] = [lesion]
+    assert index == content
+    packed = open_index(tmp_path / 'index.json')
+    assert {**packed, 'scans': list(packed['scans'])} == content
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(format='other', scans=[3]), 'is not an index of volumes'),
+        (dict(version=2, scans=[dict(id='a')]), 'has version 2'),
+        (dict(classes='nodule', scans=[3]), 'the index needs "classes"'),
+        (dict(scans=[3, 4]), 'scan 0 must be an object'),
+    ],
+)
+def test_what_tells_most_is_told_first(tmp_path, changes, message):
+    """What is wrong with scans does not matter where the file is another one."""
+    content = whole_index(**changes)
+    for text in (json.dumps(content), json.dumps({'scans': content['scans']} | content)):
+        (tmp_path / 'bad.json').write_text(text)
+        with pytest.raises(ValueError, match=f'bad.json:? {message}'):
+            read_index(tmp_path / 'bad.json')
+
+
+def test_places_in_broken_json_are_those_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, 'CHUNK', 50)
+    text = json.dumps(whole_index(), indent=1)
+    place = text.index('"00783"')
+    (tmp_path / 'bad.json').write_text(text[:place] + '?' + text[place + 1 :])
+    line = text.count('\n', 0, place) + 1
+    with pytest.raises(ValueError, match=rf'not valid JSON \(.*line {line} .*\(char {place}\)'):
+        read_index(tmp_path / 'bad.json')
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Files that have been read."""
+    found = []
+
+    def read_object(file, *args):
+        found.append(file.name)
+        return json_stream.read_object(file, *args)
+
+    monkeypatch.setattr(module, 'read_object', read_object)
+    module._pack.cache_clear()
+    return found
+
+
+def write_at(path, volume, when):
+    path.write_text(json.dumps(whole_index(scans=[dict(make_index()['scans'][0], volume=volume)])))
+    os.utime(path, ns=(when, when))
+
+
+def test_an_index_is_read_again_only_if_it_changes(tmp_path, reads):
+    path, year = tmp_path / 'index.json', 365 * 24 * 3600 * 10**9
+    write_at(path, 'a.npy', year)
+    first, second = open_index(path), open_index(str(path))
+    assert first['scans'] is second['scans'] and len(reads) == 1
+    first['classes'] = []
+    assert open_index(path)['classes'] == ['nodule']
+    write_at(path, 'b.npy', 2 * year)
+    assert open_index(path)['scans'][0]['volume'] == 'b.npy' and len(reads) == 2
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        open_index(path)
+
+
+def test_a_file_just_written_is_not_taken_for_settled(tmp_path, reads):
+    """It may change again without a later time or another size."""
+    path, soon = tmp_path / 'index.json', time.time_ns() + 3600 * 10**9
+    for volume in ('a.npy', 'b.npy'):
+        write_at(path, volume, soon)
+        assert open_index(path)['scans'][0]['volume'] == volume
+    assert len(reads) == 2
 
 
 def test_the_published_schema_is_that_of_the_code():

@@ -10,7 +10,9 @@ from mmdet3d_medical.datasets.splits import (
     choose_train_subsets,
     deal_folds,
     find_divided,
+    first_scans,
     group_subsets,
+    in_brief,
     make_splits,
     put_folds,
     write_splits,
@@ -308,3 +310,28 @@ def test_subsets_are_not_lost_unasked():
         put_folds(scans, 3)
     assert sorted(scan['subset'] for scan in put_folds(scans, 3, overwrite=True)) == [0, 1, 2]
     assert [scan['subset'] for scan in scans] == [7, 7, 7]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data(), st.integers(0, 9))
+def test_scans_in_brief_are_split_as_whole_ones(data, seed):
+    lesions = st.lists(st.fixed_dictionaries(dict(center=st.just([0.0]), ignore=st.booleans())))
+    scan = dict(annotated=st.booleans(), instances=lesions)
+    patient = dict(patient=st.sampled_from([None, 'p', 'q']))
+    scans = data.draw(st.lists(st.fixed_dictionaries(scan, optional=patient), min_size=9))
+    scans = [dict(scan, scan_id=str(number)) for number, scan in enumerate(scans)]
+    brief = in_brief(scans)
+    assert make_splits(brief, seed=seed) == make_splits(scans, seed=seed)
+    assert find_divided(brief) == find_divided(scans)
+    try:
+        expected = deal_folds(scans, 2, seed)
+    except ValueError:  # too few patients
+        return
+    assert deal_folds(brief, 2, seed) == expected
+
+
+def test_a_patient_stands_under_the_first_id_whatever_the_order_of_scans():
+    scans = [dict(scan_id=name, patient=name[0] if name > 'b' else None) for name in
+             ('c2', 'a1', 'b10', 'c1', 'b9', 'a2')]  # fmt: skip
+    expected = dict(c2='c1', c1='c1', b10='b10', b9='b10', a1='a1', a2='a2')
+    assert first_scans(scans) == first_scans(scans[::-1]) == expected

@@ -1,6 +1,7 @@
 """The data set: selection, items, randomness by draw, the runner's data loader."""
 
 import itertools
+import pickle
 import warnings
 
 import numpy as np
@@ -57,6 +58,44 @@ def test_the_first_scans_of_a_selection(data_root):
     split = ['turned', 'flipped', 'sagittal']
     assert ids(VolumeDetDataset(data_root, split=split, indices=1)) == ['turned']
     assert ids(VolumeDetDataset(data_root, split=split, indices=[1, 2])) == ['flipped', 'sagittal']
+
+
+def test_items_hold_what_the_index_says(data_root):
+    dataset = VolumeDetDataset(data_root, split=['turned', 'flipped'])
+    scans = {scan['scan_id']: scan for scan in read_index(f'{data_root}/index.json')['scans']}
+    for position, scan_id in enumerate(['turned', 'flipped']):
+        scan = scans[scan_id]
+        assert dataset.get_data_info(position) == dict(
+            scan_id=scan_id,
+            subset=scan['subset'],
+            volume_path=f'{data_root}/{scan["volume"]}',
+            geometry=VolumeGeometry.from_dict(scan['geometry']),
+            annotated=scan['annotated'],
+            instances=scan['instances'],
+            sample_idx=position,
+        )
+    assert list(dataset.scans) == [scans['turned'], scans['flipped']]
+
+
+def test_parts_and_copies_of_a_data_set(data_root):
+    whole = VolumeDetDataset(data_root, lazy_init=True)
+    names = ids(whole)
+    assert len(whole.scans) == 4
+    assert ids(whole.get_subset([3, 1])) == [names[3], names[1]]
+    assert ids(whole.get_subset(2)) == names[:2]
+    assert ids(pickle.loads(pickle.dumps(whole))) == names  # as processes of a loader get it
+    whole.get_data_info(0)['instances'].clear()
+    assert whole.get_data_info(0)['instances']
+
+
+def test_only_volumes_of_selected_scans_must_lie_inside(data_root):
+    index = read_index(f'{data_root}/index.json')
+    index['scans'][0]['volume'] = '../secret.npy'  # of 'flipped'
+    write_index(f'{data_root}/index.json', index)
+    assert len(VolumeDetDataset(data_root, split=['turned'])) == 1
+    assert len(VolumeDetDataset(data_root, allow_outside=True)) == 4
+    with pytest.raises(ValueError, match='flipped: the volume .* lies outside'):
+        VolumeDetDataset(data_root)
 
 
 def test_subsets_of_a_base_tell_which_key_to_set(data_root):

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from mmdet3d_medical.structures import VolumeGeometry
-from mmdet3d_medical.structures.geometry import IDENTITY
+from mmdet3d_medical.structures.geometry import IDENTITY, check_direction
 
 settings.register_profile('geometry', deadline=None, max_examples=30)
 settings.load_profile('geometry')
@@ -121,6 +121,30 @@ def test_nonsense_is_refused(field, value, message):
     good = dict(origin=(0, 0, 0), spacing=(1, 1, 1), direction=IDENTITY, shape=(4, 4, 4))
     with pytest.raises(ValueError, match=message):
         VolumeGeometry(**{**good, field: value})
+
+
+@given(st.integers(0, 999), st.floats(-5, 0))
+def test_directions_are_judged_by_the_products_of_their_columns(seed, exponent):
+    rng = np.random.default_rng(seed)
+    matrix = Rotation.random(random_state=seed).as_matrix() + 10**exponent * rng.normal(size=(3, 3))
+    worst = np.abs(matrix.T @ matrix - np.eye(3)).max()
+    assume(abs(worst - 1e-3) > 1e-9)  # where sums may be rounded either way
+    try:
+        check_direction(tuple(matrix.ravel()))
+    except ValueError:
+        assert worst > 1e-3
+    else:
+        assert worst <= 1e-3
+
+
+@pytest.mark.parametrize('place', range(9))
+def test_directions_of_which_no_product_can_be_computed(place):
+    direction = list(IDENTITY)
+    direction[place] = 1e200
+    with pytest.raises(ValueError, match='perpendicular'):
+        check_direction(tuple(direction))
+    with pytest.raises(ValueError, match='perpendicular'):
+        check_direction((1e200, -1e200, 0.0) * 3)
 
 
 def test_wrong_rows_are_refused():

@@ -6,7 +6,6 @@ import numpy as np
 
 from mmdet3d_medical.structures import VolumeGeometry
 
-from ..transforms.loading import instance_boxes
 from .problem import ERROR, WARNING, Problem
 
 LARGEST_LESION_MM = 150.0
@@ -21,8 +20,14 @@ def lesions_of(scan: dict) -> list[dict]:
     return [instance for instance in scan['instances'] if not instance['ignore']]
 
 
-def check_places(scan: dict, geometry: VolumeGeometry) -> Iterator[Problem]:
-    """Problems of a scan's axes and of its lesions, without its voxels."""
+def check_places(scan: dict, geometry: VolumeGeometry, boxes: np.ndarray) -> Iterator[Problem]:
+    """Problems of a scan's axes and of its lesions, without its voxels.
+
+    Args:
+        scan: A scan of an index.
+        geometry: Of its volume.
+        boxes: (N, 6) voxel edges of its lesions.
+    """
     axes = np.reshape(geometry.direction, (3, 3))
     if (np.diag(axes) <= 0).any() or (np.abs(axes).argmax(axis=0) != np.arange(3)).any():
         message = (
@@ -30,39 +35,38 @@ def check_places(scan: dict, geometry: VolumeGeometry) -> Iterator[Problem]:
             'original file'
         )
         yield Problem(WARNING, scan['scan_id'], message, 'axes')
-    boxes = instance_boxes(lesions_of(scan), geometry)
     centers = (boxes[:, :3] + boxes[:, 3:]) / 2
     outside = ((centers < 0) | (centers >= geometry.shape)).any(axis=1)
     seen: set[tuple] = set()
-    for lesion, box, is_outside in zip(lesions_of(scan), boxes, outside, strict=True):
-        where, width = _where(lesion), max(lesion['size'])
-        key = (lesion['label'], *np.round(lesion['center'], 1))
+    tiny = (boxes[:, 3:] - boxes[:, :3]).max(axis=1) < 1
+    for lesion, is_outside, is_tiny in zip(lesions_of(scan), outside, tiny, strict=True):
+        width = max(lesion['size'])
+        key = (lesion['label'], *np.round(lesion['center'], 1).tolist())
         for level, kind, wrong, message in (
             (ERROR, 'outside', is_outside, 'lies outside the volume'),
-            (WARNING, 'tiny', (box[3:] - box[:3]).max() < 1, 'is smaller than a voxel'),
+            (WARNING, 'tiny', is_tiny, 'is smaller than a voxel'),
             (WARNING, 'huge', width > LARGEST_LESION_MM, f'is {width:.0f} mm wide'),
             (WARNING, 'twice', key in seen, 'is annotated twice'),
         ):
             if wrong:
-                yield Problem(level, scan['scan_id'], f'{where} {message}', kind)
+                yield Problem(level, scan['scan_id'], f'{_where(lesion)} {message}', kind)
         seen.add(key)
 
 
 def check_content(
-    scan: dict, volume: np.ndarray, geometry: VolumeGeometry, filled: int | None = None
+    scan: dict, volume: np.ndarray, boxes: np.ndarray, filled: int | None = None
 ) -> Iterator[Problem]:
     """Lesions in whose box there is nothing to see.
 
     Args:
         scan: A scan of an index.
         volume: Its voxels (D, H, W) in HU.
-        geometry: Of the volume.
+        boxes: (N, 6) voxel edges of its lesions.
         filled: HU that the converter put outside the lungs; a lesion in it is a warning.
     """
-    lesions = lesions_of(scan)
-    for lesion, box in zip(lesions, instance_boxes(lesions, geometry), strict=True):
-        start = np.clip(np.floor(box[:3]), 0, geometry.shape).astype(int)
-        stop = np.clip(np.ceil(box[3:]), 0, geometry.shape).astype(int)
+    starts = np.clip(np.floor(boxes[:, :3]), 0, volume.shape).astype(int).tolist()
+    stops = np.clip(np.ceil(boxes[:, 3:]), 0, volume.shape).astype(int).tolist()
+    for lesion, start, stop in zip(lesions_of(scan), starts, stops, strict=True):
         voxels = volume[tuple(map(slice, start, stop))]
         if voxels.size < FEWEST_VOXELS:
             continue
@@ -78,20 +82,21 @@ def check_content(
 
 def check_sizes(scans: Sequence[dict]) -> Iterator[Problem]:
     """Lesions whose size is far from that of the others, by a robust z-score of its logarithm."""
-    found = [(scan['scan_id'], lesion) for scan in scans for lesion in lesions_of(scan)]
-    if len(found) < FEWEST_LESIONS:
+    sizes = np.log([lesion['diameter'] for scan in scans for lesion in lesions_of(scan)])
+    if len(sizes) < FEWEST_LESIONS:
         return
-    sizes = np.log([lesion['diameter'] for _, lesion in found])
     median = np.median(sizes)
     # A spread of 10 % at least: lesions that were all given one size do not make others odd.
     spread = max(1.4826 * np.median(np.abs(sizes - median)), 0.1)
-    for number in np.flatnonzero(np.abs(sizes - median) > FAR_SCORE * spread):
-        scan_id, lesion = found[number]
-        message = (
-            f'{_where(lesion)} has a diameter of {lesion["diameter"]:.1f} mm, the median of '
-            f'{len(found)} is {np.exp(median):.1f} mm'
-        )
-        yield Problem(WARNING, scan_id, message, 'size')
+    far = iter((np.abs(sizes - median) > FAR_SCORE * spread).tolist())
+    for scan in scans:
+        for lesion in lesions_of(scan):
+            if next(far):
+                message = (
+                    f'{_where(lesion)} has a diameter of {lesion["diameter"]:.1f} mm, the median '
+                    f'of {len(sizes)} is {np.exp(median):.1f} mm'
+                )
+                yield Problem(WARNING, scan['scan_id'], message, 'size')
 
 
 def _where(lesion: dict) -> str:

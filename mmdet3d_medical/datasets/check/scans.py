@@ -9,8 +9,8 @@ import numpy as np
 from mmdet3d_medical.structures import VolumeGeometry
 
 from ..index import volume_path
-from ..transforms.loading import open_volume
-from .lesions import check_content, check_places, check_sizes
+from ..transforms.loading import instance_boxes, open_volume
+from .lesions import check_content, check_places, check_sizes, lesions_of
 from .problem import ERROR, WARNING, Problem
 from .voxels import check_voxels, sparse
 
@@ -43,7 +43,8 @@ def check_scans(
         try:
             geometry = VolumeGeometry.from_dict(scan['geometry'])
             path = volume_path(root, scan, allow_outside)
-            # Of a compressed volume all is read, here, and compared with its checksum.
+            # A plain array, whose slices are made faster than those of a memmap; of a compressed
+            # volume all is read, here, and compared with its checksum.
             volume = np.asarray(open_volume(str(path), geometry, scan['scan_id']))
         except (ValueError, TypeError, OSError) as error:
             problems.append(Problem(ERROR, scan['scan_id'], str(error), 'unreadable'))
@@ -53,32 +54,34 @@ def check_scans(
         twin = first_with.setdefault(content, scan['scan_id'])
         if twin != scan['scan_id']:
             problems.append(Problem(ERROR, scan['scan_id'], f'same content as {twin}', 'twin'))
-        problems += check_places(scan, geometry)
+        boxes = instance_boxes(lesions_of(scan), geometry)
+        problems += check_places(scan, geometry, boxes)
         if voxels.min() == voxels.max():
             message = f'empty: every voxel is {voxels.min()}'
             problems.append(Problem(ERROR, scan['scan_id'], message, 'empty'))
             continue
         problems += check_voxels(scan['scan_id'], volume, voxels, geometry, filled)
-        problems += check_content(scan, volume, geometry, filled)
+        problems += check_content(scan, volume, boxes, filled)
     if scans and not any(scan['instances'] for scan in scans if scan['annotated']):
         problems.append(Problem(WARNING, '', 'no scan has a lesion', 'no lesion'))
     return sorted(problems, key=lambda problem: (problem.level, problem.kind, problem.scan_id))
 
 
 def _check_spacings(scans: Sequence[dict]) -> Iterator[Problem]:
-    spacings = {scan['scan_id']: scan['geometry'].get('spacing') for scan in scans}
+    found = ((scan['scan_id'], scan['geometry'].get('spacing')) for scan in scans)
     usable = {
-        key: np.array(value, float)
-        for key, value in spacings.items()
-        if value is not None and len(value) == 3 and min(value) > 0
+        scan_id: spacing
+        for scan_id, spacing in found
+        if spacing is not None and len(spacing) == 3 and min(spacing) > 0
     }
     if not usable:
         return
-    median = np.median(list(usable.values()), axis=0)
-    for scan_id, spacing in usable.items():
-        if np.abs(np.log(spacing / median)).max() > np.log(SPACING_FACTOR):
-            message = (
-                f'spacing (x, y, z) {spacing.round(3).tolist()} mm, '
-                f'the median is {median.round(3).tolist()}'
-            )
-            yield Problem(WARNING, scan_id, message, 'spacing')
+    spacings = np.array(list(usable.values()), float)
+    median = np.median(spacings, axis=0)
+    far = np.abs(np.log(spacings / median)).max(axis=1) > np.log(SPACING_FACTOR)
+    for scan_id, spacing in zip(np.array(list(usable))[far], spacings[far], strict=True):
+        message = (
+            f'spacing (x, y, z) {spacing.round(3).tolist()} mm, '
+            f'the median is {median.round(3).tolist()}'
+        )
+        yield Problem(WARNING, str(scan_id), message, 'spacing')

@@ -13,7 +13,7 @@ from rich.table import Table
 from mmdet3d_medical.evaluation.marks import check_spelling, read_scan_ids
 from mmdet3d_medical.parallel import Workers, map_parallel
 
-from ..index import read_index
+from ..index import open_index
 from .annotations import read_annotations
 from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .image_io import read_image
@@ -193,7 +193,7 @@ def _table(
 ) -> Table:
     """What became of all scans and nodules, against the numbers of the whole of LUNA16."""
     groups: dict[str, list[str]] = {}
-    for scan in read_index(report.index_path)['scans']:
+    for scan in open_index(report.index_path)['scans']:
         groups.setdefault(f'subset{scan["subset"]}', []).append(scan['scan_id'])
     groups = dict(sorted(groups.items(), key=lambda item: int(item[0][6:])))
     groups |= {'failed': list(report.failures), 'without a file': sorted(missing)}

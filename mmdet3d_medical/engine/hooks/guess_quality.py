@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdet3d_medical.datasets.index import read_index
+from mmdet3d_medical.datasets.index import open_index
 from mmdet3d_medical.datasets.transforms.loading import instance_boxes, without_twins
 from mmdet3d_medical.structures import VolumeGeometry, box_iou3d, nms3d
 
@@ -34,8 +34,12 @@ class KnownLesions:
     """
 
     def __init__(self, ann_file: str):
-        scans = read_index(ann_file)['scans']
-        self._scans = {scan['scan_id']: scan for scan in scans if scan['annotated']}
+        self._scans = open_index(ann_file)['scans']
+        self._annotated = {
+            scan['scan_id']: position
+            for position, scan in enumerate(self._scans)
+            if scan['annotated']
+        }
 
     def in_patch(self, meta: Mapping) -> tuple[Tensor, Tensor] | None:
         """Boxes in the voxels of a patch.
@@ -48,9 +52,10 @@ class KnownLesions:
             ignored findings and lesions whose center lies outside. None for a scan without
             annotations.
         """
-        scan = self._scans.get(meta['scan_id'])
-        if scan is None:
+        position = self._annotated.get(meta['scan_id'])
+        if position is None:
             return None
+        scan = self._scans[position]
         instances = without_twins(scan['instances'])
         patch, whole = meta['geometry'], VolumeGeometry.from_dict(scan['geometry'])
         boxes = torch.from_numpy(carry_boxes(instance_boxes(instances, whole), whole, patch))

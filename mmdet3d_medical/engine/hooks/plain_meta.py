@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmdet3d_medical.datasets import VolumeDetDataset, read_index
+from mmdet3d_medical.datasets import VolumeDetDataset, open_index
 from mmdet3d_medical.registry import HOOKS
 from mmdet3d_medical.version import __version__
 
@@ -46,14 +46,14 @@ class PlainMetaHook(Hook):
 def _of_data(dataset: Any) -> dict[str, Any]:
     first = next(parts_of(dataset))
     classes = list((getattr(first, 'metainfo', None) or {}).get('classes') or ())
-    index = read_index(first.ann_file) if isinstance(first, VolumeDetDataset) else {}
+    index = open_index(first.ann_file) if isinstance(first, VolumeDetDataset) else {}
     facts = dict(classes=classes) | {key: index[key] for key in FROM_INDEX if key in index}
     if index and not facts.get('spacing'):
         facts['spacing'] = _common_spacing(index['scans'])
     return facts
 
 
-def _common_spacing(scans: list[dict]) -> list[float] | None:
+def _common_spacing(scans: Sequence[dict]) -> list[float] | None:
     """Spacing (z, y, x) of scans that kept their own, if it is the same in all."""
     found = np.array([scan['geometry']['spacing'][::-1] for scan in scans])
     same = len(found) and np.allclose(found, found[0], rtol=1e-3)
