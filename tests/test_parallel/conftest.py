@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+ROOT, PATHS = str(Path(__file__).parents[2]), 'PYTHONPATH'
+
 
 @pytest.fixture(scope='session')
 def dask_cluster():
@@ -34,6 +36,8 @@ def slurm_jobs(monkeypatch):
     pytest.importorskip('submitit')
     from mmdet3d_medical.parallel import slurm_jobs
 
+    # Jobs find the functions of these tests, as pytest does.
+    monkeypatch.setenv(PATHS, os.pathsep.join(filter(None, (ROOT, os.environ.get(PATHS)))))
     monkeypatch.setattr(slurm_jobs, 'POLL', 0.05)
     monkeypatch.setattr(slurm_jobs, 'GRACE', 1)
     return slurm_jobs.SlurmJobs
