@@ -2,5 +2,5 @@
 # as MixMatch has: with few labeled phantoms the better baseline, projects/benchmark/phantoms.
 method = dict(
     detector=dict(bbox_head=dict(loss_cls=dict(alpha=(1.0, 1.0), gamma=0.0))),
-    mixers=dict(image=dict(type='ImageMixUp', eta=0.75), object=None),
+    mixers=dict(image=dict(_delete_=True, type='ImageMixUp', eta=0.75), object=None),
 )
