@@ -61,9 +61,7 @@ def plan_of(
         return Plan(patch, labeled + unlabeled, 0, 0, 1)
     views, models = model.targets.views, len(model.guessing_models)
     together = min(views.per_forward, views.num)
-    return Plan(
-        patch, labeled, unlabeled, views.num * models, together, model.targets.needs_decode
-    )
+    return Plan(patch, labeled, unlabeled, views.num * models, together, model.targets.needs_decode)
 
 
 def batch_of(cfg: Config) -> tuple[int, int]:
