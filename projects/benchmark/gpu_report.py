@@ -26,13 +26,13 @@ from typing import Any
 from gpu.page import page
 from gpu.rows import KEY, Row, Settings, reason
 
-from mmdet3d_medical.cli.arguments import at_least
+from mmdet3d_medical.cli.arguments import positive
 from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
 # Seconds that each part may take, the most wanted first.
-LIMITS = dict(networks=200, focalmix=50, norm=40, scan=90, resume=90, suite=150)
+LIMITS = dict(networks=180, focalmix=50, norm=50, scan=120, resume=90, suite=200)
 LEAST_SECONDS = 15.0  # with less left a part is not begun
 GRACE_SECONDS = 10.0  # from being asked to end to being ended
 
@@ -56,13 +56,13 @@ def parse_args() -> argparse.Namespace:
         '--shrink', action='store_true', help='tiny sizes and one repetition, to try it'
     )
     parser.add_argument(
-        '--minutes', type=at_least(1), default=9, help='for all parts together (default: 9)'
+        '--minutes', type=positive, default=9.5, help='for all parts together (default: 9.5)'
     )
     parser.add_argument('--part', choices=LIMITS, help=argparse.SUPPRESS)  # of a process
     return parser.parse_args()
 
 
-def run_part(name: str, settings: Settings) -> None:
+def run_part(name: str, settings: Settings, out: Path) -> None:
     """Measure a part, in this process, and add its rows to the file as they come."""
     import torch
 
@@ -70,7 +70,7 @@ def run_part(name: str, settings: Settings) -> None:
 
     torch.set_num_threads(1 if settings.shrink else min(os.cpu_count(), 8))
     register_all_modules()
-    with rows_file(settings.out).open('a') as file:
+    with rows_file(out).open('a') as file:
 
         def write(row: Row) -> None:
             print(json.dumps(dict(part=name, row=row)), file=file, flush=True)
@@ -155,7 +155,7 @@ def write_report(out: Path, report: dict[str, Any]) -> None:
 def main() -> None:
     args = parse_args()
     if args.part:
-        run_part(args.part, Settings(args.device, args.shrink, args.out))
+        run_part(args.part, Settings(args.device, args.shrink), args.out)
         return
     import torch
 

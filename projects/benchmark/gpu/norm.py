@@ -44,7 +44,7 @@ def ways(settings: Settings) -> dict[str, Callable]:
     return {
         'torch group_norm': _plain,
         'SplitGN': lambda x, weight, bias: split_group_norm(x, GROUPS, weight, bias, 1e-5),
-        f'torch.compile ({backend})': torch.compile(_plain, backend=backend),
+        f'torch.compile ({backend})': torch.compile(_plain, backend=backend, dynamic=False),
     }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from study.commands import train_command
 from study.data import BenchmarkData
@@ -27,17 +28,18 @@ METHODS = dict(FocalMix=('phantom', 'focalmix'), supervised=())
 
 def rows(settings: Settings) -> Iterator[Row]:
     """For each kind of training whether the weights are equal, by ``randomness.deterministic``."""
-    bench = make_bench(settings)
-    for method, semi in METHODS.items():
-        for deterministic in (True,) if settings.shrink else (True, False):
-            what = dict(training=method, deterministic=deterministic, steps=STEPS, resumed=STOPPED)
-            run = make_run(f'{method}-{deterministic}', semi, deterministic)
-            yield attempt(what, lambda run=run: _compared(settings, bench, run))
+    with TemporaryDirectory() as folder:
+        bench = make_bench(Path(folder))
+        for method, semi in METHODS.items():
+            for deterministic in (True,) if settings.shrink else (True, False):
+                what = dict(training=method, deterministic=deterministic)
+                run = make_run(f'{method}-{deterministic}', semi, deterministic)
+                what |= dict(steps=STEPS, resumed=STOPPED)
+                yield attempt(what, partial(_compared, settings, bench, run))
 
 
-def make_bench(settings: Settings) -> Bench:
+def make_bench(folder: Path) -> Bench:
     """Ten small phantoms, four of them to train on, two with labels."""
-    folder = settings.out / 'resume'
     data = BenchmarkData(
         path=folder / 'data.yml',
         name='resume',
@@ -76,7 +78,6 @@ def make_run(name: str, semi: tuple[str, ...], deterministic: bool) -> Run:
 
 def _compared(settings: Settings, bench: Bench, run: Run) -> Row:
     folder = bench.folder(run)
-    shutil.rmtree(folder, ignore_errors=True)
     whole = _train(settings, bench, run)
     (folder / f'iter_{STEPS}.pth').unlink()  # as a run that was killed after its first checkpoint
     (folder / 'last_checkpoint').write_text(str(folder / f'iter_{STOPPED}.pth'))

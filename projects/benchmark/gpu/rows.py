@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,12 +22,10 @@ class Settings:
     Attributes:
         device: 'cpu' or 'cuda'.
         shrink: Tiny sizes and one repetition, to see that everything runs.
-        out: Folder for files; a part may have one of its own below it.
     """
 
     device: str
     shrink: bool
-    out: Path
 
     @property
     def on_gpu(self) -> bool:

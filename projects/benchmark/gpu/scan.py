@@ -90,11 +90,11 @@ def ways(settings: Settings) -> dict[str, Callable]:
         'eager, float32': lambda network: network,
         'eager, float16': lambda network: _in(settings, 'float16', network),
         'eager, bfloat16': lambda network: _in(settings, 'bfloat16', network),
+        'CUDA graph of eager': Graphed,
         'torch.compile': lambda network: torch.compile(network, **backend),
         'torch.compile, CUDA graphs': lambda network: torch.compile(
             network, **(backend or dict(mode='reduce-overhead'))
         ),
-        'CUDA graph of eager': Graphed,
     }
     if settings.shrink:
         del made['eager, float16']  # slow on CPUs

@@ -6,11 +6,22 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import gpu_report
 import pytest
 import torch
+from gpu.networks import FOCALMIX, SUPERVISED, Variant, calls_of
+from gpu.norm import _numbers, ways
+from gpu.rows import Settings, attempt
+from gpu.scan import Graphed
+from gpu.suite import files_of, outcome_of
+
+from mmdet3d_medical.apis import load_config, shrink
+from mmdet3d_medical.models.layers import RecomputedConvModule, SplitGroupNorm
+from mmdet3d_medical.registry import MODELS
 
 FOLDER = Path(__file__).parents[1]
 ROOT = FOLDER.parents[1]
+SETTINGS = Settings('cpu', shrink=True)
 TOOL = '../projects/benchmark/gpu_report'
 
 
@@ -27,10 +38,8 @@ def report(run_tool, tmp_path):
         out = tmp_path / 'out'
         args = '--device', 'cpu', '--shrink', '--out', out, '--only', *parts
         assert run_tool(TOOL, *args) == 0
-        assert {path.name for path in out.iterdir()} <= {
-            *('report.json', 'report.md', 'rows.jsonl', 'log.txt'),
-            *parts,
-        }
+        files = {'report.json', 'report.md', 'rows.jsonl', 'log.txt'}
+        assert {path.name for path in out.iterdir()} == files
         return json.loads((out / 'report.json').read_text()), (out / 'report.md').read_text()
 
     return make
@@ -50,44 +59,29 @@ def test_a_focalmix_step_beside_its_passes(report):
     assert '| focalmix/retina3d_fpn_luna16 | bfloat16 |' in page and 'no measurement' in page
 
 
-def settings(tmp_path):
-    from gpu.rows import Settings
-
-    return Settings('cpu', True, tmp_path)
-
-
-def test_ways_of_group_normalization(tmp_path):
-    from gpu.norm import _numbers, ways
-
+def test_ways_of_group_normalization():
     x, weight, bias = torch.randn(1, 8, 2, 2, 2), torch.ones(8), torch.zeros(8)
     inputs = tuple(part.requires_grad_() for part in (x, weight, bias))
     for name in ('torch group_norm', 'SplitGN'):  # compiling takes seconds
-        row = _numbers(settings(tmp_path), ways(settings(tmp_path))[name], inputs, x.detach())
+        row = _numbers(SETTINGS, ways(SETTINGS)[name], inputs, x.detach())
         assert row['forward, ms'] > 0 and row['forward and backward, ms'] > 0
         norm = torch.nn.functional.group_norm(x, 8)
         assert row['largest difference'] == pytest.approx((norm - x).abs().max().item(), abs=1e-5)
 
 
-def test_networks_in_each_variant(tmp_path):
+def test_networks_in_each_variant():
     """Of the configs; MONAI's takes longer and has a test of its own."""
-    from gpu.networks import FOCALMIX, SUPERVISED, Variant, calls_of
-
     for variant in (Variant('bfloat16', channels_last=True, split_norm=True), Variant()):
-        calls = calls_of(settings(tmp_path), variant, SUPERVISED)
+        calls = calls_of(SETTINGS, variant, SUPERVISED)
         assert list(calls) == ['training step of 2 patches of 32^3', 'inference of a patch of 32^3']
         for call in calls.values():
             call()
-    (step,) = calls_of(settings(tmp_path), Variant(recompute=True), FOCALMIX).values()
+    (step,) = calls_of(SETTINGS, Variant(recompute=True), FOCALMIX).values()
     step()
     assert str(Variant('float16', recompute=True)) == 'float16, recompute_activations'
 
 
 def test_a_variant_is_what_the_options_of_a_detector_are():
-    from gpu.networks import SUPERVISED, Variant
-
-    from mmdet3d_medical.apis import load_config, shrink
-    from mmdet3d_medical.models.layers import RecomputedConvModule, SplitGroupNorm
-    from mmdet3d_medical.registry import MODELS
 
     network = MODELS.build(shrink(load_config(str(ROOT / SUPERVISED))).model)
     Variant(channels_last=True, recompute=True, split_norm=True).apply(network)
@@ -98,17 +92,12 @@ def test_a_variant_is_what_the_options_of_a_detector_are():
     assert {RecomputedConvModule, SplitGroupNorm} <= kinds and torch.nn.GroupNorm not in kinds
 
 
-def test_a_way_that_fails_is_a_row(tmp_path):
-    from gpu.rows import attempt
-    from gpu.scan import Graphed
-
+def test_a_way_that_fails_is_a_row():
     row = attempt(dict(way='graph'), lambda: dict(out=Graphed(lambda x: x)(torch.zeros(1))))
     assert row == dict(way='graph', failed='RuntimeError: CUDA graphs need a GPU')
 
 
 def test_outcomes_that_pytest_tells():
-    from gpu.suite import files_of, outcome_of
-
     name = 'tests/a/test_b.py::test_c[1-x y]'
     assert outcome_of(f'{name} PASSED      [ 50%]\n') == (name, 'PASSED')
     assert outcome_of(f'{name} SKIPPED (needs a GPU) [ 50%]\n') == (name, 'SKIPPED')
@@ -125,8 +114,6 @@ def test_outcomes_that_pytest_tells():
 class TestALimit:
     @pytest.fixture
     def tool(self):
-        import gpu_report
-
         return gpu_report
 
     def test_what_takes_too_long_is_stopped(self, tool):
@@ -149,7 +136,7 @@ class TestALimit:
     def test_a_part_that_ends_with_an_error(self, tool, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, 'gpu.norm', SimpleNamespace(rows=lambda settings: 1 / 0))
         with pytest.raises(ZeroDivisionError):
-            tool.run_part('norm', settings(tmp_path))
+            tool.run_part('norm', SETTINGS, tmp_path)
         assert tool.rows_of('norm', tmp_path) == [
             dict(failed='ZeroDivisionError: division by zero')
         ]
