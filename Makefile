@@ -28,13 +28,14 @@ train = $(TOOL)/train.py $(2) --work-dir $(DEMO)/$(1) --cfg-options \
 detect = $(TOOL)/test.py $(2) $(call last,$(1)) --work-dir $(DEMO)/$(1) \
 	--out $(DEMO)/$(1)/marks.csv
 
-.PHONY: help demo scan benchmark compare test test-gpu lint docs clean
+.PHONY: help demo scan benchmark compare test test-gpu gpu-report lint docs clean
 
 help:
 	@echo 'make demo   find nodules with a shipped detector, train a little (5 minutes on 2 cores)'
 	@echo 'make benchmark   train with and without unlabeled scans (about 18 minutes on 2 cores)'
 	@echo 'make test   check style and run the tests'
 	@echo 'make test-gpu   run the tests that need a GPU'
+	@echo 'make gpu-report   measure time, memory and exact resume on a GPU (10 minutes)'
 	@echo 'make lint   check style'
 	@echo 'make docs   build the documentation into docs/_build'
 	@echo 'make clean  remove everything these commands made, data and results included'
@@ -105,6 +106,10 @@ test: lint
 # That a GPU gives what a CPU gives, and every kind of config trained on it for two steps.
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_models/test_cuda.py tests/test_tools/test_configs.py
+
+# Tables in work_dirs/gpu_report/report.md.
+gpu-report: $(INSTALLED)
+	$(BIN)/python projects/benchmark/gpu_report.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

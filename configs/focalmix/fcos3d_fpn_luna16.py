@@ -3,7 +3,7 @@
 # Data:  as configs/retina3d/retina3d_fpn_luna16.py says
 # Train: python tools/train.py configs/focalmix/fcos3d_fpn_luna16.py --amp
 # Test:  python tools/test.py configs/focalmix/fcos3d_fpn_luna16.py CHECKPOINT --out marks.csv
-# Estimated (docs/focalmix.md, "Cost"): 8.6 TFLOP, 7.1 GB and 0.25 s a step on an A100 (--amp), 2.8
+# Estimated (docs/focalmix.md, "Cost"): 7.0 TFLOP, 6.2 GB and 0.21 s a step on an A100 (--amp), 2.3
 # hours for 40,000 steps if loading keeps up. Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
     '../fcos3d/fcos3d_fpn_luna16.py',

@@ -6,8 +6,8 @@
 # Train: python tools/train.py configs/focalmix/retina3d_densenet121_fpn_luna16.py --amp
 # Test:  python tools/test.py configs/focalmix/retina3d_densenet121_fpn_luna16.py CHECKPOINT \
 #            --out marks.csv
-# Estimated (docs/focalmix.md, "Cost"): 19.9 TFLOP, 20.2 GB and 0.71 s a step on an A100 (--amp),
-# 7.9 hours for 40,000 steps if loading keeps up. Not trained yet: that needs LUNA16 and a GPU.
+# Estimated (docs/focalmix.md, "Cost"): 18.2 TFLOP, 19.3 GB and 0.67 s a step on an A100 (--amp),
+# 7.4 hours for 40,000 steps if loading keeps up. Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
     '../retina3d/retina3d_densenet121_fpn_luna16.py',
     '../_base_/semi/luna16.py',

@@ -5,7 +5,7 @@
 # Train: python tools/train.py configs/focalmix/retina3d_plainconv_fpn_luna16.py --amp
 # Test:  python tools/test.py configs/focalmix/retina3d_plainconv_fpn_luna16.py CHECKPOINT \
 #            --out marks.csv
-# Estimated (docs/focalmix.md, "Cost"): 9.6 TFLOP, 10.9 GB and 0.43 s a step on an A100 (--amp), 4.7
+# Estimated (docs/focalmix.md, "Cost"): 7.9 TFLOP, 10.2 GB and 0.39 s a step on an A100 (--amp), 4.3
 # hours for 40,000 steps if loading keeps up. Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
     '../retina3d/retina3d_plainconv_fpn_luna16.py',

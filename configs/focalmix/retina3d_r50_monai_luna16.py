@@ -6,8 +6,8 @@
 # Train: python tools/train.py configs/focalmix/retina3d_r50_monai_luna16.py --amp
 # Test:  python tools/test.py configs/focalmix/retina3d_r50_monai_luna16.py CHECKPOINT \
 #            --out marks.csv
-# Estimated (docs/focalmix.md, "Cost"): 71 TFLOP, 14.3 GB and 1.12 s a step of 2 + 2 patches on an
-# A100 (--amp), 50 hours for MONAI's 160,000 steps if loading keeps up; 8.3 GB with --cfg-options
+# Estimated (docs/focalmix.md, "Cost"): 53 TFLOP, 12.1 GB and 0.85 s a step of 2 + 2 patches on an
+# A100 (--amp), 38 hours for MONAI's 160,000 steps if loading keeps up; 7.6 GB with --cfg-options
 # model.detector.recompute_activations=True. Not trained yet: that needs LUNA16 and a GPU. The
 # bundle's weights do not fit these anchors.
 _base_ = [

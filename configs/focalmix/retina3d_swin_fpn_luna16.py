@@ -6,8 +6,8 @@
 # Train: python tools/train.py configs/focalmix/retina3d_swin_fpn_luna16.py --amp
 # Test:  python tools/test.py configs/focalmix/retina3d_swin_fpn_luna16.py CHECKPOINT \
 #            --out marks.csv
-# Estimated (docs/focalmix.md, "Cost"): 3.0 TFLOP, 26 GB and 1.31 s a step of 1 + 1 patches on an
-# A100 (--amp), 14.6 hours for 40,000 steps if loading keeps up; about twice that with 2 + 2, as
+# Estimated (docs/focalmix.md, "Cost"): 2.8 TFLOP, 26 GB and 1.31 s a step of 1 + 1 patches on an
+# A100 (--amp), 14.5 hours for 40,000 steps if loading keeps up; about twice that with 2 + 2, as
 # many labeled ones as in supervised training. Not trained yet: that needs LUNA16 and a GPU.
 _base_ = [
     '../retina3d/retina3d_swin_fpn_luna16.py',

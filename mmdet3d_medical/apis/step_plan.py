@@ -22,6 +22,7 @@ class Plan(NamedTuple):
         unlabeled: Patches with guessed targets.
         views: Forward passes of each unlabeled patch.
         together: Views in one forward pass.
+        guesses_boxes: Whether boxes of all views are needed, and learned of unlabeled patches too.
     """
 
     patch: tuple[int, ...]
@@ -29,6 +30,7 @@ class Plan(NamedTuple):
     unlabeled: int
     views: int
     together: int
+    guesses_boxes: bool = False
 
 
 def plan_of(
@@ -59,7 +61,7 @@ def plan_of(
         return Plan(patch, labeled + unlabeled, 0, 0, 1)
     views, models = model.targets.views, len(model.guessing_models)
     together = min(views.per_forward, views.num)
-    return Plan(patch, labeled, unlabeled, views.num * models, together)
+    return Plan(patch, labeled, unlabeled, views.num * models, together, model.targets.needs_decode)
 
 
 def batch_of(cfg: Config) -> tuple[int, int]:

@@ -29,13 +29,15 @@ class Step(NamedTuple):
 
 def step_cost(detector: nn.Module, plan: Plan, amp: bool, args: Namespace) -> Step:
     """Guessing, then a forward and a backward pass of the whole batch."""
-    batch = plan.labeled + plan.unlabeled
-    trained = training_cost(detector, (batch, *plan.patch), amp)
-    passes, peak = [(trained, 1)], trained.peak
+    batch, some = plan.labeled + plan.unlabeled, not plan.guesses_boxes and plan.unlabeled > 0
+    with_boxes = plan.labeled if some and plan.labeled else None
+    trained = training_cost(detector, (batch, *plan.patch), amp, with_boxes)
+    passes = [(trained, 1)]
     if plan.unlabeled:
-        guess = forward_cost(detector, (plan.unlabeled * plan.together, *plan.patch), amp)
-        passes.append((guess, plan.views / plan.together))
-        peak = max(peak, guess.peak)
+        shape, number = (plan.unlabeled * plan.together, *plan.patch), plan.views / plan.together
+        passes.append((forward_cost(detector, shape, amp, plan.unlabeled if some else None), 1))
+        passes.append((forward_cost(detector, shape, amp, 0 if some else None), number - 1))
+    peak = max(cost.peak for cost, _ in passes)
     speed = args.tflops[amp] * TERA * args.efficiency, args.bandwidth * GB * args.efficiency
     return Step(
         flops=round(sum(number * cost.flops for cost, number in passes)),

@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmdet3d_medical.models.dense_heads.targets import predict
 from mmdet3d_medical.models.layers import recomputing
 
 
@@ -64,24 +65,31 @@ def input_channels(detector: nn.Module, channels: int = 1) -> int:
     return channels + getattr(detector.data_preprocessor, 'added_channels', 0)
 
 
-def forward_cost(detector: nn.Module, shape: Sequence[int], amp: bool = False) -> PassCost:
+def forward_cost(
+    detector: nn.Module, shape: Sequence[int], amp: bool = False, boxes_of: int | None = None
+) -> PassCost:
     """Cost of a forward pass without gradient, as in testing and in guessing.
 
     Args:
         detector: With ``extract_feat`` and ``bbox_head``; stays as it is.
         shape: Of the inputs (B, C, D, H, W).
         amp: Whether in float16 where CUDA's autocast uses it.
+        boxes_of: Regression outputs are needed of the first so many patches; None: of all.
     """
     with torch.no_grad():
-        return count_passes(deepcopy(detector).to('meta'), shape, amp)
+        return count_passes(deepcopy(detector).to('meta'), shape, amp, boxes_of)
 
 
-def training_cost(detector: nn.Module, shape: Sequence[int], amp: bool = False) -> PassCost:
+def training_cost(
+    detector: nn.Module, shape: Sequence[int], amp: bool = False, boxes_of: int | None = None
+) -> PassCost:
     """Cost of a forward and a backward pass; arguments as of :func:`forward_cost`."""
-    return count_passes(deepcopy(detector).to('meta').train(), shape, amp)
+    return count_passes(deepcopy(detector).to('meta').train(), shape, amp, boxes_of)
 
 
-def count_passes(detector: nn.Module, shape: Sequence[int], amp: bool = False) -> PassCost:
+def count_passes(
+    detector: nn.Module, shape: Sequence[int], amp: bool = False, boxes_of: int | None = None
+) -> PassCost:
     """Cost of a forward pass on the detector's own device and, with gradient, of a backward one.
 
     Not on the meta device the passes are run.
@@ -93,7 +101,7 @@ def count_passes(detector: nn.Module, shape: Sequence[int], amp: bool = False) -
         _autocast(detector) if amp else nullcontext(),
     ):
         with recomputing(detector):
-            outs = detector.bbox_head(detector.extract_feat(inputs))
+            outs = predict(detector.bbox_head, detector.extract_feat(inputs), boxes_of)
         kept = counter.live
         if torch.is_grad_enabled():
             parts = [part for part in detector.bbox_head.flatten(outs) if part.requires_grad]

@@ -15,11 +15,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import statistics
-import time
 from collections.abc import Callable
-from itertools import accumulate
-from operator import methodcaller
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -28,8 +25,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
+from timing import measure
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 from mmdet3d_medical.cli.arguments import out_file
 from mmdet3d_medical.cli.errors import run_tool
@@ -38,6 +35,7 @@ from mmdet3d_medical.models.layers import recompute_activations
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
+Context = Callable[[], AbstractContextManager]
 CONFIG = 'retina3d/retina3d_r50_monai_luna16.py'
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,17 +94,23 @@ def _feature_extractor() -> nn.Module:
     return Extractor()
 
 
-def monai_calls(model: nn.Module, patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
+def monai_calls(
+    model: nn.Module, patch: Tensor, box: Tensor, precision: Context = nullcontext
+) -> dict[str, Callable[[], None]]:
+    """What is measured of MONAI's; ``precision`` gives the context of forward passes."""
     patch = patch.transpose(2, 4).contiguous()  # MONAI's axes are x, y, z; the box is a cube
     target = dict(box=box, label=torch.zeros(1, dtype=torch.long, device=box.device))
 
     def train():
-        sum(model.train()([patch[0]], [target]).values()).backward()
+        with precision():
+            loss = sum(model.train()([patch[0]], [target]).values())
+        loss.backward()
         model.zero_grad()
 
     @torch.no_grad()
     def infer():
-        model.eval()([patch[0]], use_inferer=False)
+        with precision():
+            model.eval()([patch[0]], use_inferer=False)
 
     return {'training step': train, 'inference': infer}
 
@@ -120,16 +124,22 @@ def our_detector(theirs: nn.Module) -> nn.Module:
     return detector
 
 
-def our_calls(model: nn.Module, patch: Tensor, box: Tensor) -> dict[str, Callable[[], None]]:
+def our_calls(
+    model: nn.Module, patch: Tensor, box: Tensor, precision: Context = nullcontext
+) -> dict[str, Callable[[], None]]:
+    """What is measured of ours; arguments as of :func:`monai_calls`."""
     labels = torch.zeros(1, dtype=torch.long, device=box.device)
     samples = [DetDataSample(gt_instances=InstanceData(bboxes=box, labels=labels))]
 
     def train():
-        sum(model.train().loss(patch, samples).values()).backward()
+        with precision():
+            loss = sum(model.train().loss(patch, samples).values())
+        loss.backward()
         model.zero_grad()
 
     def infer():
-        model.eval().predict(patch, samples)
+        with precision():
+            model.eval().predict(patch, samples)
 
     return {'training step': train, 'inference': infer}
 
@@ -150,50 +160,10 @@ def pairs_of_calls(
     }
 
 
-def cpu_seconds(function: Callable) -> float:
-    """Of this process."""
-    start = time.process_time()
-    function()
-    return time.process_time() - start
-
-
-def cpu_peak_mb(function: Callable) -> float:
-    """From the requests for memory that PyTorch's profiler records."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        function()
-    events = profiler.profiler.kineto_results.events()
-    requests = [event for event in events if event.name() == '[memory]']  # and returns
-    requests.sort(key=methodcaller('start_ns'))
-    return max(accumulate(event.nbytes() for event in requests)) / 1e6
-
-
-def gpu_seconds(function: Callable) -> float:
-    """Until the device is done."""
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    function()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def gpu_peak_mb(function: Callable) -> float:
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    function()
-    return (torch.cuda.max_memory_allocated() - before) / 1e6
-
-
-def measure(ours: Callable, theirs: Callable, repeat: int, on_gpu: bool) -> dict[str, list]:
+def pairs_of_numbers(ours: Callable, theirs: Callable, repeat: int, on_gpu: bool) -> dict:
     """Seconds and MB of both: [ours, theirs]."""
-    seconds, peak_mb = (gpu_seconds, gpu_peak_mb) if on_gpu else (cpu_seconds, cpu_peak_mb)
-    both = (ours, theirs)
-    for function in both:
-        function()  # what is kept from the first call on is no call's peak
-    turns = [[seconds(function) for function in both] for _ in range(repeat)]
-    return dict(
-        seconds=[statistics.median(times) for times in zip(*turns, strict=True)],
-        peak_mb=[peak_mb(function) for function in both],
-    )
+    found = measure(dict(ours=ours, theirs=theirs), repeat, on_gpu)
+    return {unit: [found[name][unit] for name in found] for unit in ('seconds', 'peak_mb')}
 
 
 def parse_args() -> argparse.Namespace:
@@ -232,7 +202,7 @@ def main() -> None:
     monai = monai_detector()
     detector = our_detector(monai).to(args.device)
     rows = {
-        name: measure(*pair, args.repeat, patch.is_cuda)
+        name: pairs_of_numbers(*pair, args.repeat, patch.is_cuda)
         for name, pair in pairs_of_calls(detector, monai.to(args.device), patch, box).items()
     }
     table = Table('', 'ours', 'MONAI', 'ours / MONAI')

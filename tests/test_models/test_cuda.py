@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
+from mmdet3d_medical.models.layers import SplitGroupNorm
 from mmdet3d_medical.registry import MODELS
 from mmdet3d_medical.structures import nms3d
 
@@ -94,3 +95,31 @@ def test_recomputed_activations(small_detector, make_batch, wrapper):
         cfg['backbone'].update(norm_cfg=dict(type='BN3d'))
         losses.append(train(MODELS.build(cfg), make_batch(2, (16, 16, 16)), 3, **wrapper))
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.parametrize('shape', [(2, 16, 24, 20, 28), (1, 8, 3, 1, 2)])
+@pytest.mark.parametrize('half', [False, True], ids=['32', '16'])
+def test_split_group_norm(shape, half):
+    """Outputs and gradients of PyTorch's kernel, with autocast too."""
+    torch.manual_seed(0)
+    x, grad = (2 + torch.randn(shape, device='cuda') for _ in range(2))
+    results = []
+    for kind in (torch.nn.GroupNorm, SplitGroupNorm):
+        norm = torch.nn.GroupNorm(4, shape[1]).cuda()
+        norm.__class__ = kind
+        inputs = (x.half() if half else x).detach().requires_grad_()
+        with torch.autocast('cuda', enabled=half):
+            out = norm(inputs)
+        results.append([out, *torch.autograd.grad(out, [inputs, *norm.parameters()], grad)])
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-3)
+
+
+def test_boxes_that_nobody_needs_change_no_loss(focalmix, make_branches):
+    batch, losses = make_branches(), []
+    for whole in (True, False):
+        model = focalmix()
+        if whole:  # a head whose forward takes feature maps alone
+            forward = model.detector.bbox_head.forward
+            model.detector.bbox_head.forward = lambda feats, forward=forward: forward(feats)
+        losses.append(losses_of(model, batch, 'cuda'))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)

@@ -356,3 +356,39 @@ def test_the_documented_detector_takes_batches_of_scans(make_branches):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     losses = model.train_step(make_branches(2, 2), OptimWrapper(optimizer))
     assert losses['loss'].isfinite()
+
+
+# ------------------------------------------------------------------ boxes that nobody needs
+
+
+def rows_of_box_branch(model, batch) -> list[int]:
+    """Patches in each call of the branch on the first level, in a step."""
+    seen, head = [], model.detector.bbox_head
+    size = head.anchors.featmap_sizes(SHAPE)[0]
+    hook = head.box_branch.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].shape)
+    )
+    step(model, batch)
+    hook.remove()
+    return [shape[0] for shape in seen if tuple(shape[2:]) == tuple(size)]
+
+
+def test_boxes_are_predicted_where_they_count(focalmix, make_branches):
+    """2 labeled and 3 unlabeled patches: of the first view, and of the labeled ones."""
+    assert rows_of_box_branch(focalmix(targets=guessed(num=4)), make_branches()) == [3, 2]
+    assert rows_of_box_branch(focalmix(targets=ONE_VIEW), make_branches(sup=0)) == [3, 3]
+    boxes = dict(type='BoxTargets', views=dict(num=2), score_thr=0.011, ignore_thr=0.01)
+    model = focalmix(targets=boxes, **OFF)
+    assert rows_of_box_branch(model, make_branches()) == [3, 3, 5]
+    assert model.last_guess.targets.box_weight.any()
+
+
+def test_losses_and_gradients_are_those_with_all_boxes(focalmix, make_branches):
+    """A head whose forward takes feature maps alone predicts all."""
+    whole, saving = (focalmix(targets=guessed(score_thr=0.012)) for _ in range(2))
+    forward = whole.detector.bbox_head.forward
+    whole.detector.bbox_head.forward = lambda feats: forward(feats)
+    theirs, ours = step(whole, make_branches()), step(saving, make_branches())
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
+    assert ours['loss_bbox'] > 0 == ours['unsup_loss_bbox']
+    torch.testing.assert_close(gradients(saving), gradients(whole), rtol=1e-5, atol=1e-7)

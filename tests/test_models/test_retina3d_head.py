@@ -5,6 +5,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from mmdet3d_medical.models.dense_heads import DenseTargets, Retina3DHead, missing_of_protocol
+from mmdet3d_medical.models.dense_heads.targets import predict
 from mmdet3d_medical.models.detectors.dense3d import annotations_of
 
 SHAPE = (8, 8, 16)
@@ -193,3 +194,18 @@ def test_a_branch_for_boxes_needs_a_coder():
             assigner=dict(type='ATSS3DAssigner'),
             bbox_coder=None,
         )
+
+
+@pytest.mark.parametrize('number', [0, 1, 3])
+def test_boxes_of_some_patches(number):
+    head = make_head(norm_cfg=dict(type='GN', num_groups=2))
+    feats = make_feats(head, 3)
+    logits, deltas = head.flatten(head(feats))
+    some_logits, some_deltas = head.flatten(predict(head, feats, number))
+    assert torch.equal(some_logits, logits)
+    torch.testing.assert_close(some_deltas[:number], deltas[:number])
+    assert deltas.abs().amax(dim=(1, 2)).min() > 0 == some_deltas[number:].abs().sum()
+
+
+def test_a_head_that_knows_of_no_saving_gives_all_boxes():
+    assert predict(torch.nn.Identity(), [1, 2], boxes_of=0) == [1, 2]

@@ -47,14 +47,24 @@ def test_a_supervised_step(estimate, detector, capsys):
     assert '0.17 M parameters' in printed and 'a step: 8 labeled' in printed
 
 
+def box_flops() -> int:
+    """Of the boxes of a patch: one convolution of the branch and the last one, on three levels."""
+    cells = 16**3 + 8**3 + 4**3
+    return 2 * 27 * 16 * (16 + 2 * 6) * cells
+
+
 def test_a_focalmix_step_has_the_passes_that_guess(estimate, detector, capsys):
-    """4 labeled and 4 unlabeled patches, each of these in 4 views."""
-    numbers, trained = estimate(FOCALMIX), training_cost(detector, (8, 1, 32, 32, 32))
+    """4 labeled and 4 unlabeled patches, each of these in 4 views, the boxes of one view."""
+    shape = (8, 1, 32, 32, 32)
+    numbers, trained = estimate(FOCALMIX), training_cost(detector, shape, boxes_of=4)
     step = numbers['float32']
-    assert step['flops'] == trained.flops + 4 * 4 * numbers['patch_flops']
+    assert step['flops'] == trained.flops + 4 * (4 * numbers['patch_flops'] - 3 * box_flops())
+    whole = training_cost(detector, shape)
+    assert whole.flops - trained.flops == 4 * 3 * box_flops()  # forward and two gradients
     assert step['kept_bytes'] == trained.kept
     supervised = estimate(SUPERVISED)['float32']
-    assert step['memory_bytes'] == supervised['memory_bytes'] + 4 * 8 * VOXELS  # mixed patches
+    mixed = 4 * 8 * VOXELS
+    assert step['memory_bytes'] == supervised['memory_bytes'] + mixed - whole.peak + trained.peak
     assert step['seconds'] > supervised['seconds']
     assert 'a step: 4 labeled + 4 unlabeled in 4 views' in capsys.readouterr().out
 
@@ -64,9 +74,10 @@ def test_many_views_at_once_can_be_the_peak(estimate, detector):
     one = estimate(FOCALMIX, *batch)['float32']
     all_at_once = estimate(FOCALMIX, *batch, 'model.targets.views.per_forward=8')['float32']
     assert one['flops'] == all_at_once['flops']
-    guess = forward_cost(detector, (8 * 16, 1, 32, 32, 32)).peak
-    assert guess > training_cost(detector, (17, 1, 32, 32, 32)).peak
-    rest = one['memory_bytes'] - training_cost(detector, (17, 1, 32, 32, 32)).peak
+    guess = forward_cost(detector, (8 * 16, 1, 32, 32, 32), boxes_of=16).peak
+    trained = training_cost(detector, (17, 1, 32, 32, 32), boxes_of=1).peak
+    assert guess > trained
+    rest = one['memory_bytes'] - trained
     assert all_at_once['memory_bytes'] == guess + rest
 
 

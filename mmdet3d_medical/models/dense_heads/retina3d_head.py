@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
@@ -64,11 +65,26 @@ class Retina3DHead(Anchor3DHead):
         self.classify = nn.Conv3d(channels, self.num_anchors * num_classes, 3, padding=1)
         self.regress = nn.Conv3d(channels, self.num_anchors * self.num_deltas, 3, padding=1)
 
-    def forward(self, feats: Sequence[Tensor]) -> Outs:
-        """Class logits [(B, A * C, d, h, w)] and box deltas [(B, A * R, d, h, w)] of each level."""
+    def forward(self, feats: Sequence[Tensor], boxes_of: int | None = None) -> Outs:
+        """Predict from feature maps.
+
+        Args:
+            feats: (B, in_channels, d, h, w) of each level.
+            boxes_of: Deltas of the first so many patches are computed, those of all others are 0.
+                Default: of all.
+
+        Returns:
+            Class logits [(B, A * C, d, h, w)] and box deltas [(B, A * R, d, h, w)] of each level.
+        """
         logits = [self.classify(self.cls_branch(x)) for x in feats]
-        deltas = [self.regress(self.box_branch(x)) for x in feats]
-        return logits, deltas
+        if boxes_of is None:
+            return logits, [self.regress(self.box_branch(x)) for x in feats]
+        return logits, [self._some_deltas(x, boxes_of, logits[0].dtype) for x in feats]
+
+    def _some_deltas(self, x: Tensor, number: int, dtype: torch.dtype) -> Tensor:
+        shape = len(x) - number, self.regress.out_channels, *x.shape[2:]
+        none = x.new_zeros(shape, dtype=dtype)
+        return torch.cat([self.regress(self.box_branch(x[:number])), none]) if number else none
 
 
 def _default_init(prior_prob: float) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from inspect import signature
 from typing import Any, Protocol
 
 import torch
@@ -63,6 +64,9 @@ class DenseTargetHead(Protocol):
 
     ``outs`` stands for whatever the head's ``forward`` returns; the first axis of every tensor in
     it is that of the patches.
+
+    ``forward`` may also take ``boxes_of``: it then computes regression outputs of the first so many
+    patches, and gives zeros for all others (:func:`predict`).
     """
 
     def forward(self, feats: Sequence[Tensor]) -> Any:
@@ -93,6 +97,19 @@ PROTOCOL = ('forward', 'priors', 'flatten', 'get_targets', 'loss_by_targets')
 def missing_of_protocol(head: Any) -> list[str]:
     """Names of :class:`DenseTargetHead` that ``head`` lacks."""
     return [name for name in PROTOCOL if not callable(getattr(head, name, None))]
+
+
+def predict(head: Any, feats: Sequence[Tensor], boxes_of: int | None = None) -> Any:
+    """A head's outputs, without regression outputs that nobody needs where it can leave them out.
+
+    Args:
+        head: A :class:`DenseTargetHead`.
+        feats: Of B patches.
+        boxes_of: Regression outputs are needed of the first so many patches; None: of all.
+    """
+    if boxes_of is None or 'boxes_of' not in signature(head.forward).parameters:
+        return head(feats)
+    return head(feats, boxes_of=boxes_of)
 
 
 def rows_of(outs: Any, rows: slice) -> Any:

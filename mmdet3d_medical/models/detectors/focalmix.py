@@ -18,7 +18,7 @@ from mmdet3d_medical.registry import MODELS, TASK_UTILS, TRANSFORMS
 from mmdet3d_medical.utils.random import generator
 
 from ..data_preprocessors import BranchDataPreprocessor
-from ..dense_heads.targets import DenseTargets, missing_of_protocol, rows_of
+from ..dense_heads.targets import DenseTargets, missing_of_protocol, predict, rows_of
 from ..layers import recomputing
 from ..semi import Guess, UnlabeledLoss
 from .dense3d import targets_of
@@ -155,8 +155,11 @@ class FocalMixDetector(BaseDetector):
         targets = DenseTargets.cat([targets for targets, _ in parts])
         objects = [boxes for _, part in parts for boxes in part]
         inputs, targets = self._mixed(torch.cat(seen), targets, objects, rng)
-        outs = self._forward(inputs)
-        return self._losses(outs, targets, len(batch_inputs.get('sup', ())))
+        labeled = len(batch_inputs.get('sup', ()))
+        with recomputing(self.detector):
+            feats = self.extract_feat(inputs)
+            outs = predict(self.detector.bbox_head, feats, _rows_with_boxes(targets, labeled))
+        return self._losses(outs, targets, labeled)
 
     @property
     def guessing_models(self) -> Sequence[nn.Module]:
@@ -287,6 +290,14 @@ class FocalMixDetector(BaseDetector):
             for key, value in state_dict.items()
             if key.startswith(mine)
         }
+
+
+def _rows_with_boxes(targets: DenseTargets, labeled: int) -> int | None:
+    """The first rows that have boxes to regress; None for all.
+
+    Those of labeled patches always count, lesions or not: their loss has to reach every weight.
+    """
+    return None if labeled == 0 or targets.box_weight[labeled:].any() else labeled
 
 
 def _rename_old_teacher(state_dict: dict, prefix: str) -> None:

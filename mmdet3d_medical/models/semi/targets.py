@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdet3d_medical.registry import TASK_UTILS
 from mmdet3d_medical.structures import merge_boxes3d, nms3d
 
-from ..dense_heads.targets import DenseTargets
+from ..dense_heads.targets import DenseTargets, predict
 from ..detectors.views import PriorPermutations, RandomViews, View
 
 BN_STATS = ('batch', 'running')
@@ -89,14 +89,20 @@ class _Targets:
     def _look(
         self, detectors: Sequence[nn.Module], inputs: Tensor, views: Sequence[View]
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The number of a view, logits (B, N, C) and deltas (B, N, R) of it, by each detector."""
+        """The number of a view, logits (B, N, C) and deltas (B, N, R) of it, by each detector.
+
+        Deltas are those of the first view by the first detector unless all are needed.
+        """
         for detector in detectors:
             head = detector.bbox_head
             with guessing(detector, self.bn_stats):
                 for start in range(0, len(views), self.views.per_forward):
                     part = views[start : start + self.views.per_forward]
                     seen = torch.cat([view.apply(inputs, self.views.num_channels) for view in part])
-                    logits, deltas = head.flatten(head(detector.extract_feat(seen)))
+                    first = len(inputs) if detector is detectors[0] and start == 0 else 0
+                    boxes_of = None if self.needs_decode else first
+                    outs = predict(head, detector.extract_feat(seen), boxes_of)
+                    logits, deltas = head.flatten(outs)
                     outs = zip(logits.split(len(inputs)), deltas.split(len(inputs)), strict=True)
                     for number, out in enumerate(outs, start):
                         yield number, *out

@@ -16,7 +16,7 @@ def train_command(bench: Bench, run: Run) -> list[str]:
     """Train on the benchmark's data without validation, or go on from the last checkpoint."""
     setting = run.setting
     options = {
-        **setting.options,
+        **bench.options(setting),
         **_training_data(bench, run),
         **dict(val_cfg=None, val_dataloader=None, val_evaluator=None),
     }
@@ -28,6 +28,7 @@ def train_command(bench: Bench, run: Run) -> list[str]:
         *(sys.executable, str(bench.tools / 'train.py'), bench.config_path(setting)),
         *('--work-dir', str(bench.folder(run)), '--resume', '--seed', str(run.seed)),
         *['--amp'] * setting.amp,
+        *['--shrink'] * bench.shrink,
         *_semi(run),
         *('--cfg-options', *spell_options(options)),
     ]
@@ -46,10 +47,14 @@ def candidates_command(bench: Bench, run: Run) -> list[str]:
 
 def _test_command(bench: Bench, run: Run, split: str, out: Path) -> list[str]:
     split = bench.data.split(split, run.seed)
-    options = {**run.setting.options, **_source('test_dataloader.dataset', bench.root, split)}
+    options = {
+        **bench.options(run.setting),
+        **_source('test_dataloader.dataset', bench.root, split),
+    }
     return [
         *(sys.executable, str(bench.tools / 'test.py'), bench.config_path(run.setting)),
         *(str(bench.checkpoint(run)), '--work-dir', str(bench.folder(run)), '--out', str(out)),
+        *['--shrink'] * bench.shrink,
         *_semi(run),
         *('--cfg-options', *spell_options(options)),
     ]

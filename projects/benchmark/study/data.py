@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.progress import Progress, track
@@ -21,6 +21,7 @@ from mmdet3d_medical.datasets.phantom import (
 from mmdet3d_medical.datasets.phantom.writer import SUBSETS
 from mmdet3d_medical.datasets.splits import make_splits, write_splits
 from mmdet3d_medical.evaluation.marks import read_findings
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
 from .files import check_keys, load_yaml
@@ -116,14 +117,48 @@ class BenchmarkData:
                 scans,
                 self.subsets['training'],
                 self.subsets['test'],
-                self.labeled,
-                self.unlabeled,
+                *self._sizes(),
                 draw,
             )
+            lists |= {name: lists[largest] for name, largest in self._too_long().items()}
             write_splits(
                 root / 'splits' / f'draw{draw}',
                 {**lists, 'validation': self.scan_ids('validation')},
             )
+
+    def with_scans(self, number: int) -> BenchmarkData:
+        """The first scans alone, as another data set: scores on other scans are not compared.
+
+        Lists of labeled scans that would take more than half of the training scans are not made,
+        those of unlabeled scans that are too long hold all scans that are left.
+
+        Raises:
+            UsageError: If there are not so many, or too few for the shortest labeled list.
+        """
+        few = replace(self, name=f'{self.name}-{number}', scans=number)
+        if number == self.scans:
+            return self
+        if not 0 < number < self.scans or not few._sizes()[0]:
+            raise UsageError(
+                f'{self.path}: {number} scans, but there are {self.scans}, and half of those for '
+                f'training have to hold the shortest labeled list, {min(self.labeled)}'
+            )
+        return few
+
+    def _sizes(self) -> tuple[list[int], list[int]]:
+        """Sizes of the labeled and unlabeled lists that are drawn."""
+        training = len(self.scan_ids('training'))
+        if max(self.labeled) + max(self.unlabeled) <= training:
+            return list(self.labeled), list(self.unlabeled)
+        labeled = [size for size in self.labeled if size <= training // 2]
+        rest = training - max(labeled, default=0)
+        return labeled, sorted({min(size, rest) for size in self.unlabeled})
+
+    def _too_long(self) -> dict[str, str]:
+        """Lists of unlabeled scans that are not drawn, and the longest one that is."""
+        _, drawn = self._sizes()
+        longest = f'unlabeled_{max(drawn)}'
+        return {f'unlabeled_{size}': longest for size in self.unlabeled if size not in drawn}
 
     def check(self, root: Path) -> None:
         """Refuse data that are not those whose hashes are recorded.
@@ -132,6 +167,7 @@ class BenchmarkData:
             ValueError: Naming a scan that differs, and how to make it again.
         """
         expected, found = self._recorded(), self._hashes(root)
+        expected = {scan: expected[scan] for scan in self._uids() if scan in expected}
         differ = [scan for scan in {**expected, **found} if expected.get(scan) != found.get(scan)]
         if differ:
             raise ValueError(
@@ -174,13 +210,12 @@ class BenchmarkData:
 
     def _hashes(self, root: Path) -> dict[str, str]:
         """SHA-256 of each scan's findings and voxels, by scan id in order."""
-        numbers = track(range(self.scans), 'Checking', transient=True)
-        hashes = {
-            uid: _hash(root / 'raw', uid, number % SUBSETS)
-            for number in numbers
-            if (uid := scan_uid(self.seed, number))
-        }
+        uids = track(enumerate(self._uids()), 'Checking', self.scans, transient=True)
+        hashes = {uid: _hash(root / 'raw', uid, number % SUBSETS) for number, uid in uids}
         return dict(sorted(hashes.items()))
+
+    def _uids(self) -> list[str]:
+        return [scan_uid(self.seed, number) for number in range(self.scans)]
 
 
 def read_data(path: str | Path) -> BenchmarkData | NoduleData:

@@ -155,16 +155,17 @@ def _unit(table: Table) -> str:
 
 def compute(results: Results) -> str:
     """How long all runs with a result were trained; one that two tables show counts once."""
-    seconds = {
-        (result['settings'], result['seed'], result['amp']): result['seconds']
-        for result in results.all()
-        if 'failure' not in result
-    }
-    if not seconds:
+    devices: dict[str, dict[tuple, float]] = {}
+    for result in results.all():
+        if 'failure' not in result:
+            run = result['settings'], result['seed'], result['amp']
+            devices.setdefault(result.get('device', ''), {})[run] = result['seconds']
+    if not devices:
         return 'Not run yet.\n'
-    return (
-        f'{len(seconds)} runs, {sum(seconds.values()) / 3600:.1f} hours in all, each on '
-        'one thread.\n'
+    return ''.join(
+        f'{len(seconds)} runs, {sum(seconds.values()) / 3600:.1f} hours in all, '
+        f'{f"several at once on one {device}" if device else "each on one thread"}.\n'
+        for device, seconds in sorted(devices.items())
     )
 
 

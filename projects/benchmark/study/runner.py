@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import time
@@ -52,14 +53,24 @@ class Runner:
         bench: Where.
         runs: Of :meth:`Bench.plan`.
         workers: Processes at once, with one thread each.
+        until: When to stop, by ``time.monotonic``; None: when all is done.
 
     Attributes:
         errors: Messages by the names of runs that ended with an error.
+        left: Names of runs that were stopped, or not begun, when time was up.
     """
 
-    def __init__(self, bench: Bench, runs: Sequence[Run], workers: int) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        runs: Sequence[Run],
+        workers: int,
+        until: float | None = None,
+    ) -> None:
         self.bench = bench
         self.workers = workers
+        self.until = math.inf if until is None else until
+        self.left: list[str] = []
         self.waiting = list(runs)
         self.jobs: list[Job] = []
         self.errors: dict[str, str] = {}
@@ -72,17 +83,18 @@ class Runner:
         )
 
     def run(self) -> None:
-        """Return when nothing is left to do; on any exception stop all processes first."""
+        """Return when nothing is left to do, or time is up; stop all processes first."""
         with self.progress:
             bar = self.progress.add_task('training', total=self.outlook.total, left='')
             try:
-                while self.waiting or self.jobs:
+                while (self.waiting or self.jobs) and time.monotonic() < self.until:
                     self._start_waiting()
                     time.sleep(POLL_SECONDS)
                     self.jobs = [job for job in self.jobs if self._goes_on(job)]
                     self.outlook.look([job.run for job in self.jobs], self.waiting)
                     self.progress.update(bar, completed=self.outlook.done, left=self.outlook.left)
             finally:
+                self.left = [run.name for run in (*(job.run for job in self.jobs), *self.waiting)]
                 self._stop()
 
     def _start_waiting(self) -> None:

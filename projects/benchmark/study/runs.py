@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from mmdet3d_medical.apis import load_config
@@ -23,6 +24,7 @@ from .results import Results
 from .scores import Score, score_marks, score_name
 from .table import Run, Setting
 
+SIZES = {'max_iters', 'size', 'batch_size', 'num_workers', 'persistent_workers', 'interval'}
 TRAINING = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'custom_hooks')
 
 
@@ -37,6 +39,7 @@ class Bench:
         scored_on: The part of it that is scored.
         work: Folder of logs and checkpoints.
         results: What is kept of finished runs.
+        shrink: Whether runs are tiny, to see that a table can be run: ``tools/train.py --shrink``.
     """
 
     tools: Path
@@ -45,6 +48,7 @@ class Bench:
     scored_on: str
     work: Path
     results: Results
+    shrink: bool = False
 
     def folder(self, run: Run) -> Path:
         return self.work / run.name
@@ -55,8 +59,19 @@ class Bench:
 
     def config(self, setting: Setting) -> Config:
         return load_config(
-            self.config_path(setting), options=dict(setting.options), semi=setting.semi
+            self.config_path(setting),
+            options=self.options(setting),
+            semi=setting.semi,
+            small=self.shrink,
         )
+
+    def options(self, setting: Setting) -> dict[str, Any]:
+        """Options of a setting, less those that would undo its shrinking."""
+        return {
+            key: value
+            for key, value in setting.options.items()
+            if not (self.shrink and key.rpartition('.')[-1] in SIZES)
+        }
 
     def config_path(self, setting: Setting) -> str:
         return str(self.tools.parent / setting.config)
@@ -186,6 +201,7 @@ class Bench:
             **score.to_dict(),
             marks=hashlib.sha256(marks.read_bytes()).hexdigest()[:16],
             steps=self.steps(run),
+            **on_device(),
             seconds=round(training_seconds(self.checkpoint(run)), 1),
         )
 
@@ -205,6 +221,11 @@ class Bench:
         minutes = result['seconds'] / 60
         name = score_name(Score.from_dict(result).rates)
         return f'{name} {result["cpm"]:.3f}, {result["steps"]} steps in {minutes:.1f} min'
+
+
+def on_device() -> dict[str, str]:
+    """``device``, where runs are on a GPU; results of before there was this key are of CPUs."""
+    return dict(device=torch.cuda.get_device_name()) if torch.cuda.is_available() else {}
 
 
 def training_seconds(checkpoint: Path) -> float:

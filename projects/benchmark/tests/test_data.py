@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import yaml
 from study.data import read_data
 
 from mmdet3d_medical.datasets.phantom import scan_uid
+from mmdet3d_medical.utils.errors import UsageError
 
 from .conftest import DATA
 
@@ -99,3 +101,39 @@ def test_mistakes_are_named(changes, message, tmp_path):
     (tmp_path / 'data.yml').write_text(yaml.safe_dump({**DATA, **changes}))
     with pytest.raises(ValueError, match=message):
         read_data(tmp_path / 'data.yml')
+
+
+def test_the_first_scans_alone(tmp_path, data):
+    """20 of 100 scans, 8 of them for training: no more than 4 labeled, the rest unlabeled."""
+    many = dict(DATA, scans=100, labeled=[1, 4, 5], unlabeled=[3, 20, 30])
+    (tmp_path / 'data.yml').write_text(yaml.safe_dump(many))
+    whole = read_data(tmp_path / 'data.yml')
+    few = whole.with_scans(20)
+    assert (few.name, whole.with_scans(100)) == ('tiny-20', whole)
+    few.make(tmp_path / 'made', workers=1)
+    folder = tmp_path / 'made/splits/draw0'
+    lists = {path.stem: path.read_text().split() for path in folder.glob('*.txt')}
+    assert sorted(name for name in lists if '_' in name) == [
+        *('labeled_1', 'labeled_4'),
+        *('unlabeled_20', 'unlabeled_3', 'unlabeled_30', 'unlabeled_4'),
+    ]
+    assert lists['unlabeled_20'] == lists['unlabeled_30'] == lists['unlabeled_4']
+    assert {*lists['labeled_4'], *lists['unlabeled_20']} == {*few.scan_ids('training')}
+    assert few.scan_ids('test') == sorted(scan_uid(3, n) for n in range(20) if n % 10 > 4)
+
+
+def test_the_first_scans_are_those_that_are_recorded(data, copy):
+    definition, _ = data
+    few = replace(definition, scans=5)
+    few.check(copy)
+    (copy / 'raw/subset7' / f'{scan_uid(3, 7)}.raw').unlink()
+    few.check(copy)
+    (copy / 'raw/subset2' / f'{scan_uid(3, 2)}.raw').unlink()
+    with pytest.raises(ValueError, match=scan_uid(3, 2)):
+        few.check(copy)
+
+
+@pytest.mark.parametrize('number', [0, 3, 11])
+def test_numbers_of_scans_that_cannot_be(data, number):
+    with pytest.raises(UsageError, match=f'{number} scans, but there are 10, and half'):
+        replace(data[0], labeled=(2,)).with_scans(number)

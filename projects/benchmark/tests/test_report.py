@@ -103,6 +103,12 @@ def test_compute_is_that_of_runs_that_came_to_an_end(tmp_path):
     for number, result in enumerate(results):
         (tmp_path / f'table{number}.jsonl').write_text(json.dumps(result) + '\n')
     assert compute(Results(tmp_path)) == '2 runs, 2.0 hours in all, each on one thread.\n'
+    on_gpu = dict(made, settings='b', seconds=1800.0, device='a GPU')
+    (tmp_path / 'gpu.jsonl').write_text(json.dumps(on_gpu) + '\n')
+    assert compute(Results(tmp_path)) == (
+        '2 runs, 2.0 hours in all, each on one thread.\n'
+        '1 runs, 0.5 hours in all, several at once on one a GPU.\n'
+    )
 
 
 @pytest.mark.parametrize('options', [{}, dict(x_label='unlabeled scans')])

@@ -101,3 +101,46 @@ def test_a_killed_run_goes_on_to_the_same_result(table):
     page = (table.parent / 'README.md').read_text()
     assert '| whole | ' in page and 'not resolved' in page
     assert table.with_suffix('.png').is_file()
+
+
+def reproduce(run_tool, table: Path, *more: object) -> int:
+    args = '--data', table.parent / 'data', '--device', 'cpu', '--workers', 1
+    return run_tool('../projects/benchmark/reproduce', table, *args, *more)
+
+
+@pytest.fixture
+def beside(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOL.parent))  # as when the file is run
+
+
+def test_without_time_nothing_is_run_and_shrunk_results_are_kept_apart(
+    table, run_tool, beside, capsys
+):
+    page = (table.parent / 'README.md').read_text()
+    assert reproduce(run_tool, table, '--shrink', '--minutes', 1e-9) == 0
+    printed = capsys.readouterr().out
+    assert 'the same command goes on with table/killed_seed4, table/whole_seed4' in printed
+    assert (table.parent / 'README.md').read_text() == page  # nothing is claimed of tiny runs
+    assert not (table.parent / 'results').exists()
+    # A result of tiny runs is read from where they are.
+    row = dict(row='killed', seed=4, failure='diverged', settings='')
+    path = Path('work_dirs/benchmark/shrunk/results/table.jsonl')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(row) + '\n')
+    assert reproduce(run_tool, table, '--shrink', '--report-only') == 0
+    assert '| killed | failed |' in capsys.readouterr().out
+
+
+def test_other_scans_are_refused_or_another_data_set(table, run_tool, beside, capfd):
+    path = next((table.parent / 'data/raw').glob('subset7/*.raw'))
+    path.write_bytes(path.read_bytes()[:-1] + b'x')
+    assert reproduce(run_tool, table, '--minutes', 1e-9) == 2
+    assert 'differ from tiny: 1 scans' in capfd.readouterr().err
+    assert reproduce(run_tool, table, '--minutes', 1e-9, '--other-data') == 0
+    assert 'Results say that they are of other data.' in capfd.readouterr().out
+
+
+def test_a_gpu_that_is_not_there(table, run_tool, beside, capfd, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert run_tool('../projects/benchmark/reproduce', table, '--device', 'cuda') == 2
+    assert 'torch finds no GPU' in capfd.readouterr().err

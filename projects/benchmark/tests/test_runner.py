@@ -239,3 +239,31 @@ def test_time_left(bench, missing):
     # 1 step of 60 s, 3 of 120 s, 4 of the 90 s that are usual: 780 s on two processes.
     assert (look.done, look.left) == (4, '6 min left')
     assert outlook.in_words(3 * 3600 + 25 * 60) == '3 h 25 min left'
+
+
+def test_time_that_is_up_leaves_the_rest_for_later(bench, missing, scripts):
+    extra, commands = scripts
+    late = runner.Runner(bench, missing, 2, until=time.monotonic())
+    late.run()
+    assert late.left == [run.name for run in missing] and commands == [] == late.jobs
+    on_time = runner.Runner(bench, missing, 2, until=time.monotonic() + 3600)
+    on_time.run()
+    assert on_time.left == [] and bench.plan(missing) == []
+
+
+def test_a_run_in_progress_is_stopped_and_goes_on(bench, missing, scripts, monkeypatch):
+    extra, commands = scripts
+    extra[missing[0].name] = 'time.sleep(600)'
+    stopped = runner.Runner(bench, missing, 1)
+    begun = []
+
+    def say(run, text):  # when it has begun, time is up
+        begun.append(run.name)
+        stopped.until = 0.0
+
+    monkeypatch.setattr(stopped, '_say', say)
+    stopped.run()
+    assert begun == [missing[0].name] and stopped.left == [run.name for run in missing]
+    assert stopped.jobs[0].process.poll() is not None
+    del extra[missing[0].name]
+    assert run_all(bench, missing) == {} and bench.plan(missing) == []

@@ -1,10 +1,13 @@
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import DictAction
 from study.commands import candidates_command, train_command
 from study.commands import test_command as command_of_test
+from study.runs import on_device
 from study.table import read_table, runs_of
 
 from mmdet3d_medical.apis import load_config
@@ -251,3 +254,25 @@ def test_teachers_are_trained_first_and_handed_on(bench, write_table):
     assert f'model.teacher.checkpoints=[{files}]' in train_command(bench, run)
     assert bench.describe(run)['teachers'] == ['table/plain_seed1', 'table/plain_seed3']
     assert 'teachers' not in bench.describe(planned[0])  # as in older results
+
+
+def test_shrunk_runs_leave_out_options_that_enlarge_them(bench, write_table):
+    size = 'train_dataloader.dataset.pipeline.1.size'
+    options = {size: [64] * 3, 'train_dataloader.batch_size': 16, 'optim_wrapper.optimizer.lr': 0.1}
+    rows = [dict(name='plain', config=PLAIN, options=options)]
+    (run, *_) = runs_of(read_table(write_table(rows=rows)))
+    small = replace(bench, shrink=True)
+    assert (bench.steps(run), small.steps(run)) == (4, 20)
+    cfg = small.config(run.setting)
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (2, 0.1)
+    whole, shrunk = (train_command(one, run) for one in (bench, small))
+    assert '--shrink' in shrunk and '--shrink' not in whole
+    assert [any(part.startswith(size) for part in one) for one in (whole, shrunk)] == [True, False]
+    assert '--shrink' in command_of_test(small, run)
+
+
+def test_results_name_a_gpu(monkeypatch):
+    assert on_device() == {}
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'a GPU')
+    assert on_device() == dict(device='a GPU')
