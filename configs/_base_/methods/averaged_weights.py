@@ -1,5 +1,5 @@
 # After another method, or alone: weights are averaged over the last few hundred steps, and the
-# averages are tested and kept. With few labels better, projects/benchmark/nodules.
+# averages are tested and kept.
 custom_hooks = [
     dict(
         type='EMAHook',

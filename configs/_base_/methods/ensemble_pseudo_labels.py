@@ -1,6 +1,5 @@
 # Boxes that several trained detectors agree on are lesions, what few of them find counts neither
-# way. Boxes are learned; patches are mixed. Not from a paper. With few labels of real nodules
-# better than any supervised training: projects/benchmark/nodules.
+# way. Boxes are learned; patches are mixed. Not from a paper.
 #   --cfg-options model.teacher.checkpoints="['a.pth','b.pth','c.pth']"
 _base_ = './focalmix.py'
 method = dict(
