@@ -103,12 +103,17 @@ class Found:
     """What lies at the paths that were given.
 
     Attributes:
-        scans: To predict on, in the order given.
+        by_id: Scans to predict on, in the order given.
         refused: Why something is no scan that can be used, by its name.
     """
 
-    scans: list[Scan] = field(default_factory=list)
+    by_id: dict[str, Scan] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def scans(self) -> list[Scan]:
+        """To predict on, in the order given."""
+        return list(self.by_id.values())
 
 
 def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
@@ -131,7 +136,7 @@ def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
         if not path.exists():
             raise ValueError(f'{path}: no such file or folder')
         _add(path, found, Path(scratch))
-    if not found.scans and not found.refused:
+    if not found.by_id and not found.refused:
         raise ValueError(
             f'no scans in {", ".join(map(str, paths))}: looked for {", ".join(SUFFIXES)}, DICOM '
             'files and zip archives of them'
@@ -169,10 +174,8 @@ def _add_image(path: Path, found: Found) -> None:
 
 
 def _add_scan(scan: Scan, found: Found) -> None:
-    same = next((s for s in found.scans if s.scan_id == scan.scan_id), None)
-    if same is None:
-        found.scans.append(scan)
-    elif same.source.image.resolve() != scan.source.image.resolve():
+    same = found.by_id.setdefault(scan.scan_id, scan)
+    if same is not scan and same.source.image.resolve() != scan.source.image.resolve():
         raise ValueError(f'would be the scan {scan.scan_id}, as {same.source.name} is: rename one')
 
 
@@ -188,11 +191,11 @@ def _add_archive(path: Path, found: Found, scratch: Path) -> None:
     ) as error:
         found.refused[str(path)] = f'{path}: cannot be unpacked: {error}'
         return
-    before = len(found.scans), len(found.refused)
+    before = len(found.by_id), len(found.refused)
     for image in [p for p in find_images([target]) if not _is_mask(p)]:
         _add_image(image, found)
     _add_dicom(target, path, found, silent=False)
-    if before == (len(found.scans), len(found.refused)):
+    if before == (len(found.by_id), len(found.refused)):
         found.refused[str(path)] = f'{path}: has no scan in it'
 
 
