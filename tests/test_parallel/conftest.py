@@ -9,9 +9,12 @@ import pytest
 ROOT, PATHS = str(Path(__file__).parents[2]), 'PYTHONPATH'
 
 
-@pytest.fixture(scope='session')
-def dask_cluster():
-    """A scheduler with two worker processes, which gives up a task with its first worker."""
+@pytest.fixture
+def dask_address():
+    """A scheduler with two worker processes, which gives up a task with its first worker.
+
+    Of each test its own: a worker that a test ends may never come again.
+    """
     distributed = pytest.importorskip('distributed')
     import dask
 
@@ -20,14 +23,8 @@ def dask_cluster():
         dask.config.set(options),
         distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
     ):
-        yield cluster
-
-
-@pytest.fixture
-def dask_address(dask_cluster):
-    """Where the scheduler listens; workers that an earlier test ended are there again."""
-    dask_cluster.wait_for_workers(2)
-    return dask_cluster.scheduler_address
+        cluster.wait_for_workers(2, timeout=60)
+        yield cluster.scheduler_address
 
 
 @pytest.fixture
