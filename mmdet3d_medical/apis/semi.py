@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -78,7 +79,10 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
     if 'method' not in base:
         raise UsageError(f'--semi {" ".join(fragments)}: none of them is a method, say focalmix')
     if 'semi' not in base:
-        print(f'--semi {" ".join(fragments)}: no unlabeled scans, so training is supervised')
+        warnings.warn(
+            f'--semi {" ".join(fragments)}: no unlabeled scans, so training is supervised',
+            stacklevel=2,
+        )
     model, loader, hooks = semi_supervised(base)
     base = {**base, 'model': model, 'train_dataloader': loader, 'custom_hooks': hooks}
     base['model'].pop('_delete_')

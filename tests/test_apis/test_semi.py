@@ -2,7 +2,8 @@
 
 import pytest
 
-from mmdet3d_medical.apis.semi import run_name, semi_supervised
+from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.apis.semi import combine, run_name, semi_supervised
 from mmdet3d_medical.utils.errors import UsageError
 
 DETECTOR = dict(
@@ -97,3 +98,15 @@ def test_values_that_are_missing_are_named():
     base = {**DETECTOR, 'method': FRAGMENTS['method'], 'semi': dict(patches=(1, 1))}
     with pytest.raises(UsageError, match=r"semi has \['patches'\]: expected .*'hook'"):
         semi_supervised(base)
+
+
+def test_training_without_unlabeled_scans_is_told_once(recwarn):
+    """However often a table asks for its configs."""
+    cfg = load_config('configs/retina3d/retina3d_fpn_phantom.py')
+    for _ in range(2):
+        combined = combine(cfg, ['focalmix', 'cross_entropy'])
+    assert 'datasets' not in combined.train_dataloader.dataset
+    told = [str(warning.message) for warning in recwarn]
+    assert [text for text in told if text.startswith('--semi')] == [
+        '--semi focalmix cross_entropy: no unlabeled scans, so training is supervised'
+    ]
