@@ -60,16 +60,27 @@ class DaskWorkers:
 
     def _connect(self) -> Client:
         from distributed import Client
+        from distributed.utils import LoopRunner
 
         # Tells a lost scheduler by a traceback; do_each tells it in a line.
         logging.getLogger('distributed.client').setLevel(logging.CRITICAL)
         try:
+            # A Client that fails leaves a thread, and may lock this process up when it is freed.
+            LoopRunner().run_sync(_reach, self.address)
             return Client(self.address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UsageError(
                 f'no Dask scheduler answers at {self.address} ({error}): start one by `dask '
                 'scheduler` and give the address that it prints, such as dask:tcp://10.0.0.1:8786'
             ) from error
+
+
+async def _reach(address: str) -> None:
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    connection = Security().get_connection_args('client')
+    await (await connect(address, timeout=PATIENCE, **connection)).close()
 
 
 def _version_finder():

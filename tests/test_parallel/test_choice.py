@@ -1,6 +1,7 @@
 """What --executor and --slurm-options say, and what is told where that cannot be."""
 
 import socket
+import threading
 
 import pytest
 
@@ -65,6 +66,7 @@ def test_an_address_at_which_nobody_listens(monkeypatch):
     from mmdet3d_medical.parallel import dask_workers
 
     monkeypatch.setattr(dask_workers, 'PATIENCE', 0.1)
+    threads = set(threading.enumerate())
     with socket.socket() as held:  # bound, so that nobody else listens there
         held.bind(('127.0.0.1', 0))
         address = f'tcp://127.0.0.1:{held.getsockname()[1]}'
@@ -72,6 +74,7 @@ def test_an_address_at_which_nobody_listens(monkeypatch):
             make_workers(f'dask:{address}')
     with pytest.raises(UsageError, match='no Dask scheduler answers at nowhere '):
         make_workers('dask:nowhere')
+    assert set(threading.enumerate()) == threads  # a Client that failed would leave one
 
 
 def test_dask_workers_of_another_version(dask_address, monkeypatch):
