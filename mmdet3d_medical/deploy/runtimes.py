@@ -5,11 +5,10 @@ A runtime is called with patches (B, C, D, H, W), and gives logits (B, N, C) and
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -40,9 +39,16 @@ class OpenVINORuntime:
 
         self._core = openvino.Core()
         self._content = content
-        self._compiled = functools.lru_cache(maxsize=2)(self._compile)
+        self._compiled: dict[tuple[int, ...], Any] = {}
 
-    def _compile(self, shape: tuple[int, ...]):
+    def _compiled_for(self, shape: tuple[int, ...]) -> Any:
+        if shape not in self._compiled:
+            for oldest in [*self._compiled][:-1]:
+                del self._compiled[oldest]
+            self._compiled[shape] = self._compile(shape)
+        return self._compiled[shape]
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
         model = self._core.read_model(self._content)
         model.reshape(list(shape))
         settings = dict(
@@ -52,7 +58,7 @@ class OpenVINORuntime:
         return self._core.compile_model(model, 'CPU', settings)
 
     def __call__(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        found = self._compiled(tuple(patches.shape))(patches.contiguous().numpy())
+        found = self._compiled_for(tuple(patches.shape))(patches.contiguous().numpy())
         logits, deltas = (torch.from_numpy(found[number]) for number in (0, 1))
         return logits, deltas
 

@@ -1,6 +1,8 @@
 """Runtimes compute what torch computes, for every kind of detector."""
 
+import gc
 import importlib.util
+from types import MethodType
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from mmdet3d_medical.deploy import (
     check_runtime,
     choose_backend,
     make_runtime,
+    onnx_bytes,
     runtimes,
 )
 from mmdet3d_medical.registry import MODELS
@@ -147,3 +150,31 @@ def test_what_is_faster_is_told_by_the_clock(monkeypatch):
 
     assert runtimes.is_faster(taking(9, 2, 1.7), taking(1, 2, 3), None)
     assert not runtimes.is_faster(taking(0, 2, 1.9), taking(9, 2, 3), None)
+
+
+@pytest.fixture
+def small():
+    """A network and OpenVINO's runtime of it."""
+    pytest.importorskip('openvino')
+    network = network_of(DETECTORS[0])
+    return network, RUNTIMES['openvino'](onnx_bytes(network))
+
+
+def test_openvino_keeps_what_it_compiled_for_the_last_two_shapes(small, monkeypatch):
+    network, runtime = small
+    compile_for, compiled = runtime._compile, []
+    monkeypatch.setattr(
+        runtime, '_compile', lambda shape: compiled.append(shape[-1]) or compile_for(shape)
+    )
+    step = network.detector.divisor[-1]
+    for strides in (1, 2, 1, 2, 3, 2, 1):
+        runtime(network.example(1, strides))
+    assert compiled == [step, 2 * step, 3 * step, step]
+
+
+def test_openvino_is_gone_with_its_last_name(small):
+    """Not when Python next looks for cycles: what is compiled takes memory."""
+    network, runtime = small
+    runtime(network.example(1, 1))
+    references = gc.get_referrers(runtime)
+    assert not any(isinstance(owner, MethodType) for owner in references)
