@@ -110,3 +110,12 @@ def test_training_without_unlabeled_scans_is_told_once(recwarn):
     assert [text for text in told if text.startswith('--semi')] == [
         '--semi focalmix cross_entropy: no unlabeled scans, so training is supervised'
     ]
+
+
+def test_teacher_boxes_are_what_the_benchmark_measured():
+    cfg = load_config('configs/retina3d/retina3d_fpn_nodules.py')
+    preset = combine(cfg, ['nodules', 'teacher_boxes'])
+    measured = combine(cfg, ['nodules', 'unbiased_teacher', 'cross_entropy'])
+    measured.model.targets.ignore_thr = 0.15
+    parts = ('model', 'train_dataloader', 'custom_hooks')
+    assert [preset[part] for part in parts] == [measured[part] for part in parts]
