@@ -125,18 +125,20 @@ def _timed(call: Callable, patch: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def peak_mb(args: argparse.Namespace, name: str, backend: str) -> float | None:
-    """Of a process that does nothing but this; None if it ended with an error."""
+def peak_mb(args: argparse.Namespace, name: str, backend: str) -> float | str:
+    """Of a process that does nothing but this, or the error that it ended with."""
     command = [sys.executable, __file__, '--memory-of', name, backend]
     command += ['--side', str(args.side), '--threads', str(args.threads)]
     run = subprocess.run(command, capture_output=True, text=True)
-    return float(run.stdout.split()[-1]) if run.returncode == 0 else None
+    if run.returncode:
+        return (run.stderr.splitlines() or [f'status {run.returncode}'])[-1]
+    return float(run.stdout.split()[-1])
 
 
-@torch.inference_mode()
 def print_memory(name: str, backend: str, side: int) -> None:
-    call = calls_of(name, [backend])[backend]
-    call(patch_of(name, side))
+    call, patch = calls_of(name, [backend])[backend], patch_of(name, side)
+    with torch.inference_mode():
+        call(patch)
     print(status_bytes('VmHWM') / 1e6)
 
 
@@ -190,11 +192,12 @@ def show(rows: dict[str, dict]) -> None:
     for name, row in rows.items():
         cells = [f'{row["seconds"][b]:.2f}' if b in row['seconds'] else ABSENT for b in BACKENDS]
         memory = [row['peak_mb'].get(b) for b in BACKENDS]
-        cells += [ABSENT if value is None else f'{value:.0f}' for value in memory]
+        cells += [f'{value:.0f}' if isinstance(value, float) else ABSENT for value in memory]
         table.add_row(name, f'{row["side"]}^3', *cells)
     Console(width=200).print(table)
     for name, row in rows.items():
-        for backend, reason in row['refused'].items():
+        failed = {b: why for b, why in row['peak_mb'].items() if isinstance(why, str)}
+        for backend, reason in {**failed, **row['refused']}.items():
             print(f'{name}, {backend}: {reason}')
 
 

@@ -26,3 +26,4 @@ def test_every_backend_is_timed_and_refusals_are_told(run_tool):
     assert all(value > 100 for value in rows['phantom']['peak_mb'].values())
     assert rows['phantom']['refused'] == {} and rows['phantom']['side'] == 32
     assert set(rows[swin]['seconds']) == {'torch'} and 'openvino' in rows[swin]['refused']
+    assert rows[swin]['peak_mb']['torch'] > 100
