@@ -1,0 +1,73 @@
+"""Sensitivity of rows of a table by the size of nodules, the mean over seeds that were run.
+
+The false positive rates are those of the table's score. Marks are read where `reproduce.py` wrote
+them.
+
+Example:
+    python projects/benchmark/recall_by_size.py projects/benchmark/nodules/semi2.yml \\
+        --only supervised teacher-boxes --seeds 2 5
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from study.data import read_data
+from study.table import Run, read_table, runs_of
+from study.truth import Truth
+
+from mmdet3d_medical.cli.errors import run_tool
+from mmdet3d_medical.evaluation.functional import froc, recall_by_size
+from mmdet3d_medical.evaluation.marks import read_marks
+from mmdet3d_medical.utils.errors import UsageError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('table', type=Path, metavar='TABLE.yml')
+    parser.add_argument('--only', nargs='+', default=[], metavar='ROW', help='default: all rows')
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, default=[], metavar='K', help='default: all of the table'
+    )
+    parser.add_argument('--data', type=Path, metavar='DIR', help='the data set')
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/benchmark'), metavar='DIR', help='of runs'
+    )
+    return parser.parse_args()
+
+
+def sizes_of(run: Run, truth: Truth, work_dir: Path) -> dict[str, tuple[int, float]]:
+    """By size how many nodules there are, and the mean sensitivity among them."""
+    path = work_dir / run.name / 'marks.csv'
+    if not path.is_file():
+        raise UsageError(f'{path} is not there: run {run.name} by reproduce.py first')
+    rates = [rate * truth.share for rate in truth.rates]
+    result = froc(
+        truth.scan_ids, read_marks(path), truth.nodules, truth.excluded, rates, bootstraps=0
+    )
+    sizes = recall_by_size(result, truth.nodules)
+    return {size: (score.nodules, score.cpm) for size, score in sizes.items()}
+
+
+def main() -> None:
+    args = parse_args()
+    table = read_table(args.table)
+    data = read_data(table.data)
+    truth = data.truth(table.scored_on, args.data or data.default_root)
+    rows: dict[str, list[dict]] = {}
+    for run in runs_of(table, args.only, args.seeds):
+        rows.setdefault(run.setting.name, []).append(sizes_of(run, truth, args.work_dir))
+    sizes = next(iter(rows.values()))[0]
+    print('| row |', ' | '.join(f'{size} mm, {sizes[size][0]}' for size in sizes), '|')
+    print('|---' * (1 + len(sizes)) + '|')
+    for name, runs in rows.items():
+        means = [np.mean([run[size][1] for run in runs]) for size in sizes]
+        print(f'| {name} |', ' | '.join(f'{mean:.3f}' for mean in means), '|')
+
+
+if __name__ == '__main__':
+    run_tool(main)
