@@ -68,4 +68,4 @@ def test_its_lists_are_made(path, tmp_path):
 
 def test_results_are_small():
     files = [file for folder in FOLDERS for file in folder.rglob('*') if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 3e6
+    assert sum(file.stat().st_size for file in files) < 2e6
