@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from study.data import read_data
+from study.scores import froc_of
 from study.table import Run, read_table, runs_of
 from study.truth import Truth
 
 from mmdet3d_medical.cli.errors import run_tool
-from mmdet3d_medical.evaluation.functional import froc, recall_by_size
+from mmdet3d_medical.evaluation.functional import recall_by_size
 from mmdet3d_medical.evaluation.marks import read_marks
 from mmdet3d_medical.utils.errors import UsageError
 
@@ -45,11 +46,7 @@ def sizes_of(run: Run, truth: Truth, work_dir: Path) -> dict[str, tuple[int, flo
     path = work_dir / run.name / 'marks.csv'
     if not path.is_file():
         raise UsageError(f'{path} is not there: run {run.name} by reproduce.py first')
-    rates = [rate * truth.share for rate in truth.rates]
-    result = froc(
-        truth.scan_ids, read_marks(path), truth.nodules, truth.excluded, rates, bootstraps=0
-    )
-    sizes = recall_by_size(result, truth.nodules)
+    sizes = recall_by_size(froc_of(read_marks(path), truth, bootstraps=0), truth.nodules)
     return {size: (score.nodules, score.cpm) for size, score in sizes.items()}
 
 

@@ -85,7 +85,7 @@ class NoduleData:
         return Truth(sorted(wanted), *findings, share, self.rates)
 
     def make(self, root: Path, workers: int, source: Path | None = None) -> None:
-        """Convert the cubes, cut the windows and write the lists; nothing if they are there.
+        """Convert the cubes, cut the windows and write the lists; of these, what is not there yet.
 
         Args:
             root: Folder of the converted data.
@@ -97,6 +97,7 @@ class NoduleData:
             ValueError: If there is no source, it is incomplete, or a cube cannot be converted.
         """
         if (root / self.split('test.txt', self.draws - 1)).is_file():  # written last
+            self._write_lists(root)
             return
         if source is None:
             raise ValueError(
@@ -112,8 +113,22 @@ class NoduleData:
         scored = {*parts['validation'], *parts['test']}
         windows = [self._cut(scan, root) for scan in index['scans'] if scan['patient'] in scored]
         write_index(root / 'index.json', {**index, 'scans': [*index['scans'], *windows]})
+        self._write_lists(root)
+
+    def _write_lists(self, root: Path) -> None:
+        """The lists of each draw, if one is missing: the definition may have come to want more."""
+        names = [f'labeled_{n}.txt' for n in self.labeled]
+        names += ['test.txt', *(f'unlabeled_{n}.txt' for n in self.unlabeled)]
+        wanted = [root / self.split(name, draw) for draw in range(self.draws) for name in names]
+        if all(path.is_file() for path in wanted):
+            return
+        scans = read_index(root / 'index.json')['scans']
+        windows = [scan for scan in scans if scan['scan_id'].endswith(WINDOW)]
+        windows.sort(key=lambda scan: scan['scan_id'].removesuffix(WINDOW))  # as their cubes
+        cubes = [scan for scan in scans if not scan['scan_id'].endswith(WINDOW)]
+        parts = self._parts({scan['patient'] for scan in scans})
         for draw in range(self.draws):
-            lists = self._lists(index['scans'], windows, parts, draw)
+            lists = self._lists(cubes, windows, parts, draw)
             write_splits(root / 'splits' / f'draw{draw}', lists)
 
     def _parts(self, series: set[str]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdet3d_medical.evaluation.functional import FP_RATES, froc
+from mmdet3d_medical.evaluation.functional import FP_RATES, FROCResult, froc
 from mmdet3d_medical.evaluation.marks import Marks
 
 from .truth import Truth
@@ -70,12 +70,15 @@ def score_name(rates: tuple[float, ...]) -> str:
     return 'CPM' if rates == FP_RATES else f'sensitivity at {rates[0]:g} to {rates[-1]:g}'
 
 
+def froc_of(marks: Marks, truth: Truth, bootstraps: int) -> FROCResult:
+    """The FROC curve of marks at the rates of the truth."""
+    rates = [rate * truth.share for rate in truth.rates]
+    return froc(truth.scan_ids, marks, truth.nodules, truth.excluded, rates, bootstraps=bootstraps)
+
+
 def score_marks(marks: Marks, truth: Truth, bootstraps: int = BOOTSTRAPS) -> Score:
     """Score marks; those of equal truth and bootstraps are scored on the same draws of scans."""
-    rates = [rate * truth.share for rate in truth.rates]
-    result = froc(
-        truth.scan_ids, marks, truth.nodules, truth.excluded, rates, bootstraps=bootstraps
-    )
+    result = froc_of(marks, truth, bootstraps)
     return Score(
         result.cpm,
         result.sensitivity,

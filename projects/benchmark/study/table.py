@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdet3d_medical.utils.errors import UsageError
+
 from .files import check_keys, load_yaml
 
 SETS = ('validation', 'test')
@@ -152,12 +154,12 @@ def runs_of(table: Table, only: Sequence[str] = (), seeds: Sequence[int] = ()) -
         seeds: Some of the table's; none means all.
 
     Raises:
-        ValueError: If the table has no such row or seed.
+        UsageError: If the table has no such row or seed.
     """
     for what, asked, there in (('rows', only, table.rows), ('seeds', seeds, table.seeds)):
         unknown = sorted(set(asked) - set(there))
         if unknown:
-            raise ValueError(f'{table.path} has no {what} {unknown}, it has {list(there)}')
+            raise UsageError(f'{table.path} has no {what} {unknown}, it has {list(there)}')
     rows = [table.rows[name] for name in only] or table.rows.values()
     return [Run(row.setting, seed) for seed in seeds or table.seeds for row in rows]
 

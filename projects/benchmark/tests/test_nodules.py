@@ -149,6 +149,17 @@ def test_the_same_again_is_the_same(made, source, tmp_path):
     data.check(tmp_path / 'again')
 
 
+def test_a_list_that_the_definition_wants_by_now_is_written(made):
+    """Data that were made before it are kept, and the other lists stay as they were."""
+    data, root = made
+    before = [lists(root, draw) for draw in range(2)]
+    (root / 'splits' / 'draw1' / 'labeled_1.txt').unlink()
+    volumes = {path: path.stat().st_mtime_ns for path in (root / 'volumes').iterdir()}
+    data.make(root, 1)
+    assert [lists(root, draw) for draw in range(2)] == before
+    assert volumes == {path: path.stat().st_mtime_ns for path in (root / 'volumes').iterdir()}
+
+
 def test_more_series_than_there_are(tmp_path, source):
     content = dict(DATA, series=dict(training=6, validation=2, test=3))
     (tmp_path / 'data.yml').write_text(yaml.safe_dump(content))
