@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -79,15 +79,18 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
     if 'method' not in base:
         raise UsageError(f'--semi {" ".join(fragments)}: none of them is a method, say focalmix')
     if 'semi' not in base:
-        warnings.warn(
-            f'--semi {" ".join(fragments)}: no unlabeled scans, so training is supervised',
-            stacklevel=2,
-        )
+        _tell_once(f'--semi {" ".join(fragments)}: no unlabeled scans, so training is supervised')
     model, loader, hooks = semi_supervised(base)
     base = {**base, 'model': model, 'train_dataloader': loader, 'custom_hooks': hooks}
     base['model'].pop('_delete_')
     base['train_dataloader'].pop('_delete_')
     return Config(base, filename=cfg.filename)
+
+
+@functools.cache
+def _tell_once(line: str) -> None:
+    """A table asks for its configs many times."""
+    print(line)
 
 
 def run_name(path: str, fragments: Sequence[str] = ()) -> str:
