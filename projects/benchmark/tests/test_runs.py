@@ -11,6 +11,7 @@ from study.runs import on_device
 from study.table import read_table, runs_of
 
 from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.utils.errors import UsageError
 
 from .conftest import MIXED, PLAIN
 
@@ -48,9 +49,9 @@ def test_only_some_rows(write_table):
     table = read_table(write_table())
     assert names(runs_of(table, ['later'])) == ['table/later_seed0', 'table/later_seed1']
     assert names(runs_of(table, ['later'], [1])) == ['table/later_seed1']
-    with pytest.raises(ValueError, match=r'no seeds \[7\], it has \[0, 1\]'):
+    with pytest.raises(UsageError, match=r'no seeds \[7\], it has \[0, 1\]'):
         runs_of(table, ['later'], [7])
-    with pytest.raises(ValueError, match=r"no rows \['none'\], it has \['plain'"):
+    with pytest.raises(UsageError, match=r"no rows \['none'\], it has \['plain'"):
         runs_of(table, ['none'])
 
 

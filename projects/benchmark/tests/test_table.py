@@ -1,8 +1,6 @@
 import pytest
 from study.table import read_table, runs_of
 
-from mmdet3d_medical.utils.errors import UsageError
-
 
 def test_rows_hold_what_is_trained(write_table, tmp_path):
     table = read_table(write_table())
@@ -97,19 +95,6 @@ def test_mistakes_are_named(changes, message, write_table):
     with pytest.raises(ValueError, match=message) as error:
         read_table(write_table(**changes))
     assert str(write_table().parent) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ('asked', 'message'),
-    [
-        (dict(only=['plane']), r"has no rows \['plane'\], it has \['plain', "),
-        (dict(seeds=[2]), r'has no seeds \[2\], it has \[0, 1\]'),
-    ],
-)
-def test_rows_and_seeds_that_a_table_does_not_have(asked, message, write_table):
-    """A mistake on the command line: told in a line."""
-    with pytest.raises(UsageError, match=message):
-        runs_of(read_table(write_table()), **asked)
 
 
 def test_tables_that_refer_to_each_other_are_refused(write_table):
