@@ -109,6 +109,20 @@ class TestLoadCandidates:
         results = LoadCandidates(path, score_thr=0.3).transform(results)
         np.testing.assert_allclose(results['candidates'], CUBES[:2], atol=1e-5)
 
+    def test_the_best_of_each_scan(self, marks):
+        """In the order of the file, so that draws from them are the same."""
+        path, results = marks
+        lines = path.read_text().splitlines()
+        path.write_text('\n'.join([lines[0], lines[3], lines[1], lines[2], *lines[4:]]) + '\n')
+        best = LoadCandidates(path, per_scan=2).transform(dict(results))
+        np.testing.assert_allclose(best['candidates'], CUBES[:2], atol=1e-5)
+        every = LoadCandidates(path, per_scan=3).transform(dict(results))
+        assert every['candidate_scores'].tolist() == [0.1, 0.9, 0.3]
+        other = LoadCandidates(path, per_scan=2).transform(dict(results, scan_id='b'))
+        np.testing.assert_allclose(other['candidates'], CUBES[3:], atol=1e-5)
+        sure = LoadCandidates(path, score_thr=0.5, per_scan=2).transform(dict(results))
+        assert sure['candidate_scores'].tolist() == [0.9]
+
     def test_boxes_with_extents_of_their_own(self, tmp_path):
         """Index axes run to the back, the head and the left, as those of a sagittal scan."""
         geometry = VolumeGeometry(
@@ -140,6 +154,8 @@ class TestLoadCandidates:
             LoadCandidates(path, score_thr=0.95)
         with pytest.raises(ValueError, match='score_thr must be at least 0'):
             LoadCandidates(path, score_thr=-1)
+        with pytest.raises(ValueError, match='per_scan must be at least 1, found 0'):
+            LoadCandidates(path, per_scan=0)
         path.write_text('seriesuid,coordX,coordY,coordZ,probability,diameter_mm\na,0,0,0,-2,4\n')
         with pytest.raises(ValueError, match='no mark has a score above 0'):
             LoadCandidates(path)

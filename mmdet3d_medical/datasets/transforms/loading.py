@@ -67,14 +67,18 @@ class LoadCandidates(BaseTransform):
     Args:
         marks: File of marks with diameters, as ``mmdet3d-medical test --out`` writes it.
         score_thr: Lowest score of a candidate, at least 0. Defaults to 0.0.
+        per_scan: Highest number of candidates of a scan, those with the best scores. Default: all.
 
     Raises:
         ValueError: If the file is not one of marks, does not state a diameter for each, or has no
-            mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0; when
-            a scan is drawn whose id the file writes as another number, as a spreadsheet does.
+            mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0 or
+            ``per_scan`` below 1; when a scan is drawn whose id the file writes as another number,
+            as a spreadsheet does.
     """
 
-    def __init__(self, marks: str | os.PathLike, score_thr: float = 0.0) -> None:
+    def __init__(
+        self, marks: str | os.PathLike, score_thr: float = 0.0, per_scan: int | None = None
+    ) -> None:
         found = read_marks(marks)
         extents = found.extents()
         if not (extents > 0).all():
@@ -84,6 +88,8 @@ class LoadCandidates(BaseTransform):
             )
         if score_thr < 0:
             raise ValueError(f'score_thr must be at least 0, found {score_thr}')
+        if per_scan is not None and per_scan < 1:
+            raise ValueError(f'per_scan must be at least 1, found {per_scan}')
         usable = np.flatnonzero((found.scores > 0) & (found.scores >= score_thr))
         if not len(usable):
             raise ValueError(
@@ -93,9 +99,13 @@ class LoadCandidates(BaseTransform):
             )
         self.marks = str(marks)
         self.score_thr = score_thr
+        self.per_scan = per_scan
         self._rows: dict[str, list[int]] = {}
         for row in usable:
             self._rows.setdefault(found.scan_ids[row], []).append(row)
+        for scan_id, rows in self._rows.items():
+            best = sorted(rows, key=lambda row: -found.scores[row])[:per_scan]
+            self._rows[scan_id] = sorted(best)
         self._found, self._extents = found, extents
         self._named = {*found.scan_ids}
         self._drawn = self._aimed = 0  # scans so far, and those of them with a candidate
@@ -125,7 +135,10 @@ class LoadCandidates(BaseTransform):
             )
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(marks={self.marks!r}, score_thr={self.score_thr})'
+        return (
+            f'{type(self).__name__}(marks={self.marks!r}, score_thr={self.score_thr}, '
+            f'per_scan={self.per_scan})'
+        )
 
 
 def open_volume(path: str, geometry: VolumeGeometry, scan_id: str) -> np.memmap | CompressedVolume:
