@@ -36,20 +36,25 @@ def train_command(bench: Bench, run: Run) -> list[str]:
 
 def test_command(bench: Bench, run: Run) -> list[str]:
     """Find marks in the scans that are scored, in ``marks.csv`` of the run's folder."""
-    return _test_command(bench, run, f'{bench.scored_on}.txt', bench.folder(run) / 'marks.csv')
+    split = bench.data.split(f'{bench.scored_on}.txt', run.seed)
+    return _test_command(bench, run, bench.root, split, bench.folder(run) / 'marks.csv')
 
 
 def candidates_command(bench: Bench, run: Run) -> list[str]:
     """Find candidates in the unlabeled scans, for the runs that start from this one."""
-    split = f'unlabeled_{max(bench.data.unlabeled)}.txt'
-    return _test_command(bench, run, split, bench.new_candidates(run))
+    split = bench.data.split(f'unlabeled_{max(bench.data.unlabeled)}.txt', run.seed)
+    return _test_command(bench, run, bench.root, split, bench.new_candidates(run))
 
 
-def _test_command(bench: Bench, run: Run, split: str, out: Path) -> list[str]:
-    split = bench.data.split(split, run.seed)
+def other_scans_command(bench: Bench, run: Run, root: Path, out: Path) -> list[str]:
+    """Find marks in all scans of another converted data set."""
+    return _test_command(bench, run, root, None, out)
+
+
+def _test_command(bench: Bench, run: Run, root: Path, split: str | None, out: Path) -> list[str]:
     options = {
         **bench.options(run.setting),
-        **_source('test_dataloader.dataset', bench.root, split),
+        **_source('test_dataloader.dataset', root, split),
     }
     return [
         *(sys.executable, str(bench.tools / 'test.py'), bench.config_path(run.setting)),
@@ -79,5 +84,5 @@ def _training_data(bench: Bench, run: Run) -> dict[str, Any]:
     return options
 
 
-def _source(key: str, root: Path, split: str) -> dict[str, Any]:
+def _source(key: str, root: Path, split: str | None) -> dict[str, Any]:
     return {f'{key}.data_root': root, f'{key}.split': split, f'{key}.subsets': None}

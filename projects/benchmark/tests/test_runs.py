@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import DictAction
-from study.commands import candidates_command, train_command
+from study.commands import candidates_command, other_scans_command, train_command
 from study.commands import test_command as command_of_test
 from study.runs import on_device
 from study.table import read_table, runs_of
@@ -160,6 +160,16 @@ def test_test_finds_marks_in_the_scored_scans(bench, runs):
     dataset = cfg.test_dataloader.dataset
     assert (dataset.data_root, dataset.split) == (str(bench.root), 'splits/draw1/test.txt')
     assert dataset.subsets is None
+
+
+def test_marks_in_other_scans_are_found_in_all_of_them(bench, runs, tmp_path):
+    run = runs['table/plain_seed1']
+    train(bench, run)
+    out = tmp_path / 'other_marks.csv'
+    args, cfg = config_of(other_scans_command(bench, run, tmp_path / 'other', out), 'test.py')
+    dataset = cfg.test_dataloader.dataset
+    assert (args.out, dataset.data_root) == (str(out), str(tmp_path / 'other'))
+    assert dataset.split is dataset.subsets is None
 
 
 def test_candidates_are_found_in_the_longest_unlabeled_list(bench, write_table):
