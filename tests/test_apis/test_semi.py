@@ -118,3 +118,12 @@ def test_teacher_boxes_are_what_the_benchmark_measured():
     measured.model.targets.ignore_thr = 0.15
     parts = ('model', 'train_dataloader', 'custom_hooks')
     assert [preset[part] for part in parts] == [measured[part] for part in parts]
+
+
+def test_supervised_mixup_is_the_recipe_that_the_benchmark_measured():
+    cfg = load_config('configs/retina3d/retina3d_fpn_nodules.py')
+    preset = combine(cfg, ['supervised_mixup'])
+    measured = combine(cfg, ['focalmix', 'cross_entropy', 'averaged_weights'])
+    parts = ('model', 'train_dataloader', 'custom_hooks')
+    assert [preset[part] for part in parts] == [measured[part] for part in parts]
+    assert preset.custom_hooks[0].type == 'EMAHook'

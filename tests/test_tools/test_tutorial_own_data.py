@@ -7,62 +7,12 @@ import shlex
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pytest
-import SimpleITK as sitk
 
-ROOT = Path(__file__).parents[2]
+from .tutorials import ROOT, TOOLS, blocks, commands, installed, make_small, write_scans
+
 PAGE = (ROOT / 'docs/tutorials/own_data.md').read_text()
-TOOLS = {
-    'convert-volumes': 'dataset_converters/volumes',
-    'make-splits': 'dataset_converters/make_splits',
-    'check-dataset': 'analysis_tools/check_dataset',
-    'train': 'train',
-    'test': 'test',
-    'eval-froc': 'analysis_tools/eval_froc',
-    'draw-detections': 'analysis_tools/draw_detections',
-    'cross-validate': 'cross_validate',
-}
-STEPS = '2'  # in the place of 10000
 SCANS, NEW_SCANS = 7, 2
-SIDE = 40  # voxels
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf'^```{language}\n(.*?)^```$', PAGE, re.DOTALL | re.MULTILINE)
-
-
-def commands() -> list[list[str]]:
-    """Subcommand and arguments of each command of the page."""
-    lines = ''.join(blocks('bash')).replace('\\\n', ' ').splitlines()
-    found = [shlex.split(line, comments=True) for line in lines]
-    assert all(words[0] == 'mmdet3d-medical' for words in found)
-    return [words[1:] for words in found]
-
-
-def make_small(command: list[str]) -> list[str]:
-    """The command with fewer steps and folds, and a narrow detector."""
-    name, *words = [word.replace('10000', STEPS) for word in command]
-    if '--folds' in words:
-        words[words.index('--folds') + 1] = '2'
-    if name in ('train', 'test', 'cross-validate') and '--shrink' not in words:
-        words.insert(1, '--shrink')
-    if 'work_dirs/try' in words:  # the page says 20 steps
-        words += ['--cfg-options', f'train_cfg.max_iters={STEPS}']
-    return [name, *words]
-
-
-def write_scans(number: int, seed: int, scans: str, masks: str | None = None) -> None:
-    """NIfTI files of noise, a bright ball of 8 mm in each, and masks of the balls."""
-    rng = np.random.default_rng(seed)
-    for k in range(number):
-        center = rng.integers(12, SIDE - 12, 3)
-        ball = np.linalg.norm(np.indices((SIDE,) * 3).T - center, axis=-1).T < 4
-        voxels = np.where(ball, 40, rng.normal(-850, 20, ball.shape)).astype(np.int16)
-        for folder, values in ((scans, voxels), (masks, ball.astype(np.uint8))):
-            if folder:
-                Path(folder).mkdir(exist_ok=True)
-                sitk.WriteImage(sitk.GetImageFromArray(values), f'{folder}/p{seed}{k}.nii.gz')
 
 
 def rows_of(path: str) -> list[dict]:
@@ -77,9 +27,9 @@ def is_score(value) -> bool:
 def test_every_command_of_the_page(run_tool, capfd):
     write_scans(SCANS, 0, 'scans', 'masks')
     write_scans(NEW_SCANS, 1, 'new_scans')
-    (config,) = (block for block in blocks('python') if '_base_' in block)
-    Path('mine.py').write_text(config.replace('mmdet3d_medical::', f'{ROOT}/configs/'))
-    for command in commands():
+    (config,) = (block for block in blocks(PAGE, 'python') if '_base_' in block)
+    Path('mine.py').write_text(installed(config))
+    for command in commands(PAGE):
         name, *words = make_small(command)
         assert run_tool(TOOLS[name], *words) == 0, (command, capfd.readouterr())
 
@@ -106,7 +56,7 @@ def test_every_command_of_the_page(run_tool, capfd):
 
 
 def test_every_command_is_known_and_steps_are_told():
-    assert {command[0] for command in commands()} == {*TOOLS}
+    assert {command[0] for command in commands(PAGE)} == {*TOOLS}
     assert re.search(r'\d+ scans with lesions', PAGE) and re.search(r'\d+ minutes', PAGE)
 
 
@@ -114,6 +64,15 @@ def test_every_command_is_known_and_steps_are_told():
     ('command', 'expected'),
     [
         ('test mine.py run/iter_10000.pth', 'test mine.py --shrink run/iter_2.pth'),
+        ('test mine.py run/iter_40000.pth', 'test mine.py --shrink run/iter_2.pth'),
+        (
+            'train mine.py --work-dir a',
+            'train mine.py --shrink --work-dir a --cfg-options train_cfg.max_iters=2',
+        ),
+        (
+            'train a.py --cfg-options data_root=b',
+            'train a.py --shrink --cfg-options data_root=b train_cfg.max_iters=2',
+        ),
         ('make-splits index.json --folds 5', 'make-splits index.json --folds 2'),
     ],
 )
