@@ -135,7 +135,7 @@ def with_data(bench: Bench, args: argparse.Namespace) -> Bench:
     bench.data.make(bench.root, args.data_workers or args.workers)
     try:
         bench.data.check(bench.root)
-    except ValueError as error:
+    except UsageError as error:
         if not args.other_data:
             raise UsageError(f'{error}. Or give --other-data') from None
         print(f'{error}. Results say that they are of other data.')

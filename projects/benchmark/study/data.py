@@ -98,7 +98,7 @@ class BenchmarkData:
             workers: Processes.
 
         Raises:
-            ValueError: If the folder holds another phantom, or a scan cannot be converted.
+            UsageError: If the folder holds another phantom, or a scan cannot be converted.
         """
         writer = PhantomWriter(root / 'raw', self.phantom, self.seed)
         with Progress(transient=True) as progress:
@@ -107,7 +107,7 @@ class BenchmarkData:
         settings = ConvertSettings(spacing=self.spacing, crop='lungs')
         report = convert_luna16(root / 'raw', root, settings, workers)
         if report.failures:
-            raise ValueError(
+            raise UsageError(
                 f'{len(report.failures)} scans could not be converted, the first '
                 f'error: {next(iter(report.failures.values()))}'
             )
@@ -164,13 +164,13 @@ class BenchmarkData:
         """Refuse data that are not those whose hashes are recorded.
 
         Raises:
-            ValueError: Naming a scan that differs, and how to make it again.
+            UsageError: Naming a scan that differs, and how to make it again.
         """
         expected, found = self._recorded(), self._hashes(root)
         expected = {scan: expected[scan] for scan in self._uids() if scan in expected}
         differ = [scan for scan in {**expected, **found} if expected.get(scan) != found.get(scan)]
         if differ:
-            raise ValueError(
+            raise UsageError(
                 f'{root}: the data differ from {self.name}: {len(differ)} scans, the first is '
                 f'{differ[0]}. Scores on them cannot be compared with those of {self.name}. '
                 f'Delete {root} and regenerate it with "{TOOL} {self.path} --data {root}". If that '
@@ -182,10 +182,10 @@ class BenchmarkData:
         """Write the hashes of all scans and the findings of those that are scored.
 
         Raises:
-            ValueError: If hashes are recorded already.
+            UsageError: If hashes are recorded already.
         """
         if self._hash_file.exists():
-            raise ValueError(
+            raise UsageError(
                 f'{self._hash_file} records this data set already. Other data need a '
                 'definition of their own, or delete it if nothing was trained on them'
             )
@@ -201,7 +201,7 @@ class BenchmarkData:
 
     def _recorded(self) -> dict[str, str]:
         if not self._hash_file.is_file():
-            raise ValueError(
+            raise UsageError(
                 f'{self._hash_file}: no hashes are recorded yet, "{TOOL} {self.path} '
                 '--record" makes the data and records them'
             )
@@ -222,7 +222,7 @@ def read_data(path: str | Path) -> BenchmarkData | NoduleData:
     """Read the definition of a data set.
 
     Raises:
-        ValueError: Naming the file, what was found and what was expected.
+        UsageError: Naming the file, what was found and what was expected.
     """
     path = Path(path)
     content = load_yaml(path)
@@ -232,17 +232,21 @@ def read_data(path: str | Path) -> BenchmarkData | NoduleData:
     check_keys(content['subsets'], PARTS, PARTS, f'{path}: subsets')
     used = [number for part in content['subsets'].values() for number in part]
     if len(set(used)) < len(used) or not set(used) <= set(range(SUBSETS)):
-        raise ValueError(
+        raise UsageError(
             f'{path}: each of the subsets 0 to {SUBSETS - 1} is for one use at most, '
             f'found {content["subsets"]}'
         )
     if content['draws'] < 1:
-        raise ValueError(f'{path}: draws must be at least 1, found {content["draws"]}')
+        raise UsageError(f'{path}: draws must be at least 1, found {content["draws"]}')
     shape = {'shape': tuple(content['shape'])} if 'shape' in content else {}
+    try:
+        phantom = phantom_settings(content.get('difficulty', 'default'), **shape)
+    except ValueError as error:
+        raise UsageError(f'{path}: {error}') from None
     return BenchmarkData(
         path=path,
         name=content['name'],
-        phantom=phantom_settings(content.get('difficulty', 'default'), **shape),
+        phantom=phantom,
         scans=content['scans'],
         seed=content['seed'],
         spacing=tuple(map(float, content['spacing'])),

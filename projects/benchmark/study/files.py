@@ -7,31 +7,33 @@ from typing import Any
 
 import yaml
 
+from mmdet3d_medical.utils.errors import UsageError
+
 
 def load_yaml(path: Path) -> Any:
     """Content of a YAML file.
 
     Raises:
-        ValueError: If there is no such file or it is not YAML.
+        UsageError: If there is no such file or it is not YAML.
     """
     if not path.is_file():
-        raise ValueError(f'there is no {path} (looked in {Path.cwd()})')
+        raise UsageError(f'there is no {path} (looked in {Path.cwd()})')
     try:
         return yaml.safe_load(path.read_text(encoding='utf-8'))
     except yaml.YAMLError as error:
-        raise ValueError(f'{path} is not valid YAML: {error}') from None
+        raise UsageError(f'{path} is not valid YAML: {error}') from None
 
 
 def check_keys(node: Any, known: set[str], needed: set[str], where: str) -> None:
     """Refuse what is no mapping, or has other keys than are known or needed.
 
     Raises:
-        ValueError: Beginning with ``where``.
+        UsageError: Beginning with ``where``.
     """
     if not isinstance(node, dict):
-        raise ValueError(f'{where}: expected the keys {sorted(needed)}, found {node!r}')
+        raise UsageError(f'{where}: expected the keys {sorted(needed)}, found {node!r}')
     unknown, missing = sorted(set(node) - known, key=str), sorted(needed - set(node))
     if unknown:
-        raise ValueError(f'{where}: {unknown} are not known, expected some of {sorted(known)}')
+        raise UsageError(f'{where}: {unknown} are not known, expected some of {sorted(known)}')
     if missing:
-        raise ValueError(f'{where}: {missing} are missing')
+        raise UsageError(f'{where}: {missing} are missing')

@@ -16,6 +16,7 @@ from mmdet3d_medical.datasets.index import read_index, write_index
 from mmdet3d_medical.datasets.splits import write_splits
 from mmdet3d_medical.evaluation.marks import Findings
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 from mmdet3d_medical.utils.random import generator
 
@@ -94,20 +95,20 @@ class NoduleData:
                 and ``annotations_excluded.csv``.
 
         Raises:
-            ValueError: If there is no source, it is incomplete, or a cube cannot be converted.
+            UsageError: If there is no source, it is incomplete, or a cube cannot be converted.
         """
         if (root / self.split('test.txt', self.draws - 1)).is_file():  # written last
             self._write_lists(root)
             return
         if source is None:
-            raise ValueError(
+            raise UsageError(
                 f'{root} has no data yet: make them with make_benchmark.py {self.path} --source '
                 'DIR, a folder with the cubes and tables that its page names'
             )
         tables = source / 'annotations.csv', source / 'annotations_excluded.csv'
         report = convert_node21_crops(source, root, ConvertSettings(), *tables, workers)
         if report.failures:
-            raise ValueError(f'not converted: {next(iter(report.failures.values()))}')
+            raise UsageError(f'not converted: {next(iter(report.failures.values()))}')
         index = read_index(root / 'index.json')
         parts = self._parts({scan['patient'] for scan in index['scans']})
         scored = {*parts['validation'], *parts['test']}
@@ -135,7 +136,7 @@ class NoduleData:
         """Series ids of each part."""
         usable = sorted(series - {*self.held_out})
         if len(usable) < sum(self.series.values()):
-            raise ValueError(
+            raise UsageError(
                 f'{self.path} wants {sum(self.series.values())} series, there are {len(usable)}'
             )
         order = [usable[k] for k in generator('parts', self.seed).permutation(len(usable))]
@@ -190,12 +191,12 @@ class NoduleData:
         """Refuse data that are not those whose hash is recorded.
 
         Raises:
-            ValueError: If they differ, or no hash is recorded.
+            UsageError: If they differ, or no hash is recorded.
         """
         if not self._hash_file.is_file():
-            raise ValueError(f'{self._hash_file}: no hash is recorded yet, --record does it')
+            raise UsageError(f'{self._hash_file}: no hash is recorded yet, --record does it')
         if self._hash_file.read_text().split()[0] != _hash(root):
-            raise ValueError(
+            raise UsageError(
                 f'{root}: the data differ from {self.name}, so scores cannot be compared: delete '
                 'it and make it again'
             )
@@ -204,10 +205,10 @@ class NoduleData:
         """Write the hash of all voxels and findings.
 
         Raises:
-            ValueError: If one is recorded already.
+            UsageError: If one is recorded already.
         """
         if self._hash_file.exists():
-            raise ValueError(f'{self._hash_file} records this data set already')
+            raise UsageError(f'{self._hash_file} records this data set already')
         write_text(self._hash_file, f'{_hash(root)}  {self.name}\n')
 
     @property
@@ -219,15 +220,15 @@ def read_nodules(path: Path, content: dict[str, Any]) -> NoduleData:
     """Check what a file says of the data set.
 
     Raises:
-        ValueError: Naming the file, what was found and what was expected.
+        UsageError: Naming the file, what was found and what was expected.
     """
     check_keys(content, NEEDED | OPTIONAL, NEEDED, str(path))
     check_keys(content['series'], {*PARTS}, {*PARTS}, f'{path}: series')
     if content['draws'] < 1:
-        raise ValueError(f'{path}: draws must be at least 1, found {content["draws"]}')
+        raise UsageError(f'{path}: draws must be at least 1, found {content["draws"]}')
     wanted = max(content['labeled']) + max(content['unlabeled'], default=0)
     if wanted > content['series']['training']:
-        raise ValueError(
+        raise UsageError(
             f'{path}: {wanted} labeled and unlabeled series are wanted of '
             f'{content["series"]["training"]} for training'
         )

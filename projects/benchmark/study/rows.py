@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmdet3d_medical.evaluation.functional import Difference, difference_over_seeds
+from mmdet3d_medical.utils.errors import UsageError
 
 from .results import Results
 from .scores import Score
@@ -70,7 +71,7 @@ def score_rows(table: Table, results: Results) -> dict[str, RowScore]:
     """Score the rows of a table by the results that are there.
 
     Raises:
-        ValueError: If they are not all at the same rates of false positives.
+        UsageError: If they are not all at the same rates of false positives.
     """
     scores = {}
     for name in table.rows:
@@ -78,7 +79,7 @@ def score_rows(table: Table, results: Results) -> dict[str, RowScore]:
         scores[name] = RowScore({seed: run for seed, run in runs.items() if run is not None})
     rates = {score.rates for row in scores.values() for score in row.scored.values()}
     if len(rates) > 1:
-        raise ValueError(
+        raise UsageError(
             f'{table.path}: results at different rates, {sorted(rates)}: run some again'
         )
     return {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.processes import STEPS_LOCK, BusyError, launch, lock_folder, tail
 
 from .commands import candidates_command, test_command, train_command
@@ -111,7 +112,7 @@ class Runner:
             step = next(steps, None)
         except BusyError:
             return  # it goes on waiting
-        except ValueError as error:
+        except (UsageError, ValueError) as error:
             step = None
             self._fail(run, str(error))
         self.waiting.remove(run)
@@ -174,7 +175,7 @@ def _steps(bench: Bench, run: Run) -> Steps:
         if bench.checkpoint(run) is None:
             for needed in run.needed:
                 if bench.checkpoint(needed) is None:
-                    raise ValueError(f'{needed.name}, which it needs, is not trained')
+                    raise UsageError(f'{needed.name}, which it needs, is not trained')
             if bench.lacks_candidates(run):
                 yield from _find_candidates(bench, run.start, env)
             log = bench.log(run, 'train')

@@ -17,6 +17,7 @@ from mmdet3d_medical.apis.checkpoint import trained_checkpoint
 from mmdet3d_medical.apis.options import candidate_steps, datasets_in
 from mmdet3d_medical.evaluation.marks import read_marks
 from mmdet3d_medical.utils.checkpoints import read_checkpoint
+from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_json
 
 from .data import BenchmarkData
@@ -95,13 +96,13 @@ class Bench:
         """Whether a run cuts patches around candidates of its start that are yet to be found.
 
         Raises:
-            ValueError: If it starts from no other run.
+            UsageError: If it starts from no other run.
         """
         dataset = self.config(run.setting).train_dataloader.dataset
         if not any(candidate_steps(part) for _, part in datasets_in(dataset, '')):
             return False
         if run.start is None:
-            raise ValueError(
+            raise UsageError(
                 f'{run.name} cuts patches around candidates: give the row a start, '
                 'whose detector finds them'
             )
@@ -156,7 +157,7 @@ class Bench:
             list[str]: Names of runs that were made when their config had other values.
 
         Raises:
-            ValueError: Naming the result and what differs.
+            UsageError: Naming the result and what differs.
         """
         outdated = []
         for run in runs:
@@ -166,7 +167,7 @@ class Bench:
             if set(differ) == {'settings'}:
                 outdated.append(run.name)
             elif differ:
-                raise ValueError(_made_otherwise(self.results.file(run), differ, 'its line'))
+                raise UsageError(_made_otherwise(self.results.file(run), differ, 'its line'))
         return outdated
 
     def _other_rates(self, result: Mapping[str, Any] | None) -> dict[str, tuple]:
@@ -180,13 +181,13 @@ class Bench:
         """Note what a run's folder is for, or refuse the folder of a run that was another.
 
         Raises:
-            ValueError: Naming the folder and what differs.
+            UsageError: Naming the folder and what differs.
         """
         note, asked = self._note(run), self.describe(run)
         made = json.loads(note.read_text()) if note.is_file() else None
         differ = _differences(made, asked)
         if differ:
-            raise ValueError(_made_otherwise(note, differ, f'the folder {note.parent}'))
+            raise UsageError(_made_otherwise(note, differ, f'the folder {note.parent}'))
         write_json(note, asked)
 
     def _note(self, run: Run) -> Path:

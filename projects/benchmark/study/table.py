@@ -168,7 +168,7 @@ def read_table(path: str | Path) -> Table:
     """Read a table file; ``phantoms/README.md`` describes what is in it.
 
     Raises:
-        ValueError: Naming file and row, what was found and what was expected.
+        UsageError: Naming file and row, what was found and what was expected.
     """
     return _read(Path(path), ())
 
@@ -203,12 +203,12 @@ def _read(path: Path, readers: tuple[Path, ...]) -> Table:
         )
     for name, row in rows.items():
         if row.baseline is not None and row.baseline not in rows:
-            raise ValueError(
+            raise UsageError(
                 f'{path}: row {name} has the baseline {row.baseline!r}, but the rows '
                 f'are {list(rows)}'
             )
         if table.x_label and row.x is None:
-            raise ValueError(f'{path} has an x_label, so row {name} needs an x')
+            raise UsageError(f'{path} has an x_label, so row {name} needs an x')
     return table
 
 
@@ -216,45 +216,45 @@ def _check_values(content: dict, path: Path) -> None:
     seeds, rows = content['seeds'], content['rows']
     whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f'{path}: seeds must be different integers of at least 0, found {seeds!r}')
+        raise UsageError(f'{path}: seeds must be different integers of at least 0, found {seeds!r}')
     if content['scored_on'] not in SETS:
-        raise ValueError(f'{path}: scored_on must be one of {SETS}, found {content["scored_on"]!r}')
+        raise UsageError(f'{path}: scored_on must be one of {SETS}, found {content["scored_on"]!r}')
     if not isinstance(rows, list) or not rows:
-        raise ValueError(f'{path}: rows must be a list of at least one row, found {rows!r}')
+        raise UsageError(f'{path}: rows must be a list of at least one row, found {rows!r}')
     _check_options(content.get('options', {}), str(path))
 
 
 def _check_row(entry: dict, rows: Mapping[str, Row], where: str) -> None:
     name = entry['name']
     if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
-        raise ValueError(
+        raise UsageError(
             f'{where}: name becomes a file name, so letters, digits, ".", "_", "+" '
             f'and "-" are expected, found {name!r}'
         )
     if name in rows:
-        raise ValueError(f'{where}: another row has this name')
+        raise UsageError(f'{where}: another row has this name')
     if 'same_as' in entry and OWN_KEYS & set(entry):
-        raise ValueError(
+        raise UsageError(
             f'{where}: a row with same_as shows the runs of another row, so it '
             f'has no {sorted(OWN_KEYS & set(entry))} of its own'
         )
     if 'same_as' not in entry and 'config' not in entry:
-        raise ValueError(f'{where}: expected a config, or same_as with the name of another row')
+        raise UsageError(f'{where}: expected a config, or same_as with the name of another row')
     semi = entry.get('semi', [])
     if not isinstance(semi, list) or not all(isinstance(name, str) for name in semi):
-        raise ValueError(f'{where}: semi must be a list of fragments, found {semi!r}')
+        raise UsageError(f'{where}: semi must be a list of fragments, found {semi!r}')
     for key in ('paper', 'x'):
         if not isinstance(entry.get(key), (int, float, type(None))):
-            raise ValueError(f'{where}: {key} must be a number, found {entry[key]!r}')
+            raise UsageError(f'{where}: {key} must be a number, found {entry[key]!r}')
     _check_options(entry.get('options', {}), where)
 
 
 def _check_options(options: Any, where: str) -> None:
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
-        raise ValueError(f'{where}: options must be values by dotted key, found {options!r}')
+        raise UsageError(f'{where}: options must be values by dotted key, found {options!r}')
     for key, value in options.items():
         if isinstance(value, dict):
-            raise ValueError(
+            raise UsageError(
                 f'{where}: option {key} must be one value or a list, found {value}: '
                 f'write {key}.{next(iter(value), "key")} and so on'
             )
@@ -285,7 +285,7 @@ def _teachers(entry: Any, table: Table, readers: Sequence[Path], where: str) -> 
     offsets = entry['offsets']
     whole = isinstance(offsets, list) and all(type(by) is int and by >= 0 for by in offsets)
     if not whole or not offsets or len(set(offsets)) < len(offsets):
-        raise ValueError(
+        raise UsageError(
             f'{where}: offsets must be different integers of at least 0, found {offsets!r}'
         )
     return Teachers(_refer(entry['row'], table, readers, where), tuple(offsets))
@@ -298,17 +298,17 @@ def _refer(reference: Any, table: Table, readers: Sequence[Path], where: str) ->
     if other:
         path = table.path.with_name(f'{other}.yml')
         if path in (*readers, table.path):
-            raise ValueError(f'{where}: {path} refers to this table in turn')
+            raise UsageError(f'{where}: {path} refers to this table in turn')
         found = _read(path, (*readers, table.path))
         for key in ('data', 'scored_on'):
             if getattr(found, key) != getattr(table, key):
-                raise ValueError(
+                raise UsageError(
                     f'{where}: {path} has {key} {getattr(found, key)}, this table '
                     f'{getattr(table, key)}'
                 )
         rows = found.rows
     if name not in rows:
-        raise ValueError(
+        raise UsageError(
             f'{where} names {reference!r}, expected one of the rows '
             f'{"of " + other if other else "above"}, {list(rows)}, or table/row'
         )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mmdet3d_medical.evaluation.functional import FP_RATES
 from mmdet3d_medical.evaluation.marks import Findings
+from mmdet3d_medical.utils.errors import UsageError
 
 
 class Truth(NamedTuple):
@@ -31,10 +32,10 @@ def read_rates(content: Mapping[str, Any], where: str) -> tuple[float, ...]:
     """The ``rates`` of the definition of a data set, or LUNA16's.
 
     Raises:
-        ValueError: If they are not positive and rising, beginning with ``where``.
+        UsageError: If they are not positive and rising, beginning with ``where``.
     """
     rates = content.get('rates', FP_RATES)
     numbers = isinstance(rates, (list, tuple)) and all(type(r) in (int, float) for r in rates)
     if not numbers or not rates or rates[0] <= 0 or sorted(set(rates)) != list(rates):
-        raise ValueError(f'{where}: rates must be positive, rising numbers, found {rates!r}')
+        raise UsageError(f'{where}: rates must be positive, rising numbers, found {rates!r}')
     return tuple(map(float, rates))

@@ -56,10 +56,10 @@ def test_what_is_made_again_is_the_same(data, copy):
     uid = scan_uid(3, 7)
     path = copy / 'raw/subset7' / f'{uid}.raw'
     path.write_bytes(path.read_bytes()[:-1] + b'x')
-    with pytest.raises(ValueError, match=f'differ from tiny: 1 scans, the first is {uid}'):
+    with pytest.raises(UsageError, match=f'differ from tiny: 1 scans, the first is {uid}'):
         definition.check(copy)
     path.unlink()
-    with pytest.raises(ValueError, match=f'{uid}.*regenerate it with "python projects'):
+    with pytest.raises(UsageError, match=f'{uid}.*regenerate it with "python projects'):
         definition.check(copy)
     definition.make(copy, workers=1)
     definition.check(copy)
@@ -68,15 +68,15 @@ def test_what_is_made_again_is_the_same(data, copy):
 def test_findings_count_too(data, copy):
     path = next(copy.glob('raw/records/*.json'))
     path.write_text(path.read_text().replace('1', '2'))
-    with pytest.raises(ValueError, match=f'1 scans, the first is {path.stem}'):
+    with pytest.raises(UsageError, match=f'1 scans, the first is {path.stem}'):
         data[0].check(copy)
 
 
 def test_hashes_are_recorded_once(data, tmp_path):
-    with pytest.raises(ValueError, match='records this data set already'):
+    with pytest.raises(UsageError, match='records this data set already'):
         data[0].record(data[1])
     (tmp_path / 'data.yml').write_text(yaml.safe_dump(DATA))
-    with pytest.raises(ValueError, match='no hashes are recorded yet'):
+    with pytest.raises(UsageError, match='no hashes are recorded yet'):
         read_data(tmp_path / 'data.yml').check(data[1])
 
 
@@ -94,12 +94,12 @@ def test_hashes_are_recorded_once(data, tmp_path):
         ),
         (dict(subsets=dict(test=[1])), 'subsets: .* are missing'),
         (dict(draws=0), 'draws must be at least 1'),
-        (dict(difficulty='harder'), "difficulty 'harder' is unknown"),
+        (dict(difficulty='harder'), "data.yml: difficulty 'harder' is unknown"),
     ],
 )
 def test_mistakes_are_named(changes, message, tmp_path):
     (tmp_path / 'data.yml').write_text(yaml.safe_dump({**DATA, **changes}))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UsageError, match=message):
         read_data(tmp_path / 'data.yml')
 
 
@@ -129,7 +129,7 @@ def test_the_first_scans_are_those_that_are_recorded(data, copy):
     (copy / 'raw/subset7' / f'{scan_uid(3, 7)}.raw').unlink()
     few.check(copy)
     (copy / 'raw/subset2' / f'{scan_uid(3, 2)}.raw').unlink()
-    with pytest.raises(ValueError, match=scan_uid(3, 2)):
+    with pytest.raises(UsageError, match=scan_uid(3, 2)):
         few.check(copy)
 
 

@@ -11,6 +11,7 @@ from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.evaluation.functional import FP_RATES
 from mmdet3d_medical.evaluation.marks import Marks
 from mmdet3d_medical.structures import VolumeGeometry
+from mmdet3d_medical.utils.errors import UsageError
 
 SIDE, WINDOW = 20, 14
 DATA = dict(
@@ -127,7 +128,7 @@ def test_marks_are_scored_at_the_rates_of_the_file(made, tmp_path):
 
 def test_what_changed_is_noticed(made, source, tmp_path):
     data, root = made
-    with pytest.raises(ValueError, match='no hash is recorded'):
+    with pytest.raises(UsageError, match='no hash is recorded'):
         data.check(root)
     data.record(root)
     data.check(root)
@@ -136,9 +137,9 @@ def test_what_changed_is_noticed(made, source, tmp_path):
     voxels = np.load(volume)
     voxels[0, 0, 0] += 1
     np.save(volume, voxels)
-    with pytest.raises(ValueError, match='differ from tiny'):
+    with pytest.raises(UsageError, match='differ from tiny'):
         data.check(root)
-    with pytest.raises(ValueError, match='--source'):
+    with pytest.raises(UsageError, match='--source'):
         data.make(tmp_path / 'elsewhere', 1)
 
 
@@ -163,8 +164,8 @@ def test_a_list_that_the_definition_wants_by_now_is_written(made):
 def test_more_series_than_there_are(tmp_path, source):
     content = dict(DATA, series=dict(training=6, validation=2, test=3))
     (tmp_path / 'data.yml').write_text(yaml.safe_dump(content))
-    with pytest.raises(ValueError, match='wants 11 series, there are 9'):
+    with pytest.raises(UsageError, match='wants 11 series, there are 9'):
         read_data(tmp_path / 'data.yml').make(tmp_path / 'made', 1, source)
     (tmp_path / 'data.yml').write_text(yaml.safe_dump(dict(DATA, unlabeled=[3])))
-    with pytest.raises(ValueError, match='5 labeled and unlabeled series are wanted of 4'):
+    with pytest.raises(UsageError, match='5 labeled and unlabeled series are wanted of 4'):
         read_data(tmp_path / 'data.yml')

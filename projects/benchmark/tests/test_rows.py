@@ -4,6 +4,7 @@ from study.rows import score_rows
 from study.table import read_table, runs_of
 
 from mmdet3d_medical.evaluation.functional import difference_over_seeds
+from mmdet3d_medical.utils.errors import UsageError
 
 from .conftest import PLAIN
 
@@ -91,7 +92,7 @@ def test_results_at_different_rates_are_not_compared(table, score, write_result)
     first, *_, last = runs_of(table)[:2]
     write_result(first, 2)
     write_result(last, 2, sensitivity={'1': 0.2, '8': 0.6})
-    with pytest.raises(ValueError, match='results at different rates'):
+    with pytest.raises(UsageError, match='results at different rates'):
         score(table)
 
 

@@ -190,9 +190,9 @@ def test_results_of_another_row_are_refused(bench, runs, write_table):
     assert bench.check(runs.values()) == []
     rows = [dict(name='mixed', config=MIXED, options={'model.seed': 2})]
     changed = runs_of(read_table(write_table(rows=rows)))
-    with pytest.raises(ValueError, match=r'table.jsonl is of another run: options .*its line'):
+    with pytest.raises(UsageError, match=r'table.jsonl is of another run: options .*its line'):
         bench.check(changed)
-    with pytest.raises(ValueError, match=r'run.json is of another run: .*delete the folder'):
+    with pytest.raises(UsageError, match=r'run.json is of another run: .*delete the folder'):
         bench.claim(changed[0])
 
 
@@ -202,7 +202,7 @@ def test_results_at_other_rates_are_refused(bench, runs, write_result):
     assert bench.check([run]) == [] and bench.summary(run).startswith('CPM ')
     write_result(run, 2, sensitivity={'1': 0.2, '8': 0.6})
     assert bench.summary(run).startswith('sensitivity at 1 to 8 ')
-    with pytest.raises(ValueError, match=r'rates \(1.0, 8.0\), now \(0.125, .*delete its line'):
+    with pytest.raises(UsageError, match=r'rates \(1.0, 8.0\), now \(0.125, .*delete its line'):
         bench.check([run])
 
 
@@ -212,7 +212,7 @@ def test_results_of_another_default_are_named_but_not_gone_on_with(bench, runs):
     for path in (bench.results.file(run), bench.folder(run) / 'run.json'):
         path.write_text(path.read_text().replace(bench.describe(run)['settings'], 'other'))
     assert bench.check(runs.values()) == [run.name]
-    with pytest.raises(ValueError, match="settings 'other', now"):
+    with pytest.raises(UsageError, match="settings 'other', now"):
         bench.claim(run)
 
 

@@ -8,6 +8,7 @@ from study.truth import read_rates
 
 from mmdet3d_medical.evaluation.functional import FP_RATES, froc
 from mmdet3d_medical.evaluation.marks import Findings, Marks
+from mmdet3d_medical.utils.errors import UsageError
 
 SCANS = [f's{number}' for number in range(30)]
 
@@ -80,6 +81,6 @@ def test_only_luna16_s_rates_give_the_cpm():
 
 @pytest.mark.parametrize('rates', [[], [2, 1], [1, 1], [0, 1], ['1'], 4])
 def test_rates_must_rise(rates):
-    with pytest.raises(ValueError, match='data.yml: rates must be positive, rising numbers'):
+    with pytest.raises(UsageError, match='data.yml: rates must be positive, rising numbers'):
         read_rates(dict(rates=rates), 'data.yml')
     assert read_rates({}, '') == FP_RATES and read_rates(dict(rates=[1, 2]), '') == (1.0, 2.0)

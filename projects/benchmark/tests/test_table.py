@@ -1,6 +1,8 @@
 import pytest
 from study.table import read_table, runs_of
 
+from mmdet3d_medical.utils.errors import UsageError
+
 
 def test_rows_hold_what_is_trained(write_table, tmp_path):
     table = read_table(write_table())
@@ -28,7 +30,7 @@ def test_rows_show_the_runs_of_other_tables(write_table):
             dict(name='once more', same_as='again'),
         ],
     )
-    with pytest.raises(ValueError, match='row 2 .once more.: name becomes a file name'):
+    with pytest.raises(UsageError, match='row 2 .once more.: name becomes a file name'):
         read_table(path)
     path = write_table(
         'second',
@@ -92,21 +94,21 @@ def row(**changes):
     ],
 )
 def test_mistakes_are_named(changes, message, write_table):
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(UsageError, match=message) as error:
         read_table(write_table(**changes))
     assert str(write_table().parent) in str(error.value)
 
 
 def test_tables_that_refer_to_each_other_are_refused(write_table):
     write_table('one', rows=[dict(name='a', same_as='two/a')])
-    with pytest.raises(ValueError, match='two.yml refers to this table in turn'):
+    with pytest.raises(UsageError, match='two.yml refers to this table in turn'):
         read_table(write_table('two', rows=[dict(name='a', same_as='one/a')]))
 
 
 @pytest.mark.parametrize('change', [dict(data='other.yml'), dict(scored_on='validation')])
 def test_runs_scored_on_other_scans_are_refused(change, write_table):
     write_table('first', **change)
-    with pytest.raises(ValueError, match=f'first.yml has {next(iter(change))}'):
+    with pytest.raises(UsageError, match=f'first.yml has {next(iter(change))}'):
         read_table(write_table('second', rows=[dict(name='a', same_as='first/plain')]))
 
 
@@ -114,5 +116,5 @@ def test_runs_scored_on_other_scans_are_refused(change, write_table):
 def test_what_is_no_table_is_refused(text, tmp_path):
     path = tmp_path / 'table.yml'
     path.write_text(text)
-    with pytest.raises(ValueError, match=f'{path}(: expected the keys| is not valid YAML)'):
+    with pytest.raises(UsageError, match=f'{path}(: expected the keys| is not valid YAML)'):
         read_table(path)
