@@ -1,8 +1,8 @@
-"""False positives of rows of a table in whole scans, where the rows find as much of its test.
+"""False positives of a table's rows in whole scans, at equal sensitivity on the table's windows.
 
 Windows around nodules show little of what else a scan has. For each run the score is taken at which
 it finds a share of the test's nodules; counted are the false positives of that score and above in
-whole scans. Checkpoints are read where `reproduce.py` wrote them.
+annotated whole scans. Detectors are those that `reproduce.py` trained.
 
 Example:
     python projects/benchmark/whole_scans.py projects/benchmark/nodules/parts.yml \\
@@ -17,7 +17,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from study.commands import other_scans_command
+from study.commands import MAX_MARKS, other_scans_command
 from study.data import read_data
 from study.results import Results
 from study.runs import Bench
@@ -26,7 +26,7 @@ from study.table import Run, read_table, runs_of
 
 from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.datasets.index import open_index
-from mmdet3d_medical.evaluation.functional import FROCResult, froc, operating_points
+from mmdet3d_medical.evaluation.functional import FROCResult, froc
 from mmdet3d_medical.evaluation.marks import read_marks
 from mmdet3d_medical.evaluation.truth import findings_of_index
 from mmdet3d_medical.utils.errors import UsageError
@@ -66,29 +66,40 @@ def score_at(result: FROCResult, sensitivity: float) -> float | None:
     return float(scores[needed - 1]) if needed <= len(scores) else None
 
 
-def marks_of(bench: Bench, run: Run, root: Path) -> Path:
-    """The marks of a run's detector in whole scans, found at the first call."""
+def search(bench: Bench, run: Run, root: Path) -> FROCResult:
+    """Let the detector of a run search the annotated scans of a converted data set.
+
+    Raises:
+        UsageError: If the run is not trained, its test fails, or a scan has more marks than are
+            kept.
+    """
     if bench.checkpoint(run) is None:
         raise UsageError(f'{bench.folder(run)}: no trained detector: run it by reproduce.py first')
-    out = bench.folder(run) / f'{root.resolve().name}_marks.csv'
-    if not out.is_file():
-        new = out.with_suffix('.new.csv')
-        command = other_scans_command(bench, run, root, new)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        new.replace(out)
-    return out
+    out, log = bench.folder(run) / 'whole_scans.csv', bench.folder(run) / 'whole_scans.log'
+    with log.open('w') as file:
+        command = other_scans_command(bench, run, root, out)
+        if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode:
+            raise UsageError(f'{run.name} could not be tested in {root}, see {log}')
+    marks = read_marks(out)
+    ids, counts = np.unique(marks.scan_ids, return_counts=True)
+    if counts.max(initial=0) >= MAX_MARKS:
+        raise UsageError(
+            f'{out}: {ids[counts.argmax()]} has {MAX_MARKS} marks, as many as are kept'
+        )
+    index = root / 'index.json'
+    scans = [scan['scan_id'] for scan in open_index(index)['scans'] if scan['annotated']]
+    return froc(scans, marks, *findings_of_index(index), max_marks=MAX_MARKS)
 
 
 def false_positives(bench: Bench, run: Run, root: Path, shares: list[float]) -> list[float]:
-    """Per whole scan at the scores of these sensitivities; NaN where one is not reached."""
+    """Per whole scan, at the scores of these sensitivities; NaN where one is not reached."""
+    whole = search(bench, run, root)
     truth = bench.data.truth(bench.scored_on, bench.root)
     windows = froc_of(read_marks(bench.folder(run) / 'marks.csv'), truth, bootstraps=0)
-    scans = [scan['scan_id'] for scan in open_index(root / 'index.json')['scans']]
-    found = read_marks(marks_of(bench, run, root))
-    whole = froc(scans, found, *findings_of_index(root / 'index.json'), max_marks=len(found.scores))
+    wrong = whole.matches.scores[~whole.matches.hits]
     scores = [score_at(windows, share) for share in shares]
     return [
-        math.nan if score is None else operating_points(whole, [score])[0].fp_per_scan
+        math.nan if score is None else float((wrong >= score).sum() / whole.scans)
         for score in scores
     ]
 
@@ -105,15 +116,16 @@ def main() -> None:
         work=args.work_dir,
         results=Results(table.path.parent / 'results'),
     )
-    rows: dict[str, list[list[float]]] = {}
-    for run in runs_of(table, args.only, args.seeds):
+    runs = {run.name: run for run in runs_of(table, args.only, args.seeds)}  # rows may share them
+    rows: dict[str, dict[str, list[float]]] = {}
+    for run in runs.values():
         found = false_positives(bench, run, args.scans, args.sensitivity)
-        rows.setdefault(run.setting.name, []).append(found)
+        rows.setdefault(run.setting.name, {})[str(run.seed)] = found
     print('| row | seed |', ' | '.join(f'at {share:g}' for share in args.sensitivity), '|')
     print('|---' * (2 + len(args.sensitivity)) + '|')
-    for name, runs in rows.items():
-        lines = dict(zip(args.seeds or table.seeds, runs, strict=True), mean=np.mean(runs, axis=0))
-        for seed, values in lines.items():
+    for name, seeds in rows.items():
+        mean = np.mean([*seeds.values()], axis=0)
+        for seed, values in {**seeds, 'mean': mean}.items():
             print(f'| {name} | {seed} |', ' | '.join(f'{value:.1f}' for value in values), '|')
 
 

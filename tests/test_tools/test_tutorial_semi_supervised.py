@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from mmdet3d_medical.apis import load_config
+from mmdet3d_medical.evaluation.marks import read_scan_ids
 from mmdet3d_medical.utils.checkpoints import read_checkpoint
 
 from .tutorials import ROOT, TOOLS, blocks, commands, installed, make_small, write_scans
@@ -37,6 +38,7 @@ def test_the_config_of_the_page(tmp_path):
     assert [step.get('lesion_prob') for step in unlabeled.pipeline[:2]] == [None, 0.0]
     assert cfg.test_dataloader.dataset.data_root == 'data/annotated/'
     assert cfg.custom_hooks[0].rampup_iters == 4000
+    assert f'iter_{cfg.train_cfg.max_iters}.pth' in PAGE  # where step 4 starts
 
 
 def test_every_command_of_the_page(run_tool, capfd):
@@ -51,6 +53,8 @@ def test_every_command_of_the_page(run_tool, capfd):
         assert run_tool(TOOLS[name], *words) == 0, (command, capfd.readouterr())
         printed = capfd.readouterr().out
     assert 'semi-supervised' in printed and 'not resolved' in printed
+    train, test = (read_scan_ids(f'data/annotated/splits/{name}.txt') for name in ('train', 'test'))
+    assert len(test) == 3 and not {*train} & {*test}
     scans = json.loads(Path('data/unannotated/index.json').read_text())['scans']
     assert [scan['annotated'] for scan in scans] == [False] * 3
     logged = read_checkpoint(Path('work_dirs/semi', f'iter_{STEPS}.pth'))['message_hub'][

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mmdet3d_medical.apis.options import candidate_steps, datasets_in, spell_options
 
 from .runs import Bench
 from .table import Run
+
+MAX_MARKS = 1000  # in a whole scan: many more than configs keep
 
 
 def train_command(bench: Bench, run: Run) -> list[str]:
@@ -47,14 +51,24 @@ def candidates_command(bench: Bench, run: Run) -> list[str]:
 
 
 def other_scans_command(bench: Bench, run: Run, root: Path, out: Path) -> list[str]:
-    """Find marks in all scans of another converted data set."""
-    return _test_command(bench, run, root, None, out)
+    """Find up to ``MAX_MARKS`` marks in each scan of another converted data set."""
+    wrapped = 'detector' in bench.config(run.setting).model
+    key = f'model.{"detector." * wrapped}test_cfg.max_per_scan'
+    return _test_command(bench, run, root, None, out, {key: MAX_MARKS})
 
 
-def _test_command(bench: Bench, run: Run, root: Path, split: str | None, out: Path) -> list[str]:
+def _test_command(
+    bench: Bench,
+    run: Run,
+    root: Path,
+    split: str | None,
+    out: Path,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> list[str]:
     options = {
         **bench.options(run.setting),
         **_source('test_dataloader.dataset', root, split),
+        **more,
     }
     return [
         *(sys.executable, str(bench.tools / 'test.py'), bench.config_path(run.setting)),

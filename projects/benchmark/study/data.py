@@ -98,7 +98,8 @@ class BenchmarkData:
             workers: Processes.
 
         Raises:
-            UsageError: If the folder holds another phantom, or a scan cannot be converted.
+            UsageError: If a scan cannot be converted.
+            ValueError: If the folder holds another phantom.
         """
         writer = PhantomWriter(root / 'raw', self.phantom, self.seed)
         with Progress(transient=True) as progress:

@@ -95,7 +95,8 @@ class NoduleData:
                 and ``annotations_excluded.csv``.
 
         Raises:
-            UsageError: If there is no source, it is incomplete, or a cube cannot be converted.
+            UsageError: If there is no source, or a cube cannot be converted.
+            ValueError: If the source is incomplete.
         """
         if (root / self.split('test.txt', self.draws - 1)).is_file():  # written last
             self._write_lists(root)

@@ -170,6 +170,9 @@ def test_marks_in_other_scans_are_found_in_all_of_them(bench, runs, tmp_path):
     dataset = cfg.test_dataloader.dataset
     assert (args.out, dataset.data_root) == (str(out), str(tmp_path / 'other'))
     assert dataset.split is dataset.subsets is None
+    assert cfg.model.test_cfg.max_per_scan == 1000
+    _, cfg = config_of(other_scans_command(bench, runs['table/mixed_seed0'], out, out), 'test.py')
+    assert cfg.model.detector.test_cfg.max_per_scan == 1000
 
 
 def test_candidates_are_found_in_the_longest_unlabeled_list(bench, write_table):

@@ -2,10 +2,12 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from study import table as tables
 from study.truth import Truth
 
@@ -24,33 +26,44 @@ GEOMETRY = dict(
 
 
 @pytest.fixture(autouse=True)
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(tables.__file__).parents[1]))  # as when the file is run
+def as_a_script(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(tables.__file__).parents[1]))
 
 
 @pytest.fixture
-def bench(tmp_path):
-    """A run that marked three nodules of a window: .9, .6 and .3."""
+def bench(tmp_path, monkeypatch):
+    """A run that marked three nodules of a window, .9, .6 and .3, and finds `whole` elsewhere."""
+    import whole_scans
+
     (tmp_path / 'run').mkdir()
     marks = 'w,1,0,0,.9\nw,20,0,0,.7\nw,50,0,0,.6\nw,100,0,0,.3\n'
     (tmp_path / 'run/marks.csv').write_text(HEAD + marks)
     truth = Truth(['w'], Findings.from_rows(NODULES), Findings.from_rows([]), 1.0, (1.0,))
-    return SimpleNamespace(
+    found = SimpleNamespace(
         folder=lambda run: tmp_path / 'run',
         checkpoint=lambda run: tmp_path / 'run/iter_1.pth',
         data=SimpleNamespace(truth=lambda part, root: truth),
         scored_on='test',
         root=tmp_path,
+        whole='',
+        status=0,
     )
+
+    def command(bench, run, root, out):
+        write = f'open({str(out)!r}, "w").write({HEAD + found.whole!r}); exit({found.status})'
+        return [sys.executable, '-c', write]
+
+    monkeypatch.setattr(whole_scans, 'other_scans_command', command)
+    return found
 
 
 @pytest.fixture
-def whole(tmp_path):
-    """Two scans, the first with a nodule and an excluded finding at 100."""
+def scans(tmp_path):
+    """Two scans, the first with a nodule and an excluded finding, and one without annotations."""
     ignored = dict(LESION, center=[100.0, 0.0, 0.0], ignore=True)
-    instances = dict(a=[dict(LESION, ignore=False), ignored], b=[])
+    instances = dict(a=[dict(LESION, ignore=False), ignored], b=[], c=[])
     scans = [
-        dict(scan_id=k, volume=f'{k}.npy', geometry=GEOMETRY, annotated=True, instances=v)
+        dict(scan_id=k, volume=f'{k}.npy', geometry=GEOMETRY, annotated=k != 'c', instances=v)
         for k, v in instances.items()
     ]
     index = dict(format='mmdet3d_medical/volumes', version=1, classes=['nodule'], scans=scans)
@@ -59,39 +72,69 @@ def whole(tmp_path):
     return tmp_path / 'whole'
 
 
-def test_false_positives_by_hand(bench, whole, tmp_path):
+def test_false_positives_by_hand(bench, scans):
     """At .6 two of three nodules are found; above lie one false positive of a and one of b.
 
-    One mark more is on the nodule, one on the excluded finding. At .9 none is left, at .3 three.
+    One mark more is on the nodule, one on the excluded finding, one in the scan that nobody read.
+    At .9 no false positive is left, at .3 three.
     """
     from whole_scans import false_positives
 
-    marks = 'a,0,0,0,.8\na,100,0,0,.8\na,200,0,0,.65\na,250,0,0,.4\nb,0,0,0,.6\n'
-    (tmp_path / 'run/whole_marks.csv').write_text(HEAD + marks)
+    bench.whole = 'a,0,0,0,.8\na,100,0,0,.8\na,200,0,0,.65\na,250,0,0,.4\nb,0,0,0,.6\nc,0,0,0,1\n'
     shares = [1 / 3, 2 / 3, 0.5, 1.0]
-    assert false_positives(bench, None, whole, shares) == [0.0, 1.0, 1.0, 1.5]
+    assert false_positives(bench, None, scans, shares) == [0.0, 1.0, 1.0, 1.5]
 
 
-def test_a_sensitivity_that_is_not_reached(bench, whole, tmp_path):
+def test_a_sensitivity_that_is_not_reached(bench, scans, tmp_path):
     from whole_scans import false_positives
 
     (tmp_path / 'run/marks.csv').write_text(HEAD + 'w,1,0,0,.9\n')
-    (tmp_path / 'run/whole_marks.csv').write_text(HEAD + 'b,0,0,0,.95\n')
-    reached, not_reached = false_positives(bench, None, whole, [0.3, 0.5])
+    bench.whole = 'b,0,0,0,.95\n'
+    reached, not_reached = false_positives(bench, None, scans, [0.3, 0.5])
     assert reached == 0.5 and math.isnan(not_reached)
 
 
-def test_more_marks_of_a_scan_than_luna16_takes(bench, whole, tmp_path):
+def test_more_marks_of_a_scan_than_luna16_takes(bench, scans):
     from whole_scans import false_positives
 
-    marks = ''.join(f'b,{x},0,0,.95\n' for x in range(150))
-    (tmp_path / 'run/whole_marks.csv').write_text(HEAD + marks)
-    assert false_positives(bench, None, whole, [1 / 3]) == [75.0]
+    bench.whole = ''.join(f'b,{x},0,0,.95\n' for x in range(150))
+    assert false_positives(bench, None, scans, [1 / 3]) == [75.0]
 
 
-def test_a_run_without_detector(bench, whole):
-    from whole_scans import marks_of
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(checkpoint=lambda run: None), 'no trained detector: run it by reproduce.py first'),
+        (dict(status=1), 'a_seed0 could not be tested in .*whole, see .*whole_scans.log'),
+        (dict(whole='b,0,0,0,.5\n' * 1000), 'b has 1000 marks, as many as are kept'),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(change, message, bench, scans):
+    from whole_scans import false_positives
 
-    bench.checkpoint = lambda run: None
-    with pytest.raises(UsageError, match='no trained detector: run it by reproduce.py first'):
-        marks_of(bench, None, whole)
+    vars(bench).update(change)
+    with pytest.raises(UsageError, match=message):
+        false_positives(bench, SimpleNamespace(name='a_seed0'), scans, [0.5])
+
+
+def test_rows_that_share_runs_are_searched_once(monkeypatch, tmp_path, capsys):
+    import whole_scans
+
+    same = dict(name='again', same_as='one', baseline='one')
+    rows = [dict(name='one', config='a.py'), same, dict(name='two', config='b.py')]
+    content = dict(title='t', data='data.yml', scored_on='test', seeds=[0, 1], rows=rows)
+    (tmp_path / 'table.yml').write_text(yaml.safe_dump(content))
+    args = ['whole_scans.py', str(tmp_path / 'table.yml'), 'dir', '--sensitivity', '0.5']
+    monkeypatch.setattr(sys, 'argv', args)
+    monkeypatch.setattr(whole_scans, 'read_data', lambda path: SimpleNamespace(default_root='.'))
+    found = {('one', 0): 1.0, ('one', 1): 2.0, ('two', 0): 3.0, ('two', 1): math.nan}
+    by_run = lambda bench, run, root, shares: [found.pop((run.setting.name, run.seed))]  # noqa: E731
+    monkeypatch.setattr(whole_scans, 'false_positives', by_run)
+    whole_scans.main()
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split(' | ')[1:] for line in lines[:3]] == [
+        ['0', '1.0 |'],
+        ['1', '2.0 |'],
+        ['mean', '1.5 |'],
+    ]
+    assert lines[-1] == '| two | mean | nan |' and not found
