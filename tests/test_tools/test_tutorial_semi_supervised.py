@@ -35,10 +35,12 @@ def test_the_config_of_the_page(tmp_path):
     assert (labeled.data_root, labeled.split) == ('data/annotated/', 'splits/train.txt')
     assert (unlabeled.data_root, unlabeled.split) == ('data/unannotated/', None)
     assert [step.get('lesion_prob') for step in labeled.pipeline[:2]] == [None, 0.7]
-    assert [step.get('lesion_prob') for step in unlabeled.pipeline[:2]] == [None, 0.0]
+    loading, crop = unlabeled.pipeline[1:3]
+    assert loading == dict(type='LoadCandidates', marks='candidates.csv', score_thr=0.0, per_scan=2)
+    assert (crop.type, crop.lesion_prob) == ('RandomResizedCrop3D', 0.7)
     assert cfg.test_dataloader.dataset.data_root == 'data/annotated/'
     assert cfg.custom_hooks[0].rampup_iters == 4000
-    assert f'iter_{cfg.train_cfg.max_iters}.pth' in PAGE  # where step 4 starts
+    assert f'iter_{cfg.train_cfg.max_iters}.pth' in PAGE  # where step 5 starts
 
 
 def test_every_command_of_the_page(run_tool, capfd):
