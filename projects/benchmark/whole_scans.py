@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from study.table import Run, read_table, runs_of
 from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.datasets.index import open_index
 from mmdet3d_medical.evaluation.functional import FROCResult, froc
-from mmdet3d_medical.evaluation.marks import read_marks
+from mmdet3d_medical.evaluation.marks import Marks, read_marks
 from mmdet3d_medical.evaluation.truth import findings_of_index
 from mmdet3d_medical.utils.errors import UsageError
 
@@ -66,12 +67,11 @@ def score_at(result: FROCResult, sensitivity: float) -> float | None:
     return float(scores[needed - 1]) if needed <= len(scores) else None
 
 
-def search(bench: Bench, run: Run, root: Path) -> FROCResult:
-    """Let the detector of a run search the annotated scans of a converted data set.
+def search(bench: Bench, run: Run, root: Path) -> Marks:
+    """What the detector of a run finds in the scans of a converted data set.
 
     Raises:
-        UsageError: If the run is not trained, its test fails, or a scan has more marks than are
-            kept.
+        UsageError: If the run is not trained, or its test fails.
     """
     if bench.checkpoint(run) is None:
         raise UsageError(f'{bench.folder(run)}: no trained detector: run it by reproduce.py first')
@@ -80,26 +80,30 @@ def search(bench: Bench, run: Run, root: Path) -> FROCResult:
         command = other_scans_command(bench, run, root, out)
         if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode:
             raise UsageError(f'{run.name} could not be tested in {root}, see {log}')
-    marks = read_marks(out)
-    ids, counts = np.unique(marks.scan_ids, return_counts=True)
-    if counts.max(initial=0) >= MAX_MARKS:
-        raise UsageError(
-            f'{out}: {ids[counts.argmax()]} has {MAX_MARKS} marks, as many as are kept'
-        )
-    index = root / 'index.json'
-    scans = [scan['scan_id'] for scan in open_index(index)['scans'] if scan['annotated']]
-    return froc(scans, marks, *findings_of_index(index), max_marks=MAX_MARKS)
+    return read_marks(out)
+
+
+def least_score(marks: Marks) -> float:
+    """The score from which on all marks were kept, in every scan."""
+    scans = np.array(marks.scan_ids)
+    full = [scan for scan, count in Counter(marks.scan_ids).items() if count >= MAX_MARKS]
+    return max((float(marks.scores[scans == scan].min()) for scan in full), default=0.0)
 
 
 def false_positives(bench: Bench, run: Run, root: Path, shares: list[float]) -> list[float]:
-    """Per whole scan, at the scores of these sensitivities; NaN where one is not reached."""
-    whole = search(bench, run, root)
+    """Per whole scan, at the scores of these sensitivities.
+
+    NaN where one is not reached, or at so low a score that not all marks of it were kept.
+    """
+    marks, index = search(bench, run, root), root / 'index.json'
+    annotated = [scan['scan_id'] for scan in open_index(index)['scans'] if scan['annotated']]
+    whole = froc(annotated, marks, *findings_of_index(index), max_marks=MAX_MARKS)
     truth = bench.data.truth(bench.scored_on, bench.root)
     windows = froc_of(read_marks(bench.folder(run) / 'marks.csv'), truth, bootstraps=0)
-    wrong = whole.matches.scores[~whole.matches.hits]
+    wrong, least = whole.matches.scores[~whole.matches.hits], least_score(marks)
     scores = [score_at(windows, share) for share in shares]
     return [
-        math.nan if score is None else float((wrong >= score).sum() / whole.scans)
+        math.nan if score is None or score < least else float((wrong >= score).sum() / whole.scans)
         for score in scores
     ]
 

@@ -106,7 +106,6 @@ def test_more_marks_of_a_scan_than_luna16_takes(bench, scans):
     [
         (dict(checkpoint=lambda run: None), 'no trained detector: run it by reproduce.py first'),
         (dict(status=1), 'a_seed0 could not be tested in .*whole, see .*whole_scans.log'),
-        (dict(whole='b,0,0,0,.5\n' * 1000), 'b has 1000 marks, as many as are kept'),
     ],
 )
 def test_what_cannot_be_counted_is_refused(change, message, bench, scans):
@@ -115,6 +114,15 @@ def test_what_cannot_be_counted_is_refused(change, message, bench, scans):
     vars(bench).update(change)
     with pytest.raises(UsageError, match=message):
         false_positives(bench, SimpleNamespace(name='a_seed0'), scans, [0.5])
+
+
+def test_scores_below_which_marks_were_cut_off(bench, scans):
+    """A thousand marks of .5 and above were kept in b, so nothing is known of .3."""
+    from whole_scans import false_positives
+
+    bench.whole = 'a,200,0,0,.4\n' + 'b,0,0,0,.5\n' * 1000
+    known, unknown = false_positives(bench, None, scans, [2 / 3, 1.0])
+    assert known == 0.0 and math.isnan(unknown)
 
 
 def test_rows_that_share_runs_are_searched_once(monkeypatch, tmp_path, capsys):
