@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from study.arguments import add_run_options
 from study.data import read_data
 from study.scores import froc_of
 from study.table import Run, read_table, runs_of
@@ -30,14 +31,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('table', type=Path, metavar='TABLE.yml')
-    parser.add_argument('--only', nargs='+', default=[], metavar='ROW', help='default: all rows')
-    parser.add_argument(
-        '--seeds', nargs='+', type=int, default=[], metavar='K', help='default: all of the table'
-    )
-    parser.add_argument('--data', type=Path, metavar='DIR', help='the data set')
-    parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/benchmark'), metavar='DIR', help='of runs'
-    )
+    add_run_options(parser)
     return parser.parse_args()
 
 

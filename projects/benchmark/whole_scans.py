@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from study.arguments import add_run_options
 from study.commands import MAX_MARKS, other_scans_command
 from study.data import read_data
 from study.results import Results
@@ -49,14 +50,7 @@ def parse_args() -> argparse.Namespace:
         metavar='S',
         help='shares of the nodules of the test (default: 0.5 0.6 0.7)',
     )
-    parser.add_argument('--only', nargs='+', default=[], metavar='ROW', help='default: all rows')
-    parser.add_argument(
-        '--seeds', nargs='+', type=int, default=[], metavar='K', help='default: all of the table'
-    )
-    parser.add_argument('--data', type=Path, metavar='DIR', help='the data set of the table')
-    parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/benchmark'), metavar='DIR', help='of runs'
-    )
+    add_run_options(parser)
     return parser.parse_args()
 
 
