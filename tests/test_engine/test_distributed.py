@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map_only
 
 from mmdet3d_medical.cli.processes import leave
 from mmdet3d_medical.registry import MODELS
@@ -30,11 +31,16 @@ def build(cfg: dict) -> torch.nn.Module:
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     model.init_weights()
+    model.double()  # float32 rounds as the processor has it
+    if hasattr(model, 'unsup'):
+        model.unsup.float()  # its divisor counts
     return model
 
 
 def backward(model: torch.nn.Module, preprocess: torch.nn.Module, batch: dict) -> None:
-    sum(model(**preprocess(batch), mode='loss').values()).backward()
+    data = preprocess(batch)
+    data['inputs'] = tree_map_only(torch.Tensor, torch.Tensor.double, data['inputs'])
+    sum(model(**data, mode='loss').values()).backward()
 
 
 def work(rank: int, port: int, cfg: dict, batches: list[dict], gradients: Path) -> None:
