@@ -15,6 +15,7 @@ import argparse
 import math
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,14 @@ from mmdet3d_medical.utils.errors import UsageError
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 
+def share(text: str) -> float:
+    """The type of numbers above 0, up to 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f'expected a number above 0, up to 1, found {text}')
+    return value
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -45,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--sensitivity',
         nargs='+',
-        type=float,
+        type=share,
         default=[0.5, 0.6, 0.7],
         metavar='S',
         help='shares of the nodules of the test (default: 0.5 0.6 0.7)',
@@ -61,14 +70,25 @@ def score_at(result: FROCResult, sensitivity: float) -> float | None:
     return float(scores[needed - 1]) if needed <= len(scores) else None
 
 
+def check_trained(bench: Bench, runs: Iterable[Run]) -> None:
+    """Refuse runs without a detector or marks, before minutes of work.
+
+    Raises:
+        UsageError: Naming the first.
+    """
+    for run in runs:
+        if bench.checkpoint(run) is None or not (bench.folder(run) / 'marks.csv').is_file():
+            raise UsageError(
+                f'{bench.folder(run)}: not trained or not tested: run it by reproduce.py'
+            )
+
+
 def search(bench: Bench, run: Run, root: Path) -> Marks:
     """What the detector of a run finds in the scans of a converted data set.
 
     Raises:
-        UsageError: If the run is not trained, or its test fails.
+        UsageError: If its test fails.
     """
-    if bench.checkpoint(run) is None:
-        raise UsageError(f'{bench.folder(run)}: no trained detector: run it by reproduce.py first')
     out, log = bench.folder(run) / 'whole_scans.csv', bench.folder(run) / 'whole_scans.log'
     with log.open('w') as file:
         command = other_scans_command(bench, run, root, out)
@@ -115,6 +135,7 @@ def main() -> None:
         results=Results(table.path.parent / 'results'),
     )
     runs = {run.name: run for run in runs_of(table, args.only, args.seeds)}  # rows may share them
+    check_trained(bench, runs.values())
     rows: dict[str, dict[str, list[float]]] = {}
     for run in runs.values():
         found = false_positives(bench, run, args.scans, args.sensitivity)

@@ -154,8 +154,11 @@ class TestLoadCandidates:
             LoadCandidates(path, score_thr=0.95)
         with pytest.raises(ValueError, match='score_thr must be at least 0'):
             LoadCandidates(path, score_thr=-1)
-        with pytest.raises(ValueError, match='per_scan must be at least 1, found 0'):
-            LoadCandidates(path, per_scan=0)
+        for wrong in (0, 1.5, '2', True):
+            with pytest.raises(
+                ValueError, match='per_scan must be an integer of at least 1, found'
+            ):
+                LoadCandidates(path, per_scan=wrong)
         path.write_text('seriesuid,coordX,coordY,coordZ,probability,diameter_mm\na,0,0,0,-2,4\n')
         with pytest.raises(ValueError, match='no mark has a score above 0'):
             LoadCandidates(path)

@@ -141,7 +141,7 @@ def test_the_same_numbers_come_out(networks, run_tool, tmp_path, monkeypatch, wi
     torch.testing.assert_close(logits.sigmoid(), scores, **CLOSE)
     torch.testing.assert_close(found, deltas[:, TURN], **CLOSE)
     torch.testing.assert_close(priors, anchors, **CLOSE)
-    decoded = ours.bbox_head.decode(priors.double(), deltas[:, TURN])
+    decoded = ours.bbox_head.decode(priors.double(), found)
     torch.testing.assert_close(decoded, boxes, **CLOSE)
 
 

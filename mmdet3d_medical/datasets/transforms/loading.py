@@ -71,8 +71,8 @@ class LoadCandidates(BaseTransform):
 
     Raises:
         ValueError: If the file is not one of marks, does not state a diameter for each, or has no
-            mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0 or
-            ``per_scan`` below 1; when a scan is drawn whose id the file writes as another number,
+            mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0, or
+            ``per_scan`` no integer above 0; when a scan is drawn whose id the file writes as another number,
             as a spreadsheet does.
     """
 
@@ -88,8 +88,8 @@ class LoadCandidates(BaseTransform):
             )
         if score_thr < 0:
             raise ValueError(f'score_thr must be at least 0, found {score_thr}')
-        if per_scan is not None and per_scan < 1:
-            raise ValueError(f'per_scan must be at least 1, found {per_scan}')
+        if per_scan is not None and (type(per_scan) is not int or per_scan < 1):
+            raise ValueError(f'per_scan must be an integer of at least 1, found {per_scan!r}')
         usable = np.flatnonzero((found.scores > 0) & (found.scores >= score_thr))
         if not len(usable):
             raise ValueError(

@@ -101,19 +101,35 @@ def test_more_marks_of_a_scan_than_luna16_takes(bench, scans):
     assert false_positives(bench, None, scans, [1 / 3]) == [75.0]
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (dict(checkpoint=lambda run: None), 'no trained detector: run it by reproduce.py first'),
-        (dict(status=1), 'a_seed0 could not be tested in .*whole, see .*whole_scans.log'),
-    ],
-)
-def test_what_cannot_be_counted_is_refused(change, message, bench, scans):
+def test_a_test_that_fails_is_told(bench, scans):
     from whole_scans import false_positives
 
-    vars(bench).update(change)
-    with pytest.raises(UsageError, match=message):
+    bench.status = 1
+    with pytest.raises(UsageError, match='a_seed0 could not be tested in .*whole, see .*.log'):
         false_positives(bench, SimpleNamespace(name='a_seed0'), scans, [0.5])
+
+
+@pytest.mark.parametrize('lacking', ['checkpoint', 'marks'])
+def test_runs_are_looked_at_before_any_work(lacking, bench, tmp_path):
+    from whole_scans import check_trained
+
+    check_trained(bench, [None])
+    if lacking == 'checkpoint':
+        bench.checkpoint = lambda run: None
+    else:
+        (tmp_path / 'run/marks.csv').unlink()
+    with pytest.raises(UsageError, match='run: not trained or not tested: run it by reproduce.py'):
+        check_trained(bench, [None])
+
+
+@pytest.mark.parametrize('wrong', ['0', '70', '-0.5', 'nan', 'much'])
+def test_sensitivities_that_are_none(wrong, monkeypatch, capsys):
+    import whole_scans
+
+    monkeypatch.setattr(sys, 'argv', ['whole_scans.py', 't.yml', 'dir', '--sensitivity', wrong])
+    with pytest.raises(SystemExit):
+        whole_scans.parse_args()
+    assert '--sensitivity' in capsys.readouterr().err
 
 
 def test_scores_below_which_marks_were_cut_off(bench, scans):
@@ -138,6 +154,7 @@ def test_rows_that_share_runs_are_searched_once(monkeypatch, tmp_path, capsys):
     found = {('one', 0): 1.0, ('one', 1): 2.0, ('two', 0): 3.0, ('two', 1): math.nan}
     by_run = lambda bench, run, root, shares: [found.pop((run.setting.name, run.seed))]  # noqa: E731
     monkeypatch.setattr(whole_scans, 'false_positives', by_run)
+    monkeypatch.setattr(whole_scans, 'check_trained', lambda bench, runs: None)
     whole_scans.main()
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split(' | ')[1:] for line in lines[:3]] == [
