@@ -72,8 +72,8 @@ class LoadCandidates(BaseTransform):
     Raises:
         ValueError: If the file is not one of marks, does not state a diameter for each, or has no
             mark with a score above 0 that reaches ``score_thr``; if ``score_thr`` is below 0, or
-            ``per_scan`` no integer above 0; when a scan is drawn whose id the file writes as another
-            number, as a spreadsheet does.
+            ``per_scan`` no integer above 0; when a scan is drawn whose id the file writes as
+            another number, as a spreadsheet does.
     """
 
     def __init__(
