@@ -1,4 +1,4 @@
-"""A runner that keeps its console short until the work begins.
+"""A runner that keeps its console short until the work begins, and its log apart from others.
 
 mmengine logs the environment, the whole config and all hooks first, 360 lines. They stay in the log
 file; the console gets a summary.
@@ -7,12 +7,16 @@ file; the console gets a summary.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from .summary import summarize_test, summarize_training
+
+RUNS = Counter()
+"""How many runs this process started in each second."""
 
 
 class Quiet(logging.Filter):
@@ -30,6 +34,14 @@ class ShortStartRunner(Runner):
     Warnings and errors are shown at any time, and the log file holds everything. Arguments are
     those of ``mmengine.runner.Runner``.
     """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        super().setup_env(env_cfg)
+        # mmengine finds the logger, the logged values and the folder of a run by the second of its
+        # start, so a second run within it would write into the first one's.
+        RUNS[self._timestamp] += 1
+        if (run := RUNS[self._timestamp]) > 1:
+            self._timestamp += f'_{run}'
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         self.quiet = Quiet()

@@ -2,11 +2,16 @@
 
 import logging
 import sys
+import time
+from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
 
 from mmdet3d_medical.apis import ShortStartRunner
 from mmdet3d_medical.apis.runner import _ShortStart
@@ -46,6 +51,24 @@ def test_console_shows_warnings_then_the_summary_then_all(runner, tmp_path, caps
 def test_other_loggers_stay_as_they_are(runner):
     assert not logging.getLogger().filters
     assert sum(bool(handler.filters[1:]) for handler in runner.logger.handlers) == 1
+
+
+def test_two_runs_within_a_second_share_nothing(tmp_path, monkeypatch):
+    for kind in (MMLogger, MessageHub, Visualizer):
+        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
+    stopped = SimpleNamespace(**vars(time) | {'time': lambda: 0.0})
+    monkeypatch.setattr('mmengine.runner.runner.time', stopped)
+    first, second = (
+        ShortStartRunner(model=torch.nn.Linear(1, 1), work_dir=str(tmp_path / name))
+        for name in ('first', 'second')
+    )
+    for part in ('logger', 'message_hub', 'visualizer', 'timestamp'):
+        assert getattr(first, part) is not getattr(second, part)
+    second.message_hub.update_scalar('train/loss', 3.0)
+    assert not first.message_hub.log_scalars
+    second.logger.warning('of the second run')
+    assert 'second run' in Path(second.logger.log_file).read_text()
+    assert Path(second.logger.log_file).is_relative_to(tmp_path / 'second')
 
 
 def fake_runner(cfg, **loaders):
