@@ -1,4 +1,4 @@
-# The small detector on real nodules with the encoder of nnU-Net, to compare; projects/benchmark/nodules.
+# The small detector on real nodules with the encoder of nnU-Net; projects/benchmark/nodules.
 #
 # Data:  as configs/retina3d/retina3d_fpn_nodules.py says
 # Train: python tools/train.py configs/retina3d/retina3d_plainconv_fpn_nodules.py

@@ -63,7 +63,8 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
     Args:
         cfg: Of a detector.
         fragments: Config files, or names of some in ``configs/_base_/semi`` and
-            ``configs/_base_/methods``. Later ones change values of earlier ones.
+            ``configs/_base_/methods``. Later ones change values of earlier ones; their
+            ``custom_hooks`` are added to those that are there.
 
     Raises:
         UsageError: If a fragment is not there, there is no method among them, or the config is
@@ -74,8 +75,12 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
             f'--semi: {cfg.filename} has a {cfg.model.type} already; give the config of a detector'
         )
     base = cfg.to_dict()
+    hooks = [*(base.pop('custom_hooks', None) or [])]
     for fragment in fragments:
-        base = _merged(base, read_config(find_fragment(fragment)).to_dict())
+        values = read_config(find_fragment(fragment)).to_dict()
+        hooks += [hook for hook in values.pop('custom_hooks', []) if hook not in hooks]
+        base = _merged(base, values)
+    base['custom_hooks'] = hooks
     if 'method' not in base:
         raise UsageError(f'--semi {" ".join(fragments)}: none of them is a method, say focalmix')
     if 'semi' not in base:

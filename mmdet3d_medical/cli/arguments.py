@@ -1,6 +1,7 @@
 """Types of command line arguments, which refuse wrong values before any work is done."""
 
 from argparse import Action, ArgumentParser, ArgumentTypeError
+from ast import literal_eval
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from mmdet3d_medical.utils.files import check_writable
 
 
 class DictAction(Action):
-    """mmengine's ``KEY=VALUE`` options, with a message where there is no ``=``."""
+    """mmengine's ``KEY=VALUE`` options, and values with dictionaries, written as in Python."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Parse the options, or end with status 2 and what is wrong."""
@@ -17,11 +18,27 @@ class DictAction(Action):
         for value in values:
             if not value.partition('=')[0] or '=' not in value:
                 parser.error(f'{option_string}: expected KEY=VALUE, found {value!r}')
+        nested = [value for value in values if _has_dictionaries(value.partition('=')[2])]
+        plain = [value for value in values if value not in nested]
         try:
             parse = DictAction(self.option_strings, self.dest, nargs='+')
-            parse(parser, namespace, values, option_string)
+            parse(parser, namespace, plain, option_string)
         except AssertionError as error:  # brackets that do not match
             parser.error(f'{option_string}: {error}')
+        for value in nested:
+            key, _, text = value.partition('=')
+            try:
+                getattr(namespace, self.dest)[key] = literal_eval(text)
+            except (SyntaxError, ValueError):
+                parser.error(
+                    f'{option_string}: dictionaries are written as in Python, '
+                    f"KEY=\"[{{'type': 'Name'}}]\", found {value!r}"
+                )
+
+
+def _has_dictionaries(text: str) -> bool:
+    """Whether a value has some, which mmengine reads as text up to the first comma."""
+    return '{' in text and text[0] in '{[('
 
 
 def add_config_options(parser: ArgumentParser, where: str = '') -> None:

@@ -111,6 +111,15 @@ def test_training_without_unlabeled_scans_is_told_once(capsys):
     assert told == ['--semi focalmix cross_entropy: no unlabeled scans, so training is supervised']
 
 
+def test_hooks_of_the_config_and_of_all_fragments_stay():
+    """Each once, though two fragments have the same one."""
+    cfg = load_config('configs/retina3d/retina3d_fpn_phantom.py')
+    cfg.custom_hooks = [dict(type='VolumeVisualizationHook')]
+    fragments = ['phantom', 'supervised_mixup', 'averaged_weights', 'mixup_off']
+    types = [hook.type for hook in combine(cfg, fragments).custom_hooks]
+    assert types == ['SemiSupervisedHook', 'VolumeVisualizationHook', 'EMAHook', 'MixUpOffHook']
+
+
 def test_teacher_boxes_are_what_the_benchmark_measured():
     cfg = load_config('configs/retina3d/retina3d_fpn_nodules.py')
     preset = combine(cfg, ['nodules', 'teacher_boxes'])

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmdet3d_medical.datasets import write_index
 from mmdet3d_medical.engine import SemiSupervisedHook
+from mmdet3d_medical.engine.hooks import MixUpOffHook
 from mmdet3d_medical.models.dense_heads import DenseTargets
 from mmdet3d_medical.models.semi import Guess
 from mmdet3d_medical.registry import MODELS
@@ -88,8 +89,21 @@ def test_mixup_is_off_for_the_last_steps():
         seen.append(model.mixing)
     hook.after_train(runner)
     assert seen == [True, True, False, False] and model.mixing
-    with pytest.raises(ValueError, match='share'):
-        SemiSupervisedHook(mixup_off=1.5)
+    for share in (1.5, -0.1):
+        with pytest.raises(ValueError, match='share'):
+            SemiSupervisedHook(mixup_off=share)
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_a_hook_that_leaves_mixup_on_does_not_undo_another(first):
+    hooks = [MixUpOffHook(0.2), SemiSupervisedHook()]
+    model = Model()
+    runner = make_runner(model)
+    runner.iter = 90
+    for hook in hooks if first else hooks[::-1]:
+        hook.before_train(runner)
+        hook.before_train_iter(runner, runner.iter)
+    assert not model.mixing
 
 
 def guess_of(targets, metas=()) -> Guess:

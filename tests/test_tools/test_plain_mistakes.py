@@ -63,6 +63,8 @@ def test_numbers_that_nothing_can_work_with(option, message, refused):
         ('optim_wrapper.optimiser.lr=0.1', "Did you mean 'optimizer'?"),
         ('train_cfg.max_iters', "expected KEY=VALUE, found 'train_cfg.max_iters'"),
         ('train_cfg.max_iters=[1,(2]', 'Imbalanced brackets'),
+        ("custom_hooks=[{type:'EMAHook'}]", 'dictionaries are written as in Python'),
+        ("custom_hooks=[{'type':", 'dictionaries are written as in Python'),
     ],
 )
 def test_misspelled_options(option, message, refused):

@@ -142,7 +142,7 @@ class SemiSupervisedHook(Hook):
         self.parts = [
             UnlabeledWeightHook(rampup_iters, rampup_begin, rampup),
             TeacherHook(),
-            MixUpOffHook(mixup_off),
+            *[MixUpOffHook(mixup_off)] * (mixup_off != 0),
             GuessLogHook(**log),
         ]
 

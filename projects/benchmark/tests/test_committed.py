@@ -1,5 +1,6 @@
 """The tables of the documentation: they can be run, and show what their results give."""
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from study.results import Results
 from study.rows import score_rows
 from study.runs import Bench
 from study.table import read_table, runs_of
+
+from mmdet3d_medical.cli.arguments import add_config_options
 
 from .conftest import ROOT, TOOLS
 
@@ -64,6 +67,23 @@ def test_its_lists_are_made(path, tmp_path):
         )
         lists = [Path(value).name for key, value in options.items() if key.endswith('.split')]
         assert lists and set(lists) <= made
+
+
+@every_table
+def test_the_training_reads_its_options_as_they_are(path, tmp_path):
+    """As values, not as text that looks alike."""
+    table = read_table(path)
+    data = read_data(table.data)
+    bench = Bench(TOOLS, data, tmp_path, table.scored_on, tmp_path / 'work', Results(tmp_path))
+    parser = ArgumentParser()
+    add_config_options(parser)
+    for run in runs_of(table, seeds=table.seeds[:1]):
+        command = train_command(bench, run)
+        read = parser.parse_args(command[command.index('--cfg-options') :]).cfg_options
+        asked = bench.options(run.setting)
+        of_data = ('.split', '.ann_file')  # are replaced by paths
+        own = {key: value for key, value in asked.items() if not key.endswith(of_data)}
+        assert {key: read[key] for key in own} == own
 
 
 def test_results_are_small():
