@@ -5,7 +5,7 @@
 #            --test-subsets 7 8 9 --labeled 10 --unlabeled 100
 # Train: python tools/train.py configs/focalmix/retina3d_fpn_phantom.py
 # Test:  python tools/test.py configs/focalmix/retina3d_fpn_phantom.py CHECKPOINT --out marks.csv
-# 0.4 s a step on one CPU core and 0.6 GB, 11 minutes. Scores: projects/benchmark/phantoms.
+# 0.3 to 0.4 s a step on one CPU core and 0.6 GB, 7 to 11 minutes. Scores: projects/benchmark.
 _base_ = [
     '../retina3d/retina3d_fpn_phantom.py',
     '../_base_/semi/phantom.py',

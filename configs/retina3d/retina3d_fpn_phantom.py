@@ -5,7 +5,7 @@
 #            --spacing 2 2 2 --crop lungs
 # Train: python tools/train.py configs/retina3d/retina3d_fpn_phantom.py
 # Test:  python tools/test.py configs/retina3d/retina3d_fpn_phantom.py CHECKPOINT --out marks.csv
-# Expected: 0.17 M parameters; 0.25 s a step on one CPU core and 0.5 GB, 7 minutes. CPM with 10
+# Expected: 0.17 M parameters; 0.2 s a step on one CPU core and 0.5 GB, 4 to 7 minutes. CPM with 10
 # labeled scans: projects/benchmark/phantoms.
 _base_ = [
     '../_base_/models/retina3d_r18_fpn_small.py',

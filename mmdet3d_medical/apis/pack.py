@@ -81,11 +81,16 @@ def pack_model(
         classes=data['classes'],
         threshold=_threshold(points, fp_per_scan),
         operating_points=[{key: getattr(p, key) for key in MEASURED} for p in points],
-        measured_on=measured_on,
+        measured_on=measured_on + _parts(scans_per) * bool(result),
         versions={META: __version__, 'torch': str(torch.__version__).partition('+')[0]},
     )
     card = '\n'.join([card or model_card(facts), *_measured(facts)])
     return write_model(folder, facts, detector.state_dict(), card)
+
+
+def _parts(scans_per: float) -> str:
+    """What is to be known of rates per scan that were not measured in whole scans."""
+    return '' if scans_per == 1 else f', each counted as {scans_per:g} of a scan'
 
 
 def _meta_of(checkpoint: str) -> dict[str, Any]:

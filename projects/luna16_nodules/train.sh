@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains and packs the detector `luna16-nodules`; README.md says what it needs. Two hours on a core.
+# Trains and packs the detector `luna16-nodules`; README.md says what it needs. 90 minutes on a core.
 # A second run goes on where the first was stopped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

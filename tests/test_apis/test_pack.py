@@ -100,9 +100,16 @@ def test_threshold_has_as_few_false_positives_as_asked_for(tmp_path):
 def test_parts_of_scans_count_as_such(tmp_path):
     """Where four parts make one scan, each false positive is one per scan."""
     facts = packed(
-        tmp_path, PLAIN, shipped_weights(), result=measured(), fp_per_scan=2, scans_per=0.25
+        tmp_path,
+        PLAIN,
+        shipped_weights(),
+        result=measured(),
+        fp_per_scan=2,
+        measured_on='parts',
+        scans_per=0.25,
     ).facts
     assert facts.threshold == pytest.approx(0.7)
+    assert facts.measured_on == 'parts, each counted as 0.25 of a scan'
 
 
 def test_rate_that_no_score_has_is_refused(tmp_path):

@@ -156,18 +156,18 @@ def _unit(table: Table) -> str:
 
 
 def compute(results: Results) -> str:
-    """How long all runs with a result were trained; one that two tables show counts once."""
-    devices: dict[str, dict[tuple, float]] = {}
+    """How long all runs with a result were trained; one that two tables keep counts once."""
+    devices: dict[str, set[tuple]] = {}
     for result in results.all():
         if 'failure' not in result:
-            run = result['settings'], result['seed'], result['amp']
-            devices.setdefault(result.get('device', ''), {})[run] = result['seconds']
+            run = result['settings'], result['seed'], result['amp'], result['seconds']
+            devices.setdefault(result.get('device', ''), set()).add(run)
     if not devices:
         return 'Not run yet.\n'
     return ''.join(
-        f'{len(seconds)} runs, {sum(seconds.values()) / 3600:.1f} hours in all, '
+        f'{len(runs)} runs, {sum(run[-1] for run in runs) / 3600:.1f} hours in all, '
         f'{f"several at once on one {device}" if device else "each on one thread"}.\n'
-        for device, seconds in sorted(devices.items())
+        for device, runs in sorted(devices.items())
     )
 
 

@@ -97,16 +97,17 @@ def test_compute_is_that_of_runs_that_came_to_an_end(tmp_path):
     results = (
         dict(made, seconds=5400.0),
         dict(made, seed=1, seconds=1800.0),
-        dict(made, seconds=5400.0),
+        dict(made, seconds=5400.0),  # the same in another table
+        dict(made, seconds=3600.0),  # run again
         dict(made, failure='diverged'),
     )
     for number, result in enumerate(results):
         (tmp_path / f'table{number}.jsonl').write_text(json.dumps(result) + '\n')
-    assert compute(Results(tmp_path)) == '2 runs, 2.0 hours in all, each on one thread.\n'
+    assert compute(Results(tmp_path)) == '3 runs, 3.0 hours in all, each on one thread.\n'
     on_gpu = dict(made, settings='b', seconds=1800.0, device='a GPU')
     (tmp_path / 'gpu.jsonl').write_text(json.dumps(on_gpu) + '\n')
     assert compute(Results(tmp_path)) == (
-        '2 runs, 2.0 hours in all, each on one thread.\n'
+        '3 runs, 3.0 hours in all, each on one thread.\n'
         '1 runs, 0.5 hours in all, several at once on one a GPU.\n'
     )
 
