@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.infer import BaseInferencer
 from torch import nn
 
+from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
 from mmdet3d_medical.datasets.converters.image_io import crop, resample
 from mmdet3d_medical.datasets.converters.lungs import lung_box
 from mmdet3d_medical.deploy import Network, Runtime, choose_backend, is_faster, make_runtime
@@ -25,7 +26,7 @@ from mmdet3d_medical.utils import register_all_modules
 from mmdet3d_medical.utils.errors import UsageError
 
 from .findings import Findings, make_findings
-from .scans import Scan, find_scans, scan_in_memory
+from .scans import Scan, find_scans, scan_in_memory, thickness_notes
 
 SCOPE = 'mmdet3d_medical'
 TRIED_STRIDES = 6  # sides of the patch that backends are timed on
@@ -140,7 +141,9 @@ class LesionInferencer(BaseInferencer):
         Raises:
             ValueError: As :meth:`detect`.
         """
-        image, notes = scan.image, []
+        image = scan.image
+        known = isinstance(scan.source, DicomSource)  # the thickness of slices, which may overlap
+        notes = [] if known else thickness_notes(max(image.GetSpacing()))
         lowest = int(sitk.GetArrayViewFromImage(image).min())
         if lowest > NO_AIR_HU:
             raise ValueError(

@@ -236,12 +236,7 @@ def _add_dicom(folder: Path, name: Path, found: Found, silent: bool) -> None:
 
 def _notes(study: Sequence[Series]) -> tuple[str, ...]:
     best, *rest = study
-    notes = [best.note] if best.note else []
-    if best.thickness > THICK_MM:
-        notes.append(
-            f'slices of {best.thickness:g} mm are thicker than the {THICK_MM:g} mm that '
-            'detectors are trained with: small lesions are missed'
-        )
+    notes = [*[best.note] * bool(best.note), *thickness_notes(best.thickness)]
     if rest:
         others = '; '.join(f'{s.series} ({s.thickness:g} mm, {len(s.paths)} slices)' for s in rest)
         notes.append(
@@ -249,6 +244,16 @@ def _notes(study: Sequence[Series]) -> tuple[str, ...]:
             f'({best.thickness:g} mm, {len(best.paths)} slices); left out: {others}'
         )
     return tuple(notes)
+
+
+def thickness_notes(thickness: float) -> list[str]:
+    """What is to be known of slices, or voxels, of so many mm; nothing of thin ones."""
+    if thickness <= THICK_MM:
+        return []
+    return [
+        f'slices of {thickness:.4g} mm are thicker than the {THICK_MM:g} mm that '
+        'detectors are trained with: small lesions are missed'
+    ]
 
 
 def scan_in_memory(data: Any, scan_id: str) -> Scan:

@@ -110,6 +110,13 @@ def test_what_has_no_lungs_is_searched_as_a_whole_and_that_is_told(inferencer):
     assert found.notes == ('no lungs were found: all of the scan was searched',)
 
 
+@pytest.mark.tried('predict', 'thick slices, in any format', 'searched, a note says so')
+def test_thick_slices_are_told_of_files_as_of_dicom(tmp_path, inferencer):
+    sitk.WriteImage(make_scan((0.9, 0.9, 7.0), (20, 60, 64)), str(tmp_path / 'a.nii.gz'))
+    (found,) = inferencer(tmp_path / 'a.nii.gz')
+    assert any('slices of 7 mm are thicker than the 2.5 mm' in note for note in found.notes)
+
+
 def make_chest():
     """The scan as a lung in a body."""
     voxels = np.full((60, 120, 150), 40, np.int16)
