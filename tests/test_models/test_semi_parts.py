@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import InstanceData
 
 from mmdet3d_medical.datasets.transforms import ImageMixUp
 from mmdet3d_medical.models.dense_heads import DenseTargets
@@ -110,6 +111,29 @@ def test_what_few_detectors_find_loses_score(block_detector):
     assert len(targets([sure, blind], volume, rng()).boxes[0]) == 0
     with pytest.raises(ValueError, match='ignore_thr'):
         BoxTargets(score_thr=0.2, ignore_thr=0.3)
+
+
+@pytest.mark.parametrize('side', [2.0, 3.0])
+def test_anchors_that_match_an_unsure_box_count_neither_way(side, focalmix, monkeypatch):
+    """Those larger than the box lie in it by less than half. A lesion beside it keeps its own."""
+    detector = focalmix().detector
+    corner, lesion = torch.full((3,), 8.3), torch.tensor([17.0, 17, 17, 22, 22, 22])
+    unsure = torch.cat([corner, corner + side])
+    volume, labels = torch.zeros(1, 1, 32, 32, 32), torch.tensor([0, 0])
+    boxes = torch.stack([lesion, unsure])
+
+    def guess(ignored, matched):
+        found = InstanceData(bboxes=boxes, labels=labels, ignored=torch.tensor([False, ignored]))
+        maker = BoxTargets(ignore_matched=matched)
+        monkeypatch.setattr(maker, '_merged', lambda *_: found)
+        return maker([detector], volume, rng()).targets
+
+    positive = guess(False, False).cls[0, :, 0] > 0
+    weights = {matched: guess(True, matched).cls_weight[0] for matched in (False, True)}
+    kept = guess(True, True).cls[0, :, 0] > 0
+    assert kept.any() and (weights[True][kept] == 1).all()
+    assert (positive & ~kept).any() and (weights[True][positive & ~kept] == 0).all()
+    assert (weights[False][positive & ~kept] == 1).any() and (weights[True] <= weights[False]).all()
 
 
 def test_flat_boxes_are_no_lesions(block_detector):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -206,6 +206,9 @@ class BoxTargets(_Targets):
         ignore_thr: From this score up to ``score_thr`` it counts neither way.
         bn_stats: ``'batch'`` or ``'running'``: of batch normalization while guessing.
         nms_iou: Above it two boxes are of one lesion.
+        ignore_matched: Whether anchors count neither way that a detection of middling score would
+            get as a lesion. Without it only those do that lie in it mostly, as around annotated
+            findings that are ignored: many that match a small box are larger, and background.
 
     Raises:
         ValueError: Unless 0 < ignore_thr <= score_thr <= 1.
@@ -220,6 +223,7 @@ class BoxTargets(_Targets):
         ignore_thr: float = 0.2,
         bn_stats: str = 'running',
         nms_iou: float = _OBJECT_IOU,
+        ignore_matched: bool = False,
     ) -> None:
         super().__init__(views, bn_stats, score_thr)
         if not 0 < ignore_thr <= score_thr <= 1:
@@ -228,6 +232,7 @@ class BoxTargets(_Targets):
             )
         self.ignore_thr = ignore_thr
         self.nms_iou = nms_iou
+        self.ignore_matched = ignore_matched
 
     @torch.no_grad()
     def __call__(
@@ -251,6 +256,13 @@ class BoxTargets(_Targets):
         metas = metas or [{}] * len(inputs)
         wide = [{**meta, 'batch_input_shape': shape} for meta in metas]
         targets = head.get_targets(priors, merged, wide)
+        if self.ignore_matched:
+            unsure = [_as_lesions(instances[instances.ignored]) for instances in merged]
+            matched = (head.get_targets(priors, unsure, wide).cls > 0).any(dim=-1)
+            lesions = (targets.cls > 0).any(dim=-1)
+            targets = replace(
+                targets, cls_weight=targets.cls_weight.masked_fill(matched & ~lesions, 0)
+            )
         boxes = [instances.bboxes[~instances.ignored] for instances in merged]
         return Guess(targets, priors, boxes, metas)
 
@@ -276,6 +288,10 @@ class BoxTargets(_Targets):
         return InstanceData(
             bboxes=boxes[kept], labels=labels[kept], ignored=scores[kept] < self.score_thr
         )
+
+
+def _as_lesions(instances: InstanceData) -> InstanceData:
+    return InstanceData(bboxes=instances.bboxes, labels=instances.labels)
 
 
 def _carried_back(boxes: Tensor, view: View, shape: Sequence[int]) -> Tensor:
