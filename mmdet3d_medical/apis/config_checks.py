@@ -82,6 +82,30 @@ def _did_you_mean(key: str, known: Any, cutoff: float) -> str:
     return f'. Did you mean {meant[0]!r}?' if meant else ''
 
 
+def _check_batches(cfg: Config) -> None:
+    """A sampler of several sources counts in batches of its own."""
+    loader = cfg.get('train_dataloader') or {}
+    size, counted = loader.get('batch_size'), (loader.get('sampler') or {}).get('batch_size')
+    if counted is not None and counted != size:
+        raise UsageError(
+            f'{cfg.filename}: train_dataloader.batch_size is {size}, but its sampler divides '
+            f'batches of {counted} among labeled and unlabeled scans: set '
+            'train_dataloader.sampler.batch_size too'
+        )
+
+
+def _check_teacher(cfg: Config) -> None:
+    """A tested teacher that no hook moves would be tested as it was at first."""
+    model = cfg.get('model') or {}
+    teacher = (model.get('teacher') or {}).get('type', '').rpartition('.')[-1]
+    hooks = {hook.get('type', '').rpartition('.')[-1] for hook in cfg.get('custom_hooks') or []}
+    if teacher == 'EMATeacher' and not hooks & {'SemiSupervisedHook', 'TeacherHook'}:
+        raise UsageError(
+            f'{cfg.filename}: nothing moves the teacher of the model: add '
+            "dict(type='SemiSupervisedHook') to custom_hooks"
+        )
+
+
 def check_values(cfg: Config) -> None:
     """Refuse numbers that no training or test can work with.
 
@@ -99,6 +123,8 @@ def check_values(cfg: Config) -> None:
             _expect(cfg, key, value, isinstance(value, int) and value >= 1, 'an integer above 0')
         for key, value in _named('num_workers', cfg.get(loader), loader):
             _expect(cfg, key, value, isinstance(value, int) and value >= 0, 'an integer, 0 or more')
+    _check_batches(cfg)
+    _check_teacher(cfg)
     for key in ('max_iters', 'max_epochs', 'val_interval'):
         value = (cfg.get('train_cfg') or {}).get(key)
         _expect(

@@ -67,6 +67,7 @@ def pack_model(
     data = _meta_of(checkpoint)
     model = MODELS.build(cfg.model)
     put_weights(model, checkpoint, cfg.filename)
+    _check_part(checkpoint, data, model, cfg.filename)
     config, detector = _tested(cfg.model.to_dict(), model)
     points = rate_points(result, per=scans_per) if result else []
     settings = data.get('settings') or {}
@@ -103,6 +104,16 @@ def _meta_of(checkpoint: str) -> dict[str, Any]:
             'a step'
         )
     return data
+
+
+def _check_part(checkpoint: str, data: Mapping[str, Any], model: nn.Module, config: str) -> None:
+    """Refuse to pack another part than the one whose scores are known."""
+    part, packed = data.get('tested'), getattr(model, 'predict_on', None)
+    if part and packed and part != packed:
+        raise UsageError(
+            f'{checkpoint}: its training tested the {part}, {config} tests the {packed}: give the '
+            'config and --semi that it was trained with'
+        )
 
 
 def _tested(config: dict, model: nn.Module) -> tuple[dict, nn.Module]:

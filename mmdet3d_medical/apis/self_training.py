@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mmdet3d_medical.utils.checkpoints import part_of, read_checkpoint, tested_part, weights_in
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import in_progress
 from mmdet3d_medical.utils.processes import STEPS_LOCK, launch, lock_folder, tail
 
-from .checkpoint import trained_checkpoint
+from .checkpoint import save_weights, trained_checkpoint
 from .options import candidate_steps, datasets_in
 from .setup import Setup
 
@@ -81,13 +82,29 @@ class SelfTraining:
             source,
         )
 
+    def start_of(self, number: int) -> Path:
+        """What a round starts from: the detector that made its marks.
+
+        Where the round before tested an average, that one is written as a plain checkpoint, as
+        ``load_from`` of the whole takes the detector beside it.
+        """
+        checkpoint = self.checkpoint(number - 1)
+        content = read_checkpoint(checkpoint, 'cpu')
+        part = tested_part(content)
+        if part == 'student':
+            return checkpoint
+        plain = self.folder(number) / 'start.pth'
+        weights = part_of(weights_in(content, str(checkpoint)), part)
+        save_weights(plain, weights, content.get('meta'))
+        return plain
+
     def train_command(self, number: int) -> list[str]:
         """Train on from the detector of the round before, around its marks."""
         key, dataset = self.unlabeled
         options = {
             f'{key}.pipeline.{step}.marks': self.marks(number) for step in candidate_steps(dataset)
         }
-        options['load_from'] = self.checkpoint(number - 1)
+        options['load_from'] = self.start_of(number)
         return self.setup.train_command(self.folder(number), options)
 
     def run(self, rounds: int) -> Path:
@@ -112,15 +129,15 @@ class SelfTraining:
 
     def _run_round(self, number: int, lock) -> None:
         folder, marks = self.folder(number), self.marks(number)
-        mark, train = self.mark_command(number), self.train_command(number)
         folder.mkdir(exist_ok=True)
+        mark = self.mark_command(number)
         if self.checkpoint(number) is None and not marks.is_file():
             print(f'round {number}: marks unlabeled scans, see {folder / "test.log"}', flush=True)
             _finish(mark, folder / 'test.log', lock)
             in_progress(marks).replace(marks)
         if self.checkpoint(number) is None:
             print(f'round {number}: trains, see {folder / "train.log"}', flush=True)
-            _finish(train, folder / 'train.log', lock)
+            _finish(self.train_command(number), folder / 'train.log', lock)
             if self.checkpoint(number) is None:
                 raise UsageError(
                     f'the training left no last checkpoint in {folder}: does '

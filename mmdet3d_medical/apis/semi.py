@@ -17,6 +17,7 @@ from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.shipped import SHIPPED
 
 KEYS = {'patches', 'labeled', 'unlabeled', 'candidates', 'hook'}  # of `semi`
+SCANS = 'give luna16, phantom or nodules before the method, or a `semi` of your own'
 FOLDERS = tuple(SHIPPED / 'configs' / '_base_' / name for name in ('semi', 'methods'))
 
 
@@ -51,6 +52,11 @@ def semi_supervised(base: Mapping[str, Any], **changes: Any) -> tuple[dict, dict
     model = {**_merged(soft, method), '_delete_': True, 'detector': detector}
     hooks = base.get('custom_hooks') or []
     if 'semi' not in base:
+        if method.get('teacher'):
+            raise UsageError(
+                f'the method has a teacher, {method["teacher"]["type"]}, which makes targets of '
+                f'unlabeled scans, but there are none: {SCANS}'
+            )
         return model, {**base['train_dataloader'], '_delete_': True}, hooks
     semi = {**base['semi'], **changes}
     _check(semi)
@@ -79,9 +85,10 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
     for fragment in fragments:
         values = read_config(find_fragment(fragment)).to_dict()
         hooks += [hook for hook in values.pop('custom_hooks', []) if hook not in hooks]
+        _check_order(base, values, f'--semi {" ".join(fragments)}: {fragment}')
         base = _merged(base, values)
     base['custom_hooks'] = hooks
-    if 'method' not in base:
+    if 'type' not in base.get('method', {}):
         raise UsageError(f'--semi {" ".join(fragments)}: none of them is a method, say focalmix')
     if 'semi' not in base:
         _tell_once(f'--semi {" ".join(fragments)}: no unlabeled scans, so training is supervised')
@@ -90,6 +97,18 @@ def combine(cfg: Config, fragments: Sequence[str]) -> Config:
     base['model'].pop('_delete_')
     base['train_dataloader'].pop('_delete_')
     return Config(base, filename=cfg.filename)
+
+
+def _check_order(before: Mapping[str, Any], values: Mapping[str, Any], what: str) -> None:
+    """Refuse a second method, and what changes a method before there is one."""
+    has = ['type' in part.get('method', {}) for part in (before, values)]
+    if all(has):
+        raise UsageError(
+            f'{what} is a second method. Give one, then what comes after a method, such as '
+            'cross_entropy'
+        )
+    if 'method' in values and not any(has):
+        raise UsageError(f'{what} comes after a method, such as focalmix')
 
 
 @functools.cache
@@ -135,9 +154,20 @@ def read_config(path: str) -> Config:
 
 def _check(semi: Mapping[str, Any]) -> None:
     unknown, missing = sorted({*semi} - KEYS), sorted(KEYS - {'candidates'} - {*semi})
+    if 'patches' in missing:
+        raise UsageError(f'semi has {sorted(semi)}, but no scans and patches: {SCANS}')
     if unknown or missing:
         raise UsageError(
             f'semi has {sorted(semi)}: expected {sorted(KEYS)}, of which candidates may be left out'
+        )
+    if min(semi['patches']) < 1:
+        raise UsageError(
+            'semi.patches must be the labeled and the unlabeled patches of a batch, 1 or more of '
+            f'each, found {semi["patches"]}'
+        )
+    if 'lesion_prob' not in semi.get('candidates', {'lesion_prob': 0}):
+        raise UsageError(
+            'semi.candidates has no lesion_prob, the share of patches around marks, such as 0.7'
         )
     for name in ('labeled', 'unlabeled'):
         if 'pipeline' in semi[name]:

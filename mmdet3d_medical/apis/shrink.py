@@ -64,6 +64,10 @@ def shrink(cfg: Config) -> Config:
     small = Config(_shrink(cfg.to_dict()), filename=cfg.filename)
     if 'max_iters' in (small.get('train_cfg') or {}):
         fit_schedule(small, min(ITERS, small.train_cfg.max_iters))
+    sampler = (small.get('train_dataloader') or {}).get('sampler') or {}
+    if 'source_ratio' in sampler:
+        sampler.batch_size = max(BATCH, sum(sampler.source_ratio))
+        small.train_dataloader.batch_size = sampler.batch_size
     hooks = small.get('default_hooks', {})
     if 'checkpoint' in hooks:
         hooks.checkpoint.interval = min(hooks.checkpoint.get('interval', ITERS), ITERS)

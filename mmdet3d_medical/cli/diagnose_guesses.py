@@ -195,7 +195,8 @@ def main(args: Namespace) -> None:
     if not isinstance(model.targets, AnchorTargets):
         raise UsageError(
             f'{args.config}: guesses of anchors are looked at, but its targets are '
-            f'{type(model.targets).__name__}: add --cfg-options model.targets.type=AnchorTargets'
+            f'{type(model.targets).__name__}: add --cfg-options '
+            "\"model.targets={'_delete_':True,'type':'AnchorTargets'}\""
         )
     model.targets.steps = []  # as they are; sharpened below
     dataset = DATASETS.build(unlabeled_source(config))

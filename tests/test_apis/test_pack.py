@@ -57,6 +57,15 @@ def test_of_focalmix_the_detector_is_packed(tmp_path):
     assert folder.weights().keys() == shipped_weights().keys()
 
 
+def test_another_part_than_the_tested_one_is_not_packed(tmp_path):
+    weights = {f'detector.{name}': value for name, value in shipped_weights().items()}
+    path = checkpoint(
+        tmp_path, weights, {'mmdet3d_medical': {'classes': ['nodule'], 'tested': 'teacher'}}
+    )
+    with pytest.raises(UsageError, match='its training tested the teacher, .* tests the student'):
+        pack_model(load_config(FOCALMIX), path, tmp_path / 'm', 'small')
+
+
 def test_options_go_before_what_the_training_says(tmp_path):
     folder = packed(tmp_path, PLAIN, shipped_weights(), spacing=(1, 1, 1), crop='none')
     assert folder.facts.spacing == [1, 1, 1] and folder.facts.crop == 'none'

@@ -100,6 +100,34 @@ def test_values_that_are_missing_are_named():
         semi_supervised(base)
 
 
+@pytest.mark.parametrize(
+    'fragments, message',
+    [
+        (['teacher_boxes'], 'has a teacher, EMATeacher, .* there are none: give luna16'),
+        (['mean_teacher'], 'no scans and patches: give luna16'),
+        (['phantom', 'cross_entropy', 'focalmix'], 'cross_entropy comes after a method'),
+        (['phantom', 'focalmix', 'mixmatch'], 'mixmatch is a second method'),
+        (['phantom', 'teacher_boxes', 'supervised_mixup'], 'supervised_mixup is a second method'),
+        (['phantom', 'candidates'], 'none of them is a method'),
+    ],
+)
+def test_fragments_that_do_not_go_together(fragments, message):
+    with pytest.raises(UsageError, match=message):
+        combine(load_config('configs/retina3d/retina3d_fpn_phantom.py'), fragments)
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(patches=(4, 0)), r'1 or more of each, found \(4, 0\)'),
+        (dict(candidates=dict(marks='a.csv')), 'candidates has no lesion_prob'),
+    ],
+)
+def test_values_that_nothing_can_work_with(changes, message):
+    with pytest.raises(UsageError, match=message):
+        semi_supervised({**DETECTOR, **FRAGMENTS}, **changes)
+
+
 def test_training_without_unlabeled_scans_is_told_once(capsys):
     """However often a table asks for its configs."""
     _tell_once.cache_clear()

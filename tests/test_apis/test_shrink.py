@@ -56,3 +56,12 @@ def test_validation_takes_one_scan_and_the_test_all():
     small = shrink(Config(dict(val_dataloader=loader, test_dataloader=loader)))
     assert small.val_dataloader.dataset == {**loader['dataset'], 'indices': 1}
     assert small.test_dataloader.dataset == loader['dataset']
+
+
+def test_patches_of_both_kinds_stay_in_small_batches():
+    cfg = load_config('configs/retina3d/retina3d_fpn_phantom.py', semi=['phantom', 'focalmix'])
+    for loader in (cfg.train_dataloader, cfg.train_dataloader.sampler):
+        loader.batch_size = 6
+    cfg.train_dataloader.sampler.source_ratio = [2, 1]
+    loader = shrink(cfg).train_dataloader
+    assert loader.batch_size == loader.sampler.batch_size == 3

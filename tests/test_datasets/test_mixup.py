@@ -156,6 +156,11 @@ class TestImageMixUp:
         )
         assert mixed.box[..., 0].tolist() == [[1, 2, 6, 0], [1, 5, 6, 0]]
 
+    def test_a_patch_mixed_with_itself_keeps_its_boxes(self):
+        targets = targets_of([[1.0, 0.0]], box=[[1.0, 0.0]], box_weight=[[1.0, 0.0]])
+        mixed = ImageMixUp(box='both').mix_targets(targets, torch.tensor([0]), torch.tensor([0.6]))
+        assert mixed.box_weight.tolist() == [[1.0, 0.0]]
+
     def test_extra_channels_stay(self):
         inputs = random_inputs(channels=4)
         mixed, *_ = ImageMixUp(5.0, num_channels=1).mix(inputs, random_targets(), rng_of())

@@ -48,6 +48,7 @@ def make_runner(model, iteration=0) -> SimpleNamespace:
         iter=iteration,
         max_iters=100,
         message_hub=MessageHub('test'),
+        optim_wrapper=SimpleNamespace(should_update=lambda: True),
         warnings=warnings,
         logger=SimpleNamespace(warning=warnings.append),
     )
@@ -135,6 +136,26 @@ def test_mass_and_histogram_by_hand():
         'train/guess_0.9-1': 2 / 8,
     }
     assert logged == pytest.approx(expected, abs=1e-6)
+
+
+def test_ignored_guesses_are_not_counted():
+    hook, model = SemiSupervisedHook(interval=1), Model()
+    model.last_guess = guess_of([[1.0, 1.0, 0.0, 0.0]])
+    model.last_guess.targets.cls_weight[0, 1] = 0
+    runner = make_runner(model)
+    hook.after_train_iter(runner, 0)
+    logged = scalars(runner)
+    assert logged['train/guess_mass'] == 1 and logged['train/guess_above_half'] == 1 / 4
+
+
+def test_the_teacher_follows_steps_alone():
+    """Not iterations that accumulate gradients."""
+    hook, model = SemiSupervisedHook(), Model()
+    runner = make_runner(model)
+    for stepped in (False, False, True):
+        runner.optim_wrapper.should_update = lambda stepped=stepped: stepped
+        hook.after_train_iter(runner, 0)
+    assert model.updates == 1
 
 
 @pytest.fixture

@@ -221,3 +221,27 @@ def test_anchors_that_the_partner_ignores():
     assert dominant.cls[0].flatten().tolist() == [1.0, 0.75, 0.0]
     with pytest.raises(ValueError, match='ignored'):
         ImageMixUp(ignored='both')
+
+
+def test_strong_views_work_on_the_window_wherever_it_is_mapped_to(focalmix, small_detector):
+    """A window mapped to 0 to 1 is changed as one mapped to -1 to 1."""
+    cfg = small_detector()
+    cfg['data_preprocessor'] = {
+        **cfg.get('data_preprocessor', {}),
+        'type': 'VolumeDataPreprocessor',
+    }
+    strong = [dict(type='StrongContrast', prob=1.0), dict(type='StrongNoise', prob=1.0)]
+    patch, seen = torch.rand(1, 1, 8, 8, 8) * 2 - 1, []
+    for value_range in ((-1.0, 1.0), (0.0, 1.0)):
+        cfg['data_preprocessor']['value_range'] = value_range
+        model = focalmix(cfg, student=strong)
+        low, high = value_range
+        half, middle = (high - low) / 2, (high + low) / 2
+        seen.append((model._strong(patch * half + middle) - middle) / half)
+    torch.testing.assert_close(*seen)
+    assert not torch.equal(seen[0], patch)
+
+
+def test_mixers_of_other_names_are_refused(focalmix):
+    with pytest.raises(ValueError, match=r"mixers are named image and object, found \['objects'\]"):
+        focalmix(mixers=dict(image=None, objects=None))

@@ -119,7 +119,9 @@ class ImageMixUp(BaseMixUp):
         if self.box == 'dominant':
             return mixed
         own, other = targets.box_weight, targets.box_weight[partner]
-        weight = torch.where(own > 0, lam[:, None] * own, (1 - lam)[:, None] * other)
+        itself = partner == torch.arange(len(partner), device=partner.device)
+        share = torch.where(itself, 1.0, lam)[:, None]
+        weight = torch.where(own > 0, share * own, (1 - share) * other)
         box = torch.where(own[..., None] > 0, targets.box, targets.box[partner])
         return replace(mixed, box=box, box_weight=weight.to(own))
 

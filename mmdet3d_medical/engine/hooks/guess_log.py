@@ -25,7 +25,8 @@ BINS = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)  # of the histogram of guessed targets
 class GuessLogHook(Hook):
     """Logs how the guesses are doing, and warns when they collapse or run away.
 
-    Every ``interval`` iterations it logs, over the guesses of this process:
+    Every ``interval`` iterations it logs, over the guesses of this process, those that are ignored
+    taken for 0:
 
     * ``unsup_weight``, ``unsup_divisor`` (what the unlabeled loss was divided by), and
       ``positives`` and ``unsup_positives``, the positive priors of both kinds of patches;
@@ -85,7 +86,7 @@ class GuessLogHook(Hook):
             unsup_weight=model.unsup.weight,
             unsup_divisor=float(model.unsup.divisor),
             **{name: float(number) for name, number in model.last_positives.items()},
-            **self._describe(model.last_guess.cls),
+            **self._describe(_known(model.last_guess)),
         )
         if self._known is not None:
             scalars.update(self._judge(model.last_guess))
@@ -109,7 +110,7 @@ class GuessLogHook(Hook):
 
     def _judge(self, guess: Guess) -> dict[str, float]:
         """Precision and recall over the window, where there is something to divide by."""
-        for targets, meta in zip(guess.cls, guess.metas, strict=True):
+        for targets, meta in zip(_known(guess), guess.metas, strict=True):
             boxes = self._known.in_patch(meta)
             if boxes is not None:
                 self._counts.append(count_guesses(targets, guess.priors, *boxes))
@@ -140,3 +141,9 @@ class GuessLogHook(Hook):
                 'alpha and soft beta this is what happens.'
             )
         self._shares.clear()
+
+
+def _known(guess: Guess) -> torch.Tensor:
+    """Targets (B, N, C), 0 where a prior is ignored."""
+    targets = guess.targets
+    return targets.cls * (targets.cls_weight > 0)[..., None]

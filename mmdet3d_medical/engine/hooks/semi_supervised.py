@@ -87,8 +87,9 @@ class TeacherHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Let the teacher follow."""
-        semi_supervised_model(runner).follow()
+        """Let the teacher follow, unless gradients are accumulated for a step to come."""
+        if runner.optim_wrapper.should_update():
+            semi_supervised_model(runner).follow()
 
 
 @HOOKS.register_module()

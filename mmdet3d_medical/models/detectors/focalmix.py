@@ -25,6 +25,7 @@ from .dense3d import targets_of
 
 Samples = list[DetDataSample]
 TESTED = ('student', 'teacher')
+MIXERS = ('image', 'object')
 
 
 @MODELS.register_module()
@@ -73,7 +74,8 @@ class FocalMixDetector(BaseDetector):
 
     Raises:
         TypeError: If the detector lacks a part of the protocol, or what its targets need.
-        ValueError: For an unknown ``predict_on``, or a teacher to test where there is none.
+        ValueError: For an unknown ``predict_on`` or name of a mixer, or a teacher to test where
+            there is none.
     """
 
     def __init__(
@@ -107,6 +109,9 @@ class FocalMixDetector(BaseDetector):
         _check_tested(predict_on, self.teacher)
         self.student = [TASK_UTILS.build(view) for view in student]
         self.image_channels = image.get('num_channels')
+        self.value_range = getattr(branches.data_preprocessor, 'value_range', (-1.0, 1.0))
+        if unknown := sorted({*mixers} - {*MIXERS}):
+            raise ValueError(f'mixers are named {" and ".join(MIXERS)}, found {unknown}')
         self.mixers = [TRANSFORMS.build({**image, **cfg}) for cfg in mixers.values() if cfg]
         self.mixing = True
         self.unsup = UnlabeledLoss(**unsup)
@@ -189,10 +194,12 @@ class FocalMixDetector(BaseDetector):
         if not self.student:
             return inputs
         rng = generator('strong views', self.seed, int(self.step), get_rank())
-        image = inputs[:, : self.image_channels]
+        low, high = self.value_range
+        middle, half = (high + low) / 2, (high - low) / 2
+        image = (inputs[:, : self.image_channels] - middle) / half
         for view in self.student:
             image = view(image, rng)
-        return torch.cat([image, inputs[:, image.shape[1] :]], dim=1)
+        return torch.cat([image * half + middle, inputs[:, image.shape[1] :]], dim=1)
 
     def _mixed(
         self,

@@ -1,7 +1,8 @@
 """What the student sees of an unlabeled patch: stronger changes than its teacher's.
 
-They work on batches (B, C, D, H, W) in the network's range, where the HU window is 2 wide, and
-leave targets alone. Each patch is changed with probability ``prob``.
+They work on batches (B, C, D, H, W) whose HU window goes from -1 to 1, and leave targets alone;
+``FocalMixDetector`` maps the range of its preprocessor onto that. Each patch is changed with
+probability ``prob``.
 """
 
 from __future__ import annotations

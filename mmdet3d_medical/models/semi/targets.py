@@ -173,7 +173,8 @@ class AnchorTargets(_Targets):
             cls, weight = step(cls, weight)
         boxes = [priors.new_zeros(0, 6)] * len(inputs)
         if hasattr(head, 'decode') and first_deltas.shape[-1]:
-            boxes = self._objects(head, cls, priors, first_deltas, views[0], indices[0], shape)
+            sure = cls * (weight > 0)[..., None]
+            boxes = self._objects(head, sure, priors, first_deltas, views[0], indices[0], shape)
         box = cls.new_zeros(*cls.shape[:2], first_deltas.shape[-1])
         targets = DenseTargets(cls, weight, box, torch.zeros_like(weight))
         return Guess(targets, priors, boxes, metas)
