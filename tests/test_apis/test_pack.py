@@ -59,6 +59,7 @@ def test_of_focalmix_the_detector_is_packed(tmp_path):
 
 def test_another_part_than_the_tested_one_is_not_packed(tmp_path):
     weights = {f'detector.{name}': value for name, value in shipped_weights().items()}
+    weights['step'] = torch.tensor(5)
     path = checkpoint(
         tmp_path, weights, {'mmdet3d_medical': {'classes': ['nodule'], 'tested': 'teacher'}}
     )
