@@ -8,7 +8,7 @@ from typing import Any
 
 from mmdet3d_medical.utils.errors import UsageError
 
-UNSPOKEN = ' ,()[]{}\'"'  # which mmengine's DictAction deletes, or takes for lists
+UNSPOKEN = ',()[]{}\'"'  # which mmengine's DictAction deletes, or takes for lists
 
 
 def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping]]:
@@ -39,13 +39,13 @@ def spell_options(options: Mapping[str, Any]) -> list[str]:
     return [f'{key}={_spell(value)}' for key, value in options.items()]
 
 
-def _spell(value: Any) -> str:
+def _spell(value: Any, unspoken: str = UNSPOKEN) -> str:
     if isinstance(value, (list, tuple)):
-        return f'[{",".join(map(_spell, value))}]'
+        return f'[{",".join(_spell(part, " " + UNSPOKEN) for part in value)}]'
     text = str(value)
-    if isinstance(value, (str, Path)) and set(text) & set(UNSPOKEN):
+    if isinstance(value, (str, Path)) and set(text) & set(unspoken):
         raise UsageError(
             f'{text!r} cannot be handed on to train.py and test.py, as --cfg-options '
-            'takes no blanks, commas, brackets or quotes: name it without them'
+            'takes no commas, brackets or quotes, and no blanks in lists: name it without them'
         )
     return text

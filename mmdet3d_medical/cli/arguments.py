@@ -9,7 +9,7 @@ from mmdet3d_medical.utils.files import check_writable
 
 
 class DictAction(Action):
-    """mmengine's ``KEY=VALUE`` options, and values with dictionaries, written as in Python."""
+    """mmengine's ``KEY=VALUE`` options, also with blanks, and with dictionaries as in Python."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Parse the options, or end with status 2 and what is wrong."""
@@ -18,13 +18,17 @@ class DictAction(Action):
         for value in values:
             if not value.partition('=')[0] or '=' not in value:
                 parser.error(f'{option_string}: expected KEY=VALUE, found {value!r}')
+        texts = [value for value in values if _is_text(value.partition('=')[2])]
         nested = [value for value in values if _has_dictionaries(value.partition('=')[2])]
-        plain = [value for value in values if value not in nested]
+        plain = [value for value in values if value not in texts + nested]
         try:
             parse = DictAction(self.option_strings, self.dest, nargs='+')
             parse(parser, namespace, plain, option_string)
         except AssertionError as error:  # brackets that do not match
             parser.error(f'{option_string}: {error}')
+        for value in texts:
+            key, _, text = value.partition('=')
+            getattr(namespace, self.dest)[key] = text.strip().strip('\'"')
         for value in nested:
             key, _, text = value.partition('=')
             try:
@@ -34,6 +38,12 @@ class DictAction(Action):
                     f'{option_string}: dictionaries are written as in Python, '
                     f"KEY=\"[{{'type': 'Name'}}]\", found {value!r}"
                 )
+
+
+def _is_text(text: str) -> bool:
+    """Whether a value is text with blanks, which mmengine deletes, and no list."""
+    text = text.strip()
+    return ' ' in text and text[0] not in '{[(' and ',' not in text
 
 
 def _has_dictionaries(text: str) -> bool:

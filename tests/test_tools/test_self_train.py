@@ -92,9 +92,9 @@ def test_what_cannot_be_trained_in_rounds(config, sure, start, run_tool, tmp_pat
     assert run_tool(TOOL, sure, tmp_path / 'damaged.pth', *args) == 2
     error = capfd.readouterr().err
     assert 'damaged.pth' in error and 'same command again' in error
-    blank = tmp_path / 'a b'
-    assert run_tool(TOOL, sure, start, '--shrink', '--work-dir', blank) == 2
-    assert 'takes no blanks' in capfd.readouterr().err
+    comma = tmp_path / 'a,b'
+    assert run_tool(TOOL, sure, start, '--shrink', '--work-dir', comma) == 2
+    assert 'takes no commas' in capfd.readouterr().err
 
 
 def test_another_start_is_refused_once_its_marks_are_used(sure, start, run_tool, tmp_path, capfd):
