@@ -173,3 +173,58 @@ def test_folders_of_scans_are_called_by_ids_and_not_by_where_they_were(tmp_path)
     written = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
     assert written and not any(b'QUIXOTE' in path.read_bytes() for path in written)
     assert not any('QUIXOTE' in path.name for path in written)
+
+
+def failed(out):
+    path = out / 'failed.csv'
+    return [row['scan'] for row in csv.DictReader(path.open())] if path.exists() else []
+
+
+@pytest.mark.tried(
+    'predict',
+    'scans one after the other into one folder',
+    'findings.csv has all that are finished, and says which have another threshold',
+)
+def test_table_has_the_scans_of_earlier_runs(tmp_path, capsys):
+    for seed, name in enumerate('abc'):
+        write_scan(tmp_path / f'in/{name}.mha', seed)
+    together, one_by_one = tmp_path / 'together', tmp_path / 'out'
+    run(together, tmp_path / 'in', '--format', 'csv', '--score-thr', 0.3)
+    for name in 'bac':
+        run(one_by_one, tmp_path / f'in/{name}.mha', '--format', 'csv', '--score-thr', 0.3)
+    assert (one_by_one / 'findings.csv').read_bytes() == (together / 'findings.csv').read_bytes()
+    assert 'also has the scans of earlier runs: 2\n' in capsys.readouterr().out
+    # Another threshold without csv: the table that is there must not keep what is replaced.
+    run(one_by_one, tmp_path / 'in/a.mha', '--format', 'json', '--score-thr', 1)
+    assert {row['seriesuid'] for row in table(one_by_one)} == {'b', 'c'}
+    assert '2, 2 of them with another model or threshold' in capsys.readouterr().out
+    (one_by_one / 'b/findings.json').write_text('{}')
+    run(one_by_one, tmp_path / 'in/c.mha', '--format', 'csv', '--score-thr', 0.3)
+    assert {row['seriesuid'] for row in table(one_by_one)} == {'c'}
+    assert 'b/findings.json: no findings of this package' in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    'predict',
+    'a scan that failed in an earlier run',
+    'stays in failed.csv until it is done, or its path is given again',
+)
+def test_failures_stay_until_the_scan_is_done_or_looked_for_again(tmp_path):
+    out, options = tmp_path / 'out', ('--format', 'csv', '--score-thr', 0.3)
+    write_scan(tmp_path / 'a.mha')
+    write_scan(tmp_path / 'in/c.mha')
+    run(out, tmp_path / 'in', *options)
+    assert {row['seriesuid'] for row in table(out)} == {'c'}
+    for broken in ('in/c.mha', 'in/d.mha', 'e.zip'):
+        (tmp_path / broken).write_text('broken')
+    assert run(out, tmp_path / 'in', tmp_path / 'e.zip', *options) == 2
+    assert failed(out) == ['c', 'd', 'e'] and table(out) == []
+    assert run(out, tmp_path / 'a.mha', *options) == 0
+    assert failed(out) == ['c', 'd', 'e']
+    assert {row['seriesuid'] for row in table(out)} == {'a'}  # what c was is no more
+    write_scan(tmp_path / 'in/c.mha')
+    assert run(out, tmp_path / 'in/c.mha', *options) == 0
+    assert failed(out) == ['d', 'e'] and {row['seriesuid'] for row in table(out)} == {'a', 'c'}
+    (tmp_path / 'in/d.mha').unlink()
+    assert run(out, tmp_path / 'in', *options) == 0
+    assert failed(out) == ['e']
