@@ -12,7 +12,7 @@ from mmdet3d_medical.apis import LesionInferencer
 from mmdet3d_medical.cli import predict
 from mmdet3d_medical.cli.main import parse
 from mmdet3d_medical.inference import runs
-from mmdet3d_medical.inference.formats import dicom
+from mmdet3d_medical.inference.formats import dicom, slicer
 from mmdet3d_medical.packing import read_model
 
 
@@ -228,3 +228,41 @@ def test_failures_stay_until_the_scan_is_done_or_looked_for_again(tmp_path):
     (tmp_path / 'in/d.mha').unlink()
     assert run(out, tmp_path / 'in', *options) == 0
     assert failed(out) == ['e']
+
+
+@pytest.mark.tried(
+    'predict',
+    'a second run with another threshold or other formats',
+    'what the first one wrote is removed; other files stay',
+)
+def test_no_file_of_a_run_with_other_settings_stays(tmp_path):
+    out, scan = tmp_path / 'out', tmp_path / 'a.mha'
+    write_scan(scan)
+    (tmp_path / 'b.txt').write_text('of another folder')
+    run(out, scan, '--format', 'html', 'slicer', 'nifti', '--score-thr', 0.3)
+    (out / 'a/mine.txt').write_text('x')
+    record = json.loads((out / 'a/run.json').read_text())
+    record['written'] += ['../../b.txt', '..', str(tmp_path / 'b.txt')]
+    (out / 'a/run.json').write_text(json.dumps(record))
+    run(out, scan, '--format', 'slicer', '--score-thr', 1)
+    left = {'findings.json', 'findings.mrk.json', 'run.json', 'mine.txt'}
+    assert {path.name for path in (out / 'a').iterdir()} == left
+    assert (tmp_path / 'b.txt').is_file()
+    assert json.loads((out / 'a/findings.mrk.json').read_text())['markups'] == []
+
+
+def test_a_run_that_is_stopped_leaves_nothing_of_one_with_other_settings(tmp_path, monkeypatch):
+    out, scan = tmp_path / 'out', tmp_path / 'a.mha'
+    write_scan(scan)
+    run(out, scan, '--score-thr', 0.3)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slicer, 'write', stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(out, scan, '--score-thr', 0.4)
+    names = {path.name for path in (out / 'a').iterdir()}
+    assert names == {'findings.json', 'report.html'}  # new ones, in the order of formats
+    assert json.loads((out / 'a/findings.json').read_text())['threshold'] == 0.4
+    assert table(out) == []  # it is not finished
