@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -19,7 +20,7 @@ from mmdet3d_medical.utils.files import as_json, write_text
 from mmdet3d_medical.version import __version__
 
 from .findings import Findings, read_findings_json
-from .formats import check_formats
+from .formats import check_formats, notes
 from .formats.plain import NAME as FINDINGS
 from .scans import Scan
 
@@ -146,6 +147,8 @@ def predict_scan(
         formats = [PLAIN, *sorted({*job.formats} - {FOR_ALL, PLAIN})]
         check_formats(formats, scan)
         findings = inferencer.detect(scan, job.threshold, progress)
+        told = (*findings.notes, *notes(formats, findings))
+        findings = dataclasses.replace(findings, notes=told)
         folder, record = job.folder(scan), job.record(scan)
         _remove_earlier(folder, record)
         written = [path.name for path in findings.save(folder, formats)]

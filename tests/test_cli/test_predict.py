@@ -12,7 +12,7 @@ from mmdet3d_medical.apis import LesionInferencer
 from mmdet3d_medical.cli import predict
 from mmdet3d_medical.cli.main import parse
 from mmdet3d_medical.inference import runs
-from mmdet3d_medical.inference.formats import dicom, slicer
+from mmdet3d_medical.inference.formats import dicom, nifti, slicer
 from mmdet3d_medical.packing import read_model
 
 
@@ -266,3 +266,13 @@ def test_a_run_that_is_stopped_leaves_nothing_of_one_with_other_settings(tmp_pat
     assert names == {'findings.json', 'report.html'}  # new ones, in the order of formats
     assert json.loads((out / 'a/findings.json').read_text())['threshold'] == 0.4
     assert table(out) == []  # it is not finished
+
+
+def test_findings_that_a_format_cannot_show_are_told(tmp_path, capsys, monkeypatch):
+    write_scan(tmp_path / 'a.mha')
+    monkeypatch.setattr(nifti, 'notes', lambda findings: ['no voxel of one'])
+    for _ in range(2):
+        run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'nifti')
+        assert 'note: no voxel of one' in capsys.readouterr().out
+    run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'slicer')
+    assert 'no voxel' not in capsys.readouterr().out
