@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from argparse import Namespace
+from pathlib import Path
 
 from mmdet3d_medical.datasets.converters.report import one_line
 from mmdet3d_medical.inference.all_runs import FAILED, update_failures, update_table
@@ -20,7 +21,7 @@ CLEAR = '\r\x1b[K'  # empties the line of a terminal
 def main(args: Namespace) -> int:
     folder = read_model(args.model)
     check_formats(args.formats)
-    check_writable(args.out / table.NAME)
+    _check_out(args.out)
     job = Job(
         args.model,
         folder.facts.sha256,
@@ -52,6 +53,20 @@ def main(args: Namespace) -> int:
     if failed:
         print(f'{failed} failed: {args.out / FAILED}', file=sys.stderr)
     return 2 if failed else 0
+
+
+def _check_out(out: Path) -> None:
+    """Refuse, before any work, a place that no results can be written to."""
+    try:
+        check_writable(out / table.NAME)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        if (out / table.NAME).exists():  # it is about this file, and says so
+            raise
+        found = 'a file' if out.is_file() else error.strerror
+        raise OSError(
+            f'{out}: expected a folder for results that can be made and written, found: {found}. '
+            'Give another folder to -o'
+        ) from None
 
 
 def _on_terminal() -> bool:

@@ -276,3 +276,22 @@ def test_findings_that_a_format_cannot_show_are_told(tmp_path, capsys, monkeypat
         assert 'note: no voxel of one' in capsys.readouterr().out
     run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'slicer')
     assert 'no voxel' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('out', 'found'),
+    [
+        ('/proc/x', 'No such file or directory'),
+        ('{folder}/b.mha', 'a file'),
+        ('{folder}/b.mha/out', 'Not a directory'),
+    ],
+)
+def test_place_that_can_hold_no_results_is_told(tmp_path, out, found):
+    write_scan(tmp_path / 'b.mha')
+    out = out.format(folder=tmp_path)
+    with pytest.raises(OSError) as error:
+        run(out, tmp_path / 'b.mha')
+    assert str(error.value) == (
+        f'{out}: expected a folder for results that can be made and written, found: {found}. '
+        'Give another folder to -o'
+    )
