@@ -5,22 +5,23 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from mmdet3d_medical.datasets.converters.report import one_line, write_table
+from mmdet3d_medical.datasets.converters.report import one_line
+from mmdet3d_medical.inference.all_runs import FAILED, update_failures, update_table
+from mmdet3d_medical.inference.findings import Findings
 from mmdet3d_medical.inference.formats import check_formats, table
 from mmdet3d_medical.inference.runs import Job, Result, predict
-from mmdet3d_medical.inference.scans import find_scans
+from mmdet3d_medical.inference.scans import Found, find_scans
 from mmdet3d_medical.packing import read_model
 from mmdet3d_medical.parallel import make_workers
 from mmdet3d_medical.utils.files import check_writable
 
-FAILED = 'failed.csv'
 CLEAR = '\r\x1b[K'  # empties the line of a terminal
 
 
 def main(args: Namespace) -> int:
     folder = read_model(args.model)
     check_formats(args.formats)
-    check_writable(args.out / table.NAME)
+    _check_out(args.out)
     job = Job(
         args.model,
         folder.facts.sha256,
@@ -45,11 +46,27 @@ def main(args: Namespace) -> int:
                 results.append(result)
                 _tell(result, f'[{number}/{total}] ')
         finally:
-            failures = _write(results, args.out, 'csv' in args.formats)
-    print(f'{len(results) - len(failures)} scans done, threshold {job.threshold:.3f}: {args.out}')
-    if failures:
-        print(f'{len(failures)} failed: {args.out / FAILED}', file=sys.stderr)
-    return 2 if failures else 0
+            others = _write(results, found, args)
+    failed = sum(result.findings is None for result in results)
+    print(f'{len(results) - failed} scans done, threshold {job.threshold:.3f}: {args.out}')
+    _tell_others(others, folder.facts.name, job.threshold)
+    if failed:
+        print(f'{failed} failed: {args.out / FAILED}', file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _check_out(out: Path) -> None:
+    """Refuse, before any work, a place that no results can be written to."""
+    try:
+        check_writable(out / table.NAME)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        if (out / table.NAME).exists():  # it is about this file, and says so
+            raise
+        found = 'a file' if out.is_file() else error.strerror
+        raise OSError(
+            f'{out}: expected a folder for results that can be made and written, found: {found}. '
+            'Give another folder to -o'
+        ) from None
 
 
 def _on_terminal() -> bool:
@@ -74,14 +91,21 @@ def _tell(result: Result, count: str) -> None:
         print(f'  note: {note}', flush=True)
 
 
-def _write(results: list[Result], out: Path, with_table: bool) -> list[Result]:
-    """Write what is about all scans; those that failed."""
-    done = sorted((r for r in results if r.findings), key=lambda result: result.scan_id)
-    failures = [result for result in results if result.findings is None]
-    if with_table:
-        table.write_table([result.findings for result in done], out / table.NAME)
-    if failures:
-        write_table(out / FAILED, ['scan', 'reason'], [[r.scan_id, r.failure] for r in failures])
-    else:
-        (out / FAILED).unlink(missing_ok=True)
-    return failures
+def _write(results: list[Result], found: Found, args: Namespace) -> list[Findings]:
+    """Bring up to date what is about all scans; findings of earlier runs in the table."""
+    failures = update_failures(args.out, results, found)
+    path = args.out / table.NAME
+    if 'csv' not in args.formats and not path.exists():
+        return []
+    others, unreadable = update_table(args.out, results, {failure.scan for failure in failures})
+    for message in unreadable:
+        print(one_line(f'not in {path}: {message}: give the scan again'), file=sys.stderr)
+    return others
+
+
+def _tell_others(others: list[Findings], model: str, threshold: float) -> None:
+    if not others:
+        return
+    differ = sum((found.model, found.threshold) != (model, threshold) for found in others)
+    told = f'{table.NAME} also has the scans of earlier runs: {len(others)}'
+    print(f'{told}, {differ} of them with another model or threshold' if differ else told)

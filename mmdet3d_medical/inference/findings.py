@@ -68,7 +68,8 @@ class Findings:
 
         Args:
             folder: Made if missing.
-            formats: Names of :data:`.formats.FORMATS`.
+            formats: Names of :data:`.formats.FORMATS`; :func:`.formats.notes` says what they
+                cannot show of these findings.
 
         Returns:
             The files.

@@ -123,6 +123,7 @@ class LesionInferencer(BaseInferencer):
                 found = self.model.test_step(data)[0].pred_instances.cpu()
         finally:
             self.model.progress = None
+        notes += _full_notes(found.scores.tolist(), self.model.test_cfg['max_per_scan'], threshold)
         return make_findings(
             scan,
             grid,
@@ -221,3 +222,13 @@ class LesionInferencer(BaseInferencer):
     def postprocess(self, preds: list, visualization: Any, return_datasample=False) -> list:
         """The findings as they are."""
         return preds
+
+
+def _full_notes(scores: Sequence[float], most: int, threshold: float) -> list[str]:
+    """A note where a detector keeps so few boxes that some above the threshold may be lost."""
+    if len(scores) < most or min(scores) <= threshold:
+        return []
+    return [
+        f'{len(scores)} findings, the most that the model keeps: there may be more below a score '
+        f'of {min(scores):.2g}'
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -19,7 +20,7 @@ from mmdet3d_medical.utils.files import as_json, write_text
 from mmdet3d_medical.version import __version__
 
 from .findings import Findings, read_findings_json
-from .formats import check_formats
+from .formats import check_formats, notes
 from .formats.plain import NAME as FINDINGS
 from .scans import Scan
 
@@ -146,9 +147,12 @@ def predict_scan(
         formats = [PLAIN, *sorted({*job.formats} - {FOR_ALL, PLAIN})]
         check_formats(formats, scan)
         findings = inferencer.detect(scan, job.threshold, progress)
-        folder = job.folder(scan)
+        told = (*findings.notes, *notes(formats, findings))
+        findings = dataclasses.replace(findings, notes=told)
+        folder, record = job.folder(scan), job.record(scan)
+        _remove_earlier(folder, record)
         written = [path.name for path in findings.save(folder, formats)]
-        write_text(folder / RECORD, as_json({**job.record(scan), 'written': written}))
+        write_text(folder / RECORD, as_json({**record, 'written': written}))
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         text = str(error) or type(error).__name__
         return Result(scan.scan_id, None, text.strip().splitlines()[0])
@@ -156,6 +160,23 @@ def predict_scan(
         scan.forget()
     seconds = time.perf_counter() - start
     return Result(scan.scan_id, _without_voxels(findings), seconds=seconds)
+
+
+def _remove_earlier(folder: Path, record: dict) -> None:
+    """Remove what a run with other settings wrote: it does not agree with what is written now.
+
+    Files of the same settings stay, as a worker that only seemed lost may have just written them.
+    The record goes last: while it is there, it tells what is left to remove.
+    """
+    try:
+        earlier = json.loads((folder / RECORD).read_text())
+        written = earlier.pop('written')
+        listed = [folder / name for name in written if Path(name).name == name]  # in it, not below
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    if earlier != record:
+        for path in (*filter(Path.is_file, listed), folder / RECORD):
+            path.unlink(missing_ok=True)
 
 
 def _without_voxels(findings: Findings) -> Findings:

@@ -105,15 +105,28 @@ class Found:
     Attributes:
         by_id: Scans to predict on, in the order given.
         refused: Why something is no scan that can be used, by its name.
+        given: Path that was given and led to it, of each scan and what is refused, by its name.
+        paths: All that were given; while they are looked at, up to the present one.
+        places: Where each scan lies, for messages: a file, a folder, an archive.
+        unpacked: Archives that were looked at.
     """
 
     by_id: dict[str, Scan] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Path] = field(default_factory=dict)
+    paths: list[Path] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+    unpacked: set[Path] = field(default_factory=set)
 
     @property
     def scans(self) -> list[Scan]:
         """To predict on, in the order given."""
         return list(self.by_id.values())
+
+    def refuse(self, name: str, why: str) -> None:
+        """Note why something at the present path cannot be used."""
+        self.refused[name] = why
+        self.given[name] = self.paths[-1]
 
 
 def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
@@ -131,15 +144,16 @@ def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
     Raises:
         ValueError: If a path does not exist, or nothing is found at all.
     """
-    found, paths = Found(), list(paths)
+    found = Found()
     for path in map(Path, paths):
         if not path.exists():
             raise ValueError(f'{path}: no such file or folder')
+        found.paths.append(path)
         _add(path, found, Path(scratch))
     if not found.by_id and not found.refused:
         raise ValueError(
-            f'no scans in {", ".join(map(str, paths))}: looked for {", ".join(SUFFIXES)}, DICOM '
-            'files and zip archives of them'
+            f'no scans in {", ".join(map(str, found.paths))}: looked for {", ".join(SUFFIXES)}, '
+            'DICOM files and zip archives of them'
         )
     return found
 
@@ -155,9 +169,8 @@ def _add(path: Path, found: Found, scratch: Path) -> None:
     elif zipfile.is_zipfile(path) and path.suffix.lower() == '.zip':
         _add_archive(path, found, scratch)
     elif path.suffix.lower() in ('.dcm', '.ima'):
-        found.refused[str(path)] = (
-            f'{path}: one DICOM file is one slice: give the folder with all of its series'
-        )
+        why = f'{path}: one DICOM file is one slice: give the folder with all of its series'
+        found.refuse(str(path), why)
     else:
         _add_image(path, found)
 
@@ -166,20 +179,32 @@ def _is_mask(path: Path) -> bool:
     return stem(path).lower().endswith(MASK_ENDINGS)
 
 
-def _add_image(path: Path, found: Found) -> None:
+def _add_image(path: Path, found: Found, name: str | None = None) -> None:
+    name = name or str(path)
     try:
-        _add_scan(Scan(check_scan_id(stem(path)), ScanSource(stem(path), path)), found)
+        scan = Scan(check_scan_id(stem(path)), ScanSource(stem(path), path))
+        other = _add_scan(scan, found, name)
+        if other is not None:
+            raise ValueError(f'would be the scan {scan.scan_id}, as {other} is: rename one')
     except ValueError as error:
-        found.refused[str(path)] = f'{path}: {error}'
+        found.refuse(name, f'{name}: {error}')
 
 
-def _add_scan(scan: Scan, found: Found) -> None:
+def _add_scan(scan: Scan, found: Found, place: str) -> str | None:
+    """Take a scan. Where one of its name is already, of other files, say where that lies."""
     same = found.by_id.setdefault(scan.scan_id, scan)
-    if same is not scan and same.source.image.resolve() != scan.source.image.resolve():
-        raise ValueError(f'would be the scan {scan.scan_id}, as {same.source.name} is: rename one')
+    if same is scan:
+        found.given[scan.scan_id] = found.paths[-1]
+        found.places[scan.scan_id] = place
+    elif same.source.image.resolve() != scan.source.image.resolve():
+        return found.places[scan.scan_id]
+    return None
 
 
 def _add_archive(path: Path, found: Found, scratch: Path) -> None:
+    if path.resolve() in found.unpacked:  # given twice, or with its folder
+        return
+    found.unpacked.add(path.resolve())
     target = scratch / f'{len(list(scratch.iterdir()))}' / path.stem
     try:
         with zipfile.ZipFile(path) as archive:
@@ -189,14 +214,14 @@ def _add_archive(path: Path, found: Found, scratch: Path) -> None:
         *(zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, NotImplementedError),
         *(ValueError, OverflowError),  # a time that is none
     ) as error:
-        found.refused[str(path)] = f'{path}: cannot be unpacked: {error}'
+        found.refuse(str(path), f'{path}: cannot be unpacked: {error}')
         return
     before = len(found.by_id), len(found.refused)
     for image in [p for p in find_images([target]) if not _is_mask(p)]:
-        _add_image(image, found)
+        _add_image(image, found, f'{path}: {image.relative_to(target)}')
     _add_dicom(target, path, found, silent=False)
     if before == (len(found.by_id), len(found.refused)):
-        found.refused[str(path)] = f'{path}: has no scan in it'
+        found.refuse(str(path), f'{path}: has no scan in it')
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
@@ -226,12 +251,18 @@ def _add_dicom(folder: Path, name: Path, found: Found, silent: bool) -> None:
             reasons.setdefault(images[0].common.study, []).append(f'series {series} {reason}')
     for study in choose(usable, RULES):
         scan = Scan(study[0].series, DicomSource.from_series(study[0]), _notes(study))
-        _add_scan(scan, found)
+        other = _add_scan(scan, found, str(name))
+        if other is not None:
+            why = (
+                f'{name}: series {scan.scan_id} is already taken from {other}: remove one of the '
+                'two; if each has a part of its slices, put all into one folder'
+            )
+            found.refuse(f'{name}: series {scan.scan_id}', why)
     for study in reasons.keys() - {series.study for series in usable}:
         listed = '; '.join(reasons[study])
-        found.refused[f'{name}: study {study}'] = f'{name}: no series can be used: {listed}'
+        found.refuse(f'{name}: study {study}', f'{name}: no series can be used: {listed}')
     if not (headers or silent) and any(key != 'not DICOM' for key in others):
-        found.refused[str(name)] = f'{name}: no DICOM file can be read'
+        found.refuse(str(name), f'{name}: no DICOM file can be read')
 
 
 def _notes(study: Sequence[Series]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from mmdet3d_medical.apis import LesionInferencer
 from mmdet3d_medical.cli import predict
 from mmdet3d_medical.cli.main import parse
 from mmdet3d_medical.inference import runs
-from mmdet3d_medical.inference.formats import dicom
+from mmdet3d_medical.inference.formats import dicom, nifti, slicer
 from mmdet3d_medical.packing import read_model
 
 
@@ -173,3 +173,125 @@ def test_folders_of_scans_are_called_by_ids_and_not_by_where_they_were(tmp_path)
     written = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
     assert written and not any(b'QUIXOTE' in path.read_bytes() for path in written)
     assert not any('QUIXOTE' in path.name for path in written)
+
+
+def failed(out):
+    path = out / 'failed.csv'
+    return [row['scan'] for row in csv.DictReader(path.open())] if path.exists() else []
+
+
+@pytest.mark.tried(
+    'predict',
+    'scans one after the other into one folder',
+    'findings.csv has all that are finished, and says which have another threshold',
+)
+def test_table_has_the_scans_of_earlier_runs(tmp_path, capsys):
+    for seed, name in enumerate('abc'):
+        write_scan(tmp_path / f'in/{name}.mha', seed)
+    together, one_by_one = tmp_path / 'together', tmp_path / 'out'
+    run(together, tmp_path / 'in', '--format', 'csv', '--score-thr', 0.3)
+    for name in 'bac':
+        run(one_by_one, tmp_path / f'in/{name}.mha', '--format', 'csv', '--score-thr', 0.3)
+    assert (one_by_one / 'findings.csv').read_bytes() == (together / 'findings.csv').read_bytes()
+    assert 'also has the scans of earlier runs: 2\n' in capsys.readouterr().out
+    # Another threshold without csv: the table that is there must not keep what is replaced.
+    run(one_by_one, tmp_path / 'in/a.mha', '--format', 'json', '--score-thr', 1)
+    assert {row['seriesuid'] for row in table(one_by_one)} == {'b', 'c'}
+    assert '2, 2 of them with another model or threshold' in capsys.readouterr().out
+    (one_by_one / 'b/findings.json').write_text('{}')
+    run(one_by_one, tmp_path / 'in/c.mha', '--format', 'csv', '--score-thr', 0.3)
+    assert {row['seriesuid'] for row in table(one_by_one)} == {'c'}
+    assert 'b/findings.json: no findings of this package' in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    'predict',
+    'a scan that failed in an earlier run',
+    'stays in failed.csv until it is done, or its path is given again',
+)
+def test_failures_stay_until_the_scan_is_done_or_looked_for_again(tmp_path):
+    out, options = tmp_path / 'out', ('--format', 'csv', '--score-thr', 0.3)
+    write_scan(tmp_path / 'a.mha')
+    write_scan(tmp_path / 'in/c.mha')
+    run(out, tmp_path / 'in', *options)
+    assert {row['seriesuid'] for row in table(out)} == {'c'}
+    for broken in ('in/c.mha', 'in/d.mha', 'e.zip'):
+        (tmp_path / broken).write_text('broken')
+    assert run(out, tmp_path / 'in', tmp_path / 'e.zip', *options) == 2
+    assert failed(out) == ['c', 'd', 'e'] and table(out) == []
+    assert run(out, tmp_path / 'a.mha', *options) == 0
+    assert failed(out) == ['c', 'd', 'e']
+    assert {row['seriesuid'] for row in table(out)} == {'a'}  # what c was is no more
+    write_scan(tmp_path / 'in/c.mha')
+    assert run(out, tmp_path / 'in/c.mha', *options) == 0
+    assert failed(out) == ['d', 'e'] and {row['seriesuid'] for row in table(out)} == {'a', 'c'}
+    (tmp_path / 'in/d.mha').unlink()
+    assert run(out, tmp_path / 'in', *options) == 0
+    assert failed(out) == ['e']
+
+
+@pytest.mark.tried(
+    'predict',
+    'a second run with another threshold or other formats',
+    'what the first one wrote is removed; other files stay',
+)
+def test_no_file_of_a_run_with_other_settings_stays(tmp_path):
+    out, scan = tmp_path / 'out', tmp_path / 'a.mha'
+    write_scan(scan)
+    (tmp_path / 'b.txt').write_text('of another folder')
+    run(out, scan, '--format', 'html', 'slicer', 'nifti', '--score-thr', 0.3)
+    (out / 'a/mine.txt').write_text('x')
+    record = json.loads((out / 'a/run.json').read_text())
+    record['written'] += ['../../b.txt', '..', str(tmp_path / 'b.txt')]
+    (out / 'a/run.json').write_text(json.dumps(record))
+    run(out, scan, '--format', 'slicer', '--score-thr', 1)
+    left = {'findings.json', 'findings.mrk.json', 'run.json', 'mine.txt'}
+    assert {path.name for path in (out / 'a').iterdir()} == left
+    assert (tmp_path / 'b.txt').is_file()
+    assert json.loads((out / 'a/findings.mrk.json').read_text())['markups'] == []
+
+
+def test_a_run_that_is_stopped_leaves_nothing_of_one_with_other_settings(tmp_path, monkeypatch):
+    out, scan = tmp_path / 'out', tmp_path / 'a.mha'
+    write_scan(scan)
+    run(out, scan, '--score-thr', 0.3)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slicer, 'write', stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(out, scan, '--score-thr', 0.4)
+    names = {path.name for path in (out / 'a').iterdir()}
+    assert names == {'findings.json', 'report.html'}  # new ones, in the order of formats
+    assert json.loads((out / 'a/findings.json').read_text())['threshold'] == 0.4
+    assert table(out) == []  # it is not finished
+
+
+def test_findings_that_a_format_cannot_show_are_told(tmp_path, capsys, monkeypatch):
+    write_scan(tmp_path / 'a.mha')
+    monkeypatch.setattr(nifti, 'notes', lambda findings: ['no voxel of one'])
+    for _ in range(2):
+        run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'nifti')
+        assert 'note: no voxel of one' in capsys.readouterr().out
+    run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'slicer')
+    assert 'no voxel' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('out', 'found'),
+    [
+        ('/proc/x', 'No such file or directory'),
+        ('{folder}/b.mha', 'a file'),
+        ('{folder}/b.mha/out', 'Not a directory'),
+    ],
+)
+def test_place_that_can_hold_no_results_is_told(tmp_path, out, found):
+    write_scan(tmp_path / 'b.mha')
+    out = out.format(folder=tmp_path)
+    with pytest.raises(OSError) as error:
+        run(out, tmp_path / 'b.mha')
+    assert str(error.value) == (
+        f'{out}: expected a folder for results that can be made and written, found: {found}. '
+        'Give another folder to -o'
+    )

@@ -12,7 +12,8 @@ from mmdet3d_medical.cli.options.predict import FORMATS as OPTIONS
 from mmdet3d_medical.datasets.converters.slicer import read_rois
 from mmdet3d_medical.inference import read_findings_json
 from mmdet3d_medical.inference.findings import DEFAULT_FORMATS
-from mmdet3d_medical.inference.formats import FORMATS
+from mmdet3d_medical.inference.formats import FORMATS, notes
+from mmdet3d_medical.inference.formats.nifti import label_map
 from mmdet3d_medical.inference.formats.table import COLUMNS
 
 from .conftest import make_image
@@ -85,12 +86,28 @@ def test_label_map_has_a_label_at_every_voxel_whose_center_is_in_the_box(
 
 
 def test_label_map_shows_the_surest_and_no_finding_is_lost(image, make_findings):
-    from mmdet3d_medical.inference.formats.nifti import label_map
-
     overlapping = [[4, 4, 4, 8, 8, 8], [6, 4, 4, 10, 8, 8], [12.6, 1.6, 1.6, 12.9, 1.9, 1.9]]
     labels = label_map(make_findings(image, overlapping))
     assert (labels == 1).sum() == 64 and (labels == 2).sum() == 32
     assert labels[12, 1, 1] == 3 and (labels == 3).sum() == 1
+
+
+def test_label_map_keeps_a_small_box_that_lies_in_a_surer_one(image, make_findings):
+    nested = [[2, 2, 2, 10, 10, 10], [4, 4, 4, 6, 6, 6]]
+    findings = make_findings(image, nested)
+    labels = label_map(findings)
+    assert (labels == 2).sum() == 8 and (labels == 1).sum() == 8**3 - 8
+    assert notes(FORMATS, findings) == []
+
+
+def test_finding_without_a_voxel_is_told(image, make_findings):
+    """Two halves, each smaller than the third, which is as large as both."""
+    covered = [[4, 4, 4, 6, 8, 8], [6, 4, 4, 8, 8, 8], [4, 4, 4, 8, 8, 8]]
+    findings = make_findings(image, covered)
+    assert set(np.unique(label_map(findings))) == {0, 1, 2}
+    (note,) = notes(['json', 'nifti'], findings)
+    assert note == 'findings.nii.gz has no voxel of finding 3: smaller or surer boxes cover all'
+    assert notes(['json', 'slicer'], findings) == []
 
 
 def test_points_are_those_of_grand_challenge(tmp_path, turned_image, make_findings):

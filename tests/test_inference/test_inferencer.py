@@ -117,6 +117,28 @@ def test_thick_slices_are_told_of_files_as_of_dicom(tmp_path, inferencer):
     assert any('slices of 7 mm are thicker than the 2.5 mm' in note for note in found.notes)
 
 
+@pytest.mark.tried(
+    'predict',
+    'a threshold so low that the model finds more than it keeps of a scan',
+    'a note says how many it keeps, and below which score there may be more',
+)
+def test_findings_that_the_model_does_not_keep_are_told(inferencer):
+    image = make_scan()
+    (all_kept,) = inferencer(image, score_thr=0.04)
+    assert not any('the most' in note for note in all_kept.notes)
+    scores = [lesion.score for lesion in all_kept.lesions]
+    assert len(scores) > 2 and scores[1] > scores[2]
+    inferencer.model.test_cfg['max_per_scan'] = 2
+    (cut,) = inferencer(image, score_thr=0.04)
+    assert [lesion.score for lesion in cut.lesions] == pytest.approx(scores[:2])
+    assert cut.notes[-1] == (
+        '2 findings, the most that the model keeps: there may be more below a score of '
+        f'{scores[1]:.2g}'
+    )
+    (exact,) = inferencer(image, score_thr=(scores[0] + scores[1]) / 2)
+    assert len(exact.lesions) == 1 and not any('the most' in note for note in exact.notes)
+
+
 def make_chest():
     """The scan as a lung in a body."""
     voxels = np.full((60, 120, 150), 40, np.int16)

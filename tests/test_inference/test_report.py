@@ -109,6 +109,27 @@ def test_pictures_show_the_place_and_its_box():
         assert np.abs(bright.mean(0) - 90).max() <= 3  # a voxel is 3 pixels
 
 
+@pytest.mark.parametrize('slices', [1, 2.5, 5, 7])
+def test_outlines_lie_on_what_they_are_of_in_thick_slices_too(slices):
+    """A bright cube of about 40 mm, with and without its outline."""
+    spacing, count = np.array([slices, 1, 1]), round(40 / slices)
+    volume = np.full((4 * count, 160, 160), -1000, np.int16)
+    box = np.array([2 * count - count // 2, 60, 60] * 2) + [0, 0, 0, count, 40, 40]
+    volume[tuple(map(slice, box[:3], box[3:]))] = 400
+    center = (box[:3] + box[3:]) / 2
+    plain, drawn = (
+        picture(place_picture(volume, spacing, center, boxes))[:, :, 0].astype(int)
+        for boxes in ([], [('finding', box)])
+    )
+    for start in (0, SIDE_PIXELS + 4, 2 * (SIDE_PIXELS + 4)):
+        inside = plain[:, start : start + SIDE_PIXELS] > 127
+        line = (drawn - plain)[:, start : start + SIDE_PIXELS] != 0
+        for axis in (0, 1):
+            cube, outline = (np.nonzero(mask.any(axis))[0][[0, -1]] for mask in (inside, line))
+            assert np.ptp(cube) == pytest.approx(3 * 40, abs=3 * slices)  # 3 pixels a mm
+            np.testing.assert_allclose(outline, cube, atol=1.5)
+
+
 def test_a_finding_does_not_hide_the_lesion_below_it():
     """Of two equal boxes, the lesion's line is seen on both sides of the finding's."""
     volume, box = np.full((60, 60, 60), -1000, np.int16), [20, 20, 20, 40, 40, 40]

@@ -159,6 +159,40 @@ def test_archive_that_is_none_or_empty_is_refused(tmp_path, scratch, image):
     assert 'cannot be unpacked' in found.refused[str(tmp_path / 'b.zip')]
 
 
+@pytest.mark.tried(
+    'predict',
+    'one DICOM series in two archives or folders',
+    'the first is taken, the second fails and names the first; others are done',
+)
+def test_second_copy_of_a_series_is_refused_and_others_go_on(tmp_path, scratch, image):
+    (tmp_path / 'zz').mkdir()
+    paths = dicom_series.write_series(tmp_path / 'series', voxels(), places=places(1))
+    for name in 'ab':
+        with zipfile.ZipFile(tmp_path / f'zz/{name}.zip', 'w') as archive:
+            for path in paths:
+                archive.write(path, path.name)
+    sitk.WriteImage(image, str(tmp_path / 'zz/b.mha'))
+    found = find_scans([tmp_path / 'zz', tmp_path / 'series', tmp_path / 'zz/a.zip'], scratch)
+    assert set(ids(found)) == {'1.2.3', 'b'}
+    assert list(found.refused) == [
+        f'{place}: series 1.2.3' for place in (tmp_path / 'zz/b.zip', tmp_path / 'series')
+    ]
+    for place, message in found.refused.items():
+        told = f'{place} is already taken from {tmp_path}/zz/a.zip: remove one of the two'
+        assert message.startswith(told)
+
+
+def test_scans_in_archives_are_named_by_the_archive(tmp_path, scratch, image):
+    sitk.WriteImage(image, str(tmp_path / 'a.mha'))
+    with zipfile.ZipFile(tmp_path / 'p.zip', 'w') as archive:
+        archive.write(tmp_path / 'a.mha', 'deep/a.mha')
+        archive.write(tmp_path / 'a.mha', 'a.mha')
+    found = find_scans([tmp_path / 'p.zip'], scratch)
+    name = f'{tmp_path}/p.zip: deep/a.mha'
+    told = f'{name}: would be the scan a, as {tmp_path}/p.zip: a.mha is: rename one'
+    assert ids(found) == ['a'] and found.refused == {name: told}
+
+
 def test_nothing_at_all_is_an_error(tmp_path, scratch):
     (tmp_path / 'in').mkdir()
     with pytest.raises(ValueError, match='no scans in .*looked for .nii.gz'):

@@ -48,6 +48,15 @@ def write(name: str, findings: Findings, folder: Path) -> list[Path]:
     return _module(name).write(findings, folder)
 
 
+def notes(names: Iterable[str], findings: Findings) -> list[str]:
+    """What of the findings files in these formats cannot show."""
+    told = []
+    for name in names:
+        tell = getattr(_module(name), 'notes', None)
+        told += tell(findings) if tell is not None else []
+    return told
+
+
 def _module(name: str) -> ModuleType:
     if name not in FORMATS:
         raise ValueError(f'format must be one of {", ".join(FORMATS)}, found {name!r}')

@@ -1,5 +1,6 @@
 """``findings.nii.gz``: a label map of the boxes on the scan's own grid, label k for finding k."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,32 @@ def write(findings: Findings, folder: Path) -> list[Path]:
     return [folder / NAME]
 
 
+def notes(findings: Findings) -> list[str]:
+    """Which findings have no voxel, as smaller boxes take all of theirs."""
+    labels = label_map(findings)
+    boxes = enumerate(box_voxels(findings), start=1)
+    hidden = [str(number) for number, box in boxes if not (labels[box] == number).any()]
+    if not hidden:
+        return []
+    which = f'finding{"s" * (len(hidden) > 1)} {", ".join(hidden)}'
+    return [f'{NAME} has no voxel of {which}: smaller or surer boxes cover all']
+
+
 def label_map(findings: Findings) -> np.ndarray:
-    """(D, H, W) uint16, label k in the box of finding k; where boxes overlap, of the surest."""
+    """(D, H, W) uint16, label k in the box of finding k.
+
+    Where boxes overlap, it is that of the smallest one, and of equal ones that of the surest: a
+    large box keeps voxels where a small one inside it would have none.
+    """
     labels = np.zeros(findings.geometry.shape, np.uint16)
-    boxes = box_voxels(findings)
-    for number in range(len(boxes), 0, -1):
-        labels[boxes[number - 1]] = number
+    boxes = enumerate(box_voxels(findings), start=1)
+    for number, box in sorted(boxes, key=lambda pair: (_size(pair[1]), pair[0]), reverse=True):
+        labels[box] = number
     return labels
+
+
+def _size(box: tuple[slice, slice, slice]) -> int:
+    return math.prod(side.stop - side.start for side in box)
 
 
 def box_voxels(findings: Findings) -> list[tuple[slice, slice, slice]]:

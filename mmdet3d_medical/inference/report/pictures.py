@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import zoom
+from scipy.ndimage import affine_transform
 
 from mmdet3d_medical.visualization.window import HU_WINDOW, to_gray
 
@@ -55,21 +55,26 @@ def place_picture(
 
 
 def _plane(volume, spacing, center, axis, side, window) -> Image.Image:
-    """A slice around a point, air beyond the scan's ends."""
-    half = np.maximum(np.round(side / spacing / 2), 1).astype(int)
-    middle = np.floor(center).astype(int)
+    """A slice around a point, air beyond the scan's ends.
+
+    It is ``side`` mm wide and high whatever the spacing is, as outlines are drawn in mm.
+    """
+    middle = np.floor(center)
     index = int(np.clip(middle[axis], 0, volume.shape[axis] - 1))
-    rows, columns = [other for other in range(3) if other != axis]
-    part = np.full((2 * half[rows], 2 * half[columns]), window[0], np.float32)
-    source, target = [], []
-    for other in (rows, columns):
-        start, stop = middle[other] - half[other], middle[other] + half[other]
-        low, high = np.clip([start, stop], 0, volume.shape[other])
-        source.append(slice(low, high))
-        target.append(slice(low - start, high - start))
-    part[tuple(target)] = volume.take(index, axis)[tuple(source)]
-    gray = to_gray(zoom(part, np.array([SIDE_PIXELS] * 2) / part.shape, order=1), window)
-    return Image.fromarray(gray).convert('RGB')
+    others = [other for other in range(3) if other != axis]
+    step = side / SIDE_PIXELS / spacing[others]  # voxels a pixel
+    first = middle[others] - side / 2 / spacing[others] + step / 2  # its center, in voxel edges
+    pixels = affine_transform(
+        volume.take(index, axis),
+        step,
+        first - 0.5,  # a voxel's center has whole numbers there
+        (SIDE_PIXELS, SIDE_PIXELS),
+        np.float32,
+        order=1,
+        mode='grid-constant',
+        cval=window[0],
+    )
+    return Image.fromarray(to_gray(pixels, window)).convert('RGB')
 
 
 def _outline(draw, box, spacing, center, axis, side, kind) -> None:
