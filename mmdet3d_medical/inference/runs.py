@@ -146,12 +146,14 @@ def predict_scan(
     try:
         formats = [PLAIN, *sorted({*job.formats} - {FOR_ALL, PLAIN})]
         check_formats(formats, scan)
+        folder, record = job.folder(scan), job.record(scan)
+        outdated = _outdated(folder, record)
         findings = inferencer.detect(scan, job.threshold, progress)
         told = (*findings.notes, *notes(formats, findings))
         findings = dataclasses.replace(findings, notes=told)
-        folder, record = job.folder(scan), job.record(scan)
-        _remove_earlier(folder, record)
-        written = [path.name for path in findings.save(folder, formats)]
+        for path in outdated:
+            path.unlink(missing_ok=True)
+        written = {path.name: _digest(path) for path in findings.save(folder, formats)}
         write_text(folder / RECORD, as_json({**record, 'written': written}))
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         text = str(error) or type(error).__name__
@@ -162,21 +164,34 @@ def predict_scan(
     return Result(scan.scan_id, _without_voxels(findings), seconds=seconds)
 
 
-def _remove_earlier(folder: Path, record: dict) -> None:
-    """Remove what a run with other settings wrote: it does not agree with what is written now.
+def _outdated(folder: Path, record: dict) -> list[Path]:
+    """What a run with other settings wrote: it does not agree with what is to be written.
 
     Files of the same settings stay, as a worker that only seemed lost may have just written them.
-    The record goes last: while it is there, it tells what is left to remove.
+    The record is last: while it is there, it tells what is left to remove.
+
+    Raises:
+        ValueError: If a file was changed since, say boxes that were corrected in 3D Slicer.
     """
     try:
         earlier = json.loads((folder / RECORD).read_text())
-        written = earlier.pop('written')
-        listed = [folder / name for name in written if Path(name).name == name]  # in it, not below
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    if earlier != record:
-        for path in (*filter(Path.is_file, listed), folder / RECORD):
-            path.unlink(missing_ok=True)
+        written = {folder / name: digest for name, digest in earlier.pop('written').items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of another version
+        return []
+    if earlier == record:
+        return []
+    listed = [path for path in written if path.parent == folder and path.is_file()]
+    for path in listed:
+        if _digest(path) != written[path]:
+            raise ValueError(
+                f'{path} was changed since it was written, and would be lost: move it to another '
+                'folder, or give another -o'
+            )
+    return [*listed, folder / RECORD]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _without_voxels(findings: Findings) -> Findings:

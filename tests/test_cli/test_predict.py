@@ -242,13 +242,33 @@ def test_no_file_of_a_run_with_other_settings_stays(tmp_path):
     run(out, scan, '--format', 'html', 'slicer', 'nifti', '--score-thr', 0.3)
     (out / 'a/mine.txt').write_text('x')
     record = json.loads((out / 'a/run.json').read_text())
-    record['written'] += ['../../b.txt', '..', str(tmp_path / 'b.txt')]
+    record['written'] |= dict.fromkeys(('../../b.txt', '..', str(tmp_path / 'b.txt')), 'x')
     (out / 'a/run.json').write_text(json.dumps(record))
     run(out, scan, '--format', 'slicer', '--score-thr', 1)
     left = {'findings.json', 'findings.mrk.json', 'run.json', 'mine.txt'}
     assert {path.name for path in (out / 'a').iterdir()} == left
     assert (tmp_path / 'b.txt').is_file()
     assert json.loads((out / 'a/findings.mrk.json').read_text())['markups'] == []
+
+
+@pytest.mark.tried(
+    'predict',
+    'boxes that were corrected where they lie, then a run with other settings',
+    'that scan fails, naming the file, which stays',
+)
+def test_a_file_that_a_user_changed_is_not_lost(tmp_path):
+    out, scan = tmp_path / 'out', tmp_path / 'a.mha'
+    write_scan(scan)
+    run(out, scan, '--score-thr', 0.3)
+    boxes = out / 'a/findings.mrk.json'
+    corrected = boxes.read_text().replace('markups', 'markups ')
+    boxes.write_text(corrected)
+    assert run(out, scan, '--score-thr', 0.3) == 0  # nothing to do
+    assert run(out, scan, '--score-thr', 1) == 2
+    assert boxes.read_text() == corrected and failed(out) == ['a']
+    assert 'findings.mrk.json was changed since' in (out / 'failed.csv').read_text()
+    boxes.rename(tmp_path / 'mine.mrk.json')
+    assert run(out, scan, '--score-thr', 1) == 0
 
 
 def test_a_run_that_is_stopped_leaves_nothing_of_one_with_other_settings(tmp_path, monkeypatch):
