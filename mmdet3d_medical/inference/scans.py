@@ -27,7 +27,7 @@ from mmdet3d_medical.datasets.converters.dicom.rules import (
 )
 from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
 from mmdet3d_medical.datasets.converters.image_io import as_hu, orient
-from mmdet3d_medical.datasets.converters.volumes import MASK_ENDINGS, SUFFIXES, find_images, stem
+from mmdet3d_medical.datasets.converters.volumes import SUFFIXES, find_images, is_mask, stem
 from mmdet3d_medical.datasets.scan_ids import check_scan_id
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -146,7 +146,7 @@ def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
 
 def _add(path: Path, found: Found, scratch: Path) -> None:
     if path.is_dir():
-        images = [p for p in find_images([path]) if not _is_mask(p)]
+        images = [p for p in find_images([path]) if not is_mask(p)]
         for image in images:
             _add_image(image, found)
         for archive in sorted(path.rglob('*.zip')):
@@ -160,10 +160,6 @@ def _add(path: Path, found: Found, scratch: Path) -> None:
         )
     else:
         _add_image(path, found)
-
-
-def _is_mask(path: Path) -> bool:
-    return stem(path).lower().endswith(MASK_ENDINGS)
 
 
 def _add_image(path: Path, found: Found) -> None:
@@ -192,7 +188,7 @@ def _add_archive(path: Path, found: Found, scratch: Path) -> None:
         found.refused[str(path)] = f'{path}: cannot be unpacked: {error}'
         return
     before = len(found.by_id), len(found.refused)
-    for image in [p for p in find_images([target]) if not _is_mask(p)]:
+    for image in [p for p in find_images([target]) if not is_mask(p)]:
         _add_image(image, found)
     _add_dicom(target, path, found, silent=False)
     if before == (len(found.by_id), len(found.refused)):

@@ -9,6 +9,7 @@ from mmdet3d_medical.datasets.converters import (
     convert_volumes,
     read_annotations,
 )
+from mmdet3d_medical.datasets.converters.cache import NO_AIR
 from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -242,3 +243,41 @@ def test_masks_below_the_scans_are_no_scans(tmp_path, voxels, mask, annotations)
     scan = only_scan(tmp_path / 'out')
     assert len(scan['instances']) == 2
     np.testing.assert_array_equal(np.load(tmp_path / 'out' / scan['volume']), voxels)
+
+
+@pytest.mark.parametrize('before', '_-.')
+@pytest.mark.parametrize('word', ['label', 'Labels', 'mask', 'masks', 'seg', 'segmentation'])
+def test_names_that_end_like_masks(tmp_path, voxels, mask, before, word):
+    write(tmp_path / 'p1.mha', voxels)
+    write(tmp_path / f'p1{before}{word}.nii.gz', (mask == 1).astype(np.uint8))
+    convert_volumes([tmp_path], [], tmp_path / 'out', SETTINGS)
+    assert only_scan(tmp_path / 'out')['scan_id'] == 'p1'
+    report = convert_volumes([tmp_path], [tmp_path], tmp_path / 'out', SETTINGS)
+    assert report.scans == 1 and report.lesions == 2 and not report.missing
+
+
+@pytest.mark.parametrize('beside', ['run.json', 'findings.json'])
+def test_findings_of_predict_are_no_scan(tmp_path, voxels, mask, beside):
+    write(tmp_path / 'p1.mha', voxels)
+    write(tmp_path / 'out/p1/findings.nii.gz', mask)
+    (tmp_path / 'out/p1' / beside).write_text('{}')
+    write(tmp_path / 'other/findings.nii.gz', voxels)  # of the same name, with nothing beside
+    report = convert_volumes([tmp_path], [], tmp_path / 'converted', SETTINGS)
+    assert report.scans == 2
+    np.testing.assert_array_equal(np.load(tmp_path / 'converted/volumes/findings.npy'), voxels)
+
+
+@pytest.mark.tried(
+    'volumes',
+    'a mask whose name is not that of one, or an image in another unit than HU',
+    'converted; the report names it and its lowest value',
+)
+def test_scans_without_air_are_told(tmp_path, voxels, mask):
+    write(tmp_path / 'scans/p1.mha', voxels)
+    write(tmp_path / 'scans/p1_tumor.mha', mask)
+    (tmp_path / 'a.csv').write_text('seriesuid,coordX,coordY,coordZ,diameter_mm\np1,12,-15,36,4\n')
+    for _ in range(2):  # the second time from the cache
+        report = convert_volumes(
+            [tmp_path / 'scans'], [tmp_path / 'a.csv'], tmp_path / 'out', SETTINGS
+        )
+        assert report.notes == {NO_AIR: ['p1_tumor: its lowest value is 0']}

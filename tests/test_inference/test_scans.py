@@ -35,7 +35,10 @@ def ids(found):
 
 def test_files_in_a_folder_without_masks(tmp_path, image, scratch):
     (tmp_path / 'in/below').mkdir(parents=True)
-    for name in ('b.nii.gz', 'a.mha', 'a_seg.mha', 'below/c.nrrd'):
+    (tmp_path / 'in/out').mkdir()
+    (tmp_path / 'in/out/run.json').write_text('{}')  # of an earlier run
+    masks = 'a_seg.mha', 'a_segmentation.nii.gz', 'b-label.nrrd', 'out/findings.nii.gz'
+    for name in ('b.nii.gz', 'a.mha', 'below/c.nrrd', *masks):
         sitk.WriteImage(image, str(tmp_path / 'in' / name))
     (tmp_path / 'in/notes.txt').write_text('x')
     found = find_scans([tmp_path / 'in'], scratch)

@@ -19,7 +19,10 @@ from .slicer import DEFAULT_CLASS, annotate_slicer, has_markups
 
 SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
 IMAGE_ENDINGS = ('_image', '_img', '_ct', '_0000')
-MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg', '.seg', '.label')
+MASK_WORDS = 'label', 'labels', 'mask', 'masks', 'seg', 'segmentation', 'segmentations'
+MASK_ENDINGS = tuple(f'{before}{word}' for word in MASK_WORDS for before in '_-.')
+FINDINGS = 'findings.nii.gz'  # a label map that `predict` writes, with at least one of these beside
+BESIDE_FINDINGS = 'run.json', 'findings.json'
 TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
 
 
@@ -34,6 +37,8 @@ def stem(path: Path) -> str:
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Files given by name, and all images below the folders given, sorted.
 
+    Findings that `predict` wrote into a folder are left out: their name is that of no scan.
+
     Raises:
         ValueError: If a path does not exist.
     """
@@ -42,8 +47,17 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         if not path.exists():
             raise ValueError(f'{path}: no such file or folder')
         inner = [p for p in path.rglob('*') if p.name.lower().endswith(SUFFIXES)]
-        found.update(inner if path.is_dir() else [path])
+        found.update([p for p in inner if not _is_findings(p)] if path.is_dir() else [path])
     return sorted(found)
+
+
+def is_mask(path: Path) -> bool:
+    """Whether a file is called like a mask."""
+    return stem(path).lower().endswith(MASK_ENDINGS)
+
+
+def _is_findings(path: Path) -> bool:
+    return path.name == FINDINGS and any(path.with_name(name).exists() for name in BESIDE_FINDINGS)
 
 
 def find_scans(
@@ -64,7 +78,7 @@ def find_scans(
     inner = _inside(annotations, paths)
     for image in find_images(paths):
         scan_id = stem(image)
-        if scan_id.lower().endswith(MASK_ENDINGS) or not inner.isdisjoint(_with_parents(image)):
+        if is_mask(image) or not inner.isdisjoint(_with_parents(image)):
             continue
         if scan_id in sources:
             raise ValueError(
@@ -75,8 +89,8 @@ def find_scans(
     if not sources:
         raise ValueError(
             f'no volumes in {", ".join(map(str, paths))}: looked for '
-            f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_ENDINGS)} are '
-            'taken for masks'
+            f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_WORDS)} after "_", "-" or '
+            '"." are taken for masks'
         )
     return [sources[scan_id] for scan_id in sorted(sources)]
 
@@ -246,8 +260,8 @@ def _refuse_masks(annotations: Iterable[str | Path], sources: Sequence[ScanSourc
     scan_ids = {source.scan_id for source in sources}
     images = {source.image.resolve() for source in sources}
     for image in find_images(path for path in annotations if Path(path).is_dir()):
-        is_mask = stem(image) in scan_ids or stem(image).lower().endswith(MASK_ENDINGS)
-        if is_mask and image.resolve() not in images:
+        called_so = stem(image) in scan_ids or is_mask(image)
+        if called_so and image.resolve() not in images:
             raise ValueError(
                 f'{image} is a mask, but there are boxes of 3D Slicer (.mrk.json) beside it: give '
                 'the files that count by name'
