@@ -142,7 +142,8 @@ class LesionInferencer(BaseInferencer):
         """
         image = scan.image
         known = isinstance(scan.source, DicomSource)  # the thickness of slices, which may overlap
-        notes = [] if known else thickness_notes(max(image.GetSpacing()))
+        notes = scan.file_notes()
+        notes += [] if known else thickness_notes(max(image.GetSpacing()))
         lowest = int(sitk.GetArrayViewFromImage(image).min())
         if lowest > NO_AIR_HU:
             raise ValueError(

@@ -73,6 +73,11 @@ class Scan:
             reader.GetSize()[2::-1],
         )
 
+    def file_notes(self) -> list[str]:
+        """What its files, which can be read, do not say, and what was taken instead."""
+        notes = self.source.notes().items()
+        return [f'{title.removeprefix("scans have ")}: {detail}' for title, detail in notes]
+
     def forget(self) -> None:
         """Free the voxels; they are read again when they are asked for."""
         self.__dict__.pop('image', None)
@@ -95,6 +100,10 @@ class ImageSource(ScanSource):
 
     def stamps(self) -> dict:
         """Nothing: it has no files."""
+        return {}
+
+    def notes(self) -> dict[str, str]:
+        """Nothing, too."""
         return {}
 
 
