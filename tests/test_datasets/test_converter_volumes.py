@@ -281,3 +281,34 @@ def test_scans_without_air_are_told(tmp_path, voxels, mask):
             [tmp_path / 'scans'], [tmp_path / 'a.csv'], tmp_path / 'out', SETTINGS
         )
         assert report.notes == {NO_AIR: ['p1_tumor: its lowest value is 0']}
+
+
+def test_a_mask_is_that_of_the_scan_of_its_name_alone(tmp_path, voxels, mask):
+    for name in ('p1', 'p1_ct', 'p2_ct'):
+        write(tmp_path / f's/{name}.mha', voxels)
+    for name in ('p1', 'p2'):
+        write(tmp_path / f'm/{name}.nii.gz', (mask == 1).astype(np.uint8))
+    report = convert_volumes([tmp_path / 's'], [tmp_path / 'm'], tmp_path / 'out', SETTINGS)
+    scans = read_index(tmp_path / 'out/index.json')['scans']
+    assert {scan['scan_id']: scan['annotated'] for scan in scans} == {
+        'p1': True,
+        'p1_ct': False,
+        'p2_ct': True,
+    }
+    assert report.lesions == 4 and not report.missing
+
+
+@pytest.mark.tried(
+    'masks', 'one mask for two scans, as p1 for p1_ct and p1_image', 'error with all three names'
+)
+def test_a_mask_of_two_scans_is_refused(tmp_path, voxels, mask):
+    for name in ('p1_ct', 'p1_image'):
+        write(tmp_path / f's/{name}.mha', voxels)
+    write(tmp_path / 'm/p1.nii.gz', mask)
+    with pytest.raises(
+        ValueError, match=r'p1\.nii\.gz would be .* both .*_ct\.mha and .*_image\.mha'
+    ):
+        convert_volumes([tmp_path / 's'], [tmp_path / 'm'], tmp_path / 'out', SETTINGS)
+    write(tmp_path / 'm/p1_ct.nii.gz', mask)  # then the other one is that of the image
+    report = convert_volumes([tmp_path / 's'], [tmp_path / 'm'], tmp_path / 'out', SETTINGS)
+    assert report.scans_with_lesions == 2

@@ -111,6 +111,8 @@ def pair_masks(
 ) -> tuple[list[ScanSource], list[str]]:
     """Give each scan its mask: the file of the same stem, endings as '_image', '_label' apart.
 
+    A mask belongs to the scan of the same whole stem rather than to one with an ending.
+
     Args:
         sources: Scans.
         masks: Mask files or folders of them.
@@ -119,7 +121,7 @@ def pair_masks(
         The scans, with ``lesion_mask`` where there is one, and the stems of masks left over.
 
     Raises:
-        ValueError: If no mask belongs to a scan, or two belong to the same.
+        ValueError: If no mask belongs to a scan, two to the same, or one to two scans.
     """
     images = {source.image.resolve() for source in sources}
     by_key: dict[str, Path] = {}
@@ -130,8 +132,9 @@ def pair_masks(
         if key in by_key:
             raise ValueError(f'{mask} and {by_key[key]} are both masks of {key!r}: keep one')
         by_key[key] = mask
+    masks_of = _share_out(by_key, sources)
     paired = [
-        dataclasses.replace(source, lesion_mask=_find_mask(source, by_key)) for source in sources
+        dataclasses.replace(source, lesion_mask=masks_of.get(source.scan_id)) for source in sources
     ]
     used = {source.lesion_mask for source in paired}
     if not any(used):
@@ -171,8 +174,27 @@ def pair_rows(
     return missing
 
 
-def _find_mask(source: ScanSource, by_key: dict[str, Path]) -> Path | None:
-    return by_key.get(source.scan_id) or by_key.get(_strip(source.scan_id, IMAGE_ENDINGS))
+def _share_out(by_key: Mapping[str, Path], sources: Sequence[ScanSource]) -> dict[str, Path]:
+    """Masks by scan id.
+
+    Raises:
+        ValueError: If one would be that of two scans.
+    """
+    found = {s.scan_id: by_key[s.scan_id] for s in sources if s.scan_id in by_key}
+    left = {key: mask for key, mask in by_key.items() if key not in found}
+    takers: dict[str, ScanSource] = {}
+    for source in sources:
+        key = _strip(source.scan_id, IMAGE_ENDINGS)
+        if source.scan_id in found or key not in left:
+            continue
+        if key in takers:
+            raise ValueError(
+                f'{left[key]} would be the mask of both {takers[key].name} and {source.name}: '
+                f'call it {source.scan_id} or {takers[key].scan_id}, as the scan that it is of'
+            )
+        takers[key] = source
+        found[source.scan_id] = left[key]
+    return found
 
 
 def _strip(name: str, endings: Sequence[str]) -> str:
