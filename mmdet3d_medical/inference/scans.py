@@ -27,7 +27,13 @@ from mmdet3d_medical.datasets.converters.dicom.rules import (
 )
 from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
 from mmdet3d_medical.datasets.converters.image_io import as_hu, orient
-from mmdet3d_medical.datasets.converters.volumes import SUFFIXES, find_images, is_mask, stem
+from mmdet3d_medical.datasets.converters.volumes import (
+    SUFFIXES,
+    find_images,
+    is_mask,
+    note_of_links,
+    stem,
+)
 from mmdet3d_medical.datasets.scan_ids import check_scan_id
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -146,9 +152,10 @@ def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
             raise ValueError(f'{path}: no such file or folder')
         _add(path, found, Path(scratch))
     if not found.by_id and not found.refused:
+        links = note_of_links(paths)
         raise ValueError(
             f'no scans in {", ".join(map(str, paths))}: looked for {", ".join(SUFFIXES)}, DICOM '
-            'files and zip archives of them'
+            f'files and zip archives of them{"; " * bool(links)}{links}'
         )
     return found
 

@@ -173,3 +173,14 @@ def test_folders_of_scans_are_called_by_ids_and_not_by_where_they_were(tmp_path)
     written = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
     assert written and not any(b'QUIXOTE' in path.read_bytes() for path in written)
     assert not any('QUIXOTE' in path.name for path in written)
+
+
+def test_linked_folder_beside_a_scan_is_told(tmp_path, capsys):
+    write_scan(tmp_path / 'in/a.nii.gz')
+    write_scan(tmp_path / 'real/b.nii.gz')
+    (tmp_path / 'in/p').symlink_to('../real')
+    assert run(tmp_path / 'out', tmp_path / 'in', '--format', 'csv') == 0
+    told = capsys.readouterr()
+    assert '1 linked folders were not followed: give what they link to by name' in told.err
+    assert f'the first is {tmp_path}/in/p\n' in told.err
+    assert '1 scans done' in told.out

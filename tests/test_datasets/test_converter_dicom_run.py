@@ -53,6 +53,16 @@ def test_next_series_is_taken_where_the_best_cannot_be_decoded(tmp_path, damage)
     assert rows['1.3']['result'] == 'converted'
 
 
+def test_links_to_folders_are_counted_without_their_names(tmp_path):
+    write_series(tmp_path / 'in', make_voxels())
+    (tmp_path / PATIENT).mkdir()
+    (tmp_path / 'in' / PATIENT).symlink_to(f'../{PATIENT}')
+    report = convert(tmp_path / 'in', tmp_path / 'out')
+    row = rows_of(tmp_path / 'out')['']
+    assert (row['reason'], row['detail'], row['files']) == ('links to folders', 'not followed', '1')
+    assert PATIENT not in str(report)
+
+
 def test_files_that_are_no_images_are_counted(tmp_path):
     paths = write_series(tmp_path / 'in', make_voxels())
     (tmp_path / 'in/notes.txt').write_text(PATIENT)

@@ -10,6 +10,7 @@ from mmdet3d_medical.datasets.converters import (
     read_annotations,
 )
 from mmdet3d_medical.datasets.converters.cache import NO_AIR
+from mmdet3d_medical.datasets.converters.volumes import LINKED, note_of_links
 from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -312,3 +313,26 @@ def test_a_mask_of_two_scans_is_refused(tmp_path, voxels, mask):
     write(tmp_path / 'm/p1_ct.nii.gz', mask)  # then the other one is that of the image
     report = convert_volumes([tmp_path / 's'], [tmp_path / 'm'], tmp_path / 'out', SETTINGS)
     assert report.scans_with_lesions == 2
+
+
+@pytest.mark.tried(
+    'volumes',
+    'links to folders in the folder with the scans',
+    'not followed; converters and `predict` tell how many and where',
+)
+def test_linked_folders_are_told(tmp_path, voxels):
+    write(tmp_path / 'real/p2.mha', voxels)
+    (tmp_path / 'lnk/below').mkdir(parents=True)
+    (tmp_path / 'lnk/p2').symlink_to('../real')
+    (tmp_path / 'lnk/round').symlink_to('.')  # to what is searched
+    told = f'1 {LINKED}, the first is {tmp_path}/lnk/p2'
+    assert note_of_links([tmp_path / 'lnk']) == told
+    with pytest.raises(ValueError, match=f'no volumes in .*; {told}$'):
+        convert_volumes([tmp_path / 'lnk'], [], tmp_path / 'out', SETTINGS)
+    write(tmp_path / 'lnk/below/p1.mha', voxels)
+    report = convert_volumes([tmp_path / 'lnk'], [], tmp_path / 'out', SETTINGS)
+    assert report.scans == 1
+    assert report.notes == {LINKED: [f'{tmp_path}/lnk/p2: {tmp_path}/real']}
+    both = [tmp_path / 'lnk', tmp_path / 'real']
+    report = convert_volumes(both, [], tmp_path / 'out', SETTINGS)
+    assert report.scans == 2 and not report.notes

@@ -178,3 +178,13 @@ def test_arrays_need_their_geometry(image):
         scan_in_memory((array[1:], geometry), 'a')
     with pytest.raises(ValueError, match='expected a path, a SimpleITK.Image'):
         scan_in_memory(array, 'a')
+
+
+def test_nothing_but_a_linked_folder_is_told(tmp_path, scratch, image):
+    for folder in ('in', 'real'):
+        (tmp_path / folder).mkdir()
+    sitk.WriteImage(image, str(tmp_path / 'real/a.mha'))
+    (tmp_path / 'in/p').symlink_to('../real')
+    with pytest.raises(ValueError, match='no scans in .*; 1 linked folders were not .*/in/p$'):
+        find_scans([tmp_path / 'in'], scratch)
+    assert ids(find_scans([tmp_path / 'in/p'], scratch)) == ['a']

@@ -24,6 +24,7 @@ MASK_ENDINGS = tuple(f'{before}{word}' for word in MASK_WORDS for before in '_-.
 FINDINGS = 'findings.nii.gz'  # a label map that `predict` writes, with at least one of these beside
 BESIDE_FINDINGS = 'run.json', 'findings.json'
 TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
+LINKED = 'linked folders were not followed: give what they link to by name'
 
 
 def stem(path: Path) -> str:
@@ -49,6 +50,32 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         inner = [p for p in path.rglob('*') if p.name.lower().endswith(SUFFIXES)]
         found.update([p for p in inner if not _is_findings(p)] if path.is_dir() else [path])
     return sorted(found)
+
+
+def linked_folders(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Links to folders below folders, and where they lead to: out of all that is searched.
+
+    They are not followed, since they may point at each other, or at the folder around them.
+    """
+    roots = {Path(os.path.realpath(path)) for path in paths}
+    links = {
+        os.path.join(folder, name)
+        for path in paths
+        for folder, names, _ in os.walk(path)
+        for name in names
+        if os.path.islink(os.path.join(folder, name))
+    }
+    return {
+        link: os.path.realpath(link)
+        for link in sorted(links)
+        if roots.isdisjoint(_with_parents(link))
+    }
+
+
+def note_of_links(paths: Iterable[str | Path]) -> str:
+    """How many linked folders were not followed, and the first; empty if there is none."""
+    links = linked_folders(paths)
+    return f'{len(links)} {LINKED}, the first is {next(iter(links))}' if links else ''
 
 
 def is_mask(path: Path) -> bool:
@@ -87,10 +114,11 @@ def find_scans(
             )
         sources[scan_id] = ScanSource(scan_id, image)
     if not sources:
+        links = note_of_links(paths)
         raise ValueError(
             f'no volumes in {", ".join(map(str, paths))}: looked for '
             f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_WORDS)} after "_", "-" or '
-            '"." are taken for masks'
+            f'"." are taken for masks{"; " * bool(links)}{links}'
         )
     return [sources[scan_id] for scan_id in sorted(sources)]
 
@@ -341,8 +369,10 @@ def convert_volumes(
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
+    paths = list(paths)
     found = annotate(find_scans(paths, annotations), annotations, settings.class_names)
     records, failures = convert_scans(found.sources, cache := VolumeCache(out, settings), workers)
+    links = linked_folders([*paths, *annotations])
     return finish(
         cache,
         found.sources,
@@ -351,5 +381,5 @@ def convert_volumes(
         found.lesions,
         found.classes,
         found.missing,
-        notes_of_lesions=found.notes,
+        notes_of_lesions=found.notes | ({LINKED: links} if links else {}),
     )

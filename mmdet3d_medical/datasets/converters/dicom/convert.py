@@ -12,7 +12,7 @@ from mmdet3d_medical.utils.files import write_text
 from ..cache import ConvertSettings, VolumeCache, convert_scans
 from ..lidc import READERS
 from ..report import ConversionReport, finish, one_line, write_table
-from ..volumes import annotate
+from ..volumes import annotate, linked_folders
 from .folders import OPTION, folder_of, take_folders
 from .headers import NO_SERIES, NOT_DICOM, ImageHeader, find_files, read_headers
 from .patients import KEY, make_key, read_key
@@ -22,6 +22,7 @@ from .words import kernel_word
 
 CONVERTED, LEFT_OUT, FAILED = 'converted', 'left out', 'failed'
 NOT_CHOSEN = 'another series of the study'
+LINKS = 'links to folders'
 REPORT = 'report.csv'
 HINTS = {NO_SERIES: f'Where series ids are blank, {OPTION} takes each folder as a series'}
 
@@ -92,6 +93,8 @@ def convert_dicom(
         Row('', LEFT_OUT, reason, HINTS.get(reason, ''), len(paths))
         for reason, paths in sorted(others.items())
     ]
+    if links := linked_folders([root]):  # their paths may name patients
+        rows.append(Row('', LEFT_OUT, LINKS, 'not followed', len(links)))
     if list_unreadable:
         bad = [path for reason in others if reason != NOT_DICOM for path in others[reason]]
         write_text(list_unreadable, ''.join(f'{one_line(path)}\n' for path in bad))
