@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mmdet3d_medical.evaluation.marks import check_spelling
@@ -174,8 +175,16 @@ def pair_masks(
     return paired, sorted(stem(mask) for mask in by_key.values() if mask not in used)
 
 
+def named_scan(name: str) -> str:
+    """The scan that a mask, or an id in a table, would belong to."""
+    return _strip(name, MASK_ENDINGS)
+
+
 def pair_rows(
-    sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]], path: str | Path
+    sources: Sequence[ScanSource],
+    lesions: Mapping[str, list[dict]],
+    path: str | Path,
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Check that the rows of a CSV file are about the scans.
 
@@ -183,6 +192,7 @@ def pair_rows(
         sources: Scans.
         lesions: Instances by scan id.
         path: The CSV file, for the message.
+        left_out: Why scans that are there cannot be used, by id, for the message.
 
     Returns:
         Ids in the file that are no scan's, sorted.
@@ -193,6 +203,12 @@ def pair_rows(
     check_spelling(lesions, [source.scan_id for source in sources], path)
     missing = sorted(set(lesions) - {source.scan_id for source in sources})
     if lesions and len(missing) == len(lesions):
+        there = [key for key in missing if key in left_out]
+        if there:
+            raise ValueError(
+                f'{path}: none of its {len(lesions)} scan ids belongs to a series that can be '
+                f'used: {there[0]} is there, but was left out: {left_out[there[0]]}'
+            )
         raise ValueError(
             f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
             f'first is {missing[0]!r}, but volumes have ids like '
@@ -257,6 +273,7 @@ def annotate(
     annotations: Sequence[str | Path],
     mask_classes: Sequence[str] = (),
     readers: int = READERS,
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Annotated:
     """Find the lesions of scans.
 
@@ -265,6 +282,7 @@ def annotate(
         annotations: As in :func:`convert_volumes`.
         mask_classes: Names of the classes in masks, if there are any.
         readers: As in :func:`.lidc.lesions_of`.
+        left_out: As in :func:`pair_rows`.
 
     Raises:
         ValueError: If a file cannot be used, none of it belongs to a scan, or classes of masks are
@@ -283,16 +301,19 @@ def annotate(
     tables = [_tables(path) for path in annotations]
     if all(tables):
         _refuse_names(annotations, mask_classes, 'this is a table, whose column class names')
-        return _annotate_by_tables(sources, sorted({path for some in tables for path in some}))
+        files = sorted({path for some in tables for path in some})
+        return _annotate_by_tables(sources, files, left_out)
     sources, missing = pair_masks(sources, annotations)
     return Annotated(sources, None, list(mask_classes) or [DEFAULT_CLASS], missing)
 
 
-def _annotate_by_tables(sources: list[ScanSource], tables: Sequence[Path]) -> Annotated:
+def _annotate_by_tables(
+    sources: list[ScanSource], tables: Sequence[Path], left_out: Mapping[str, str]
+) -> Annotated:
     classes = csv_classes(*tables) or [DEFAULT_CLASS]
     lesions = read_several(tables, classes)
     more = f' and {len(tables) - 1} more tables' * (len(tables) > 1)
-    missing = pair_rows(sources, lesions, f'{tables[0]}{more}')
+    missing = pair_rows(sources, lesions, f'{tables[0]}{more}', left_out)
     if are_reviews(tables):
         lesions = {source.scan_id: lesions.get(source.scan_id) for source in sources}
     return Annotated(_with_patients(sources, csv_patients(*tables)), lesions, classes, missing)
