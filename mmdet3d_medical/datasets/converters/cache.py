@@ -24,7 +24,7 @@ from .lungs import lung_box
 from .masks import MODES, MaskLesions, lesions_of_mask
 
 NO_AIR = 'scans have no air (about -1000 HU), as a CT has: are they masks, or in another unit?'
-CACHE_VERSION = 2  # to be raised when a conversion gives other voxels, or refuses what it took
+CACHE_VERSION = 3  # to be raised when a conversion gives other voxels, or refuses what it took
 
 
 @dataclasses.dataclass(frozen=True)
