@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from mmdet3d_medical.datasets.converters.report import one_line
+from mmdet3d_medical.datasets.converters.volumes import note_of_links
 from mmdet3d_medical.inference.all_runs import FAILED, update_failures, update_table
 from mmdet3d_medical.inference.findings import Findings
 from mmdet3d_medical.inference.formats import check_formats, table
@@ -36,6 +37,8 @@ def main(args: Namespace) -> int:
     shared = None if isinstance(workers, int) else args.out
     with tempfile.TemporaryDirectory(prefix='.unpacked-', dir=shared) as scratch:
         found = find_scans(args.scans, scratch)
+        if links := note_of_links(args.scans):
+            print(one_line(links), file=sys.stderr, flush=True)
         results = [Result(name, None, reason) for name, reason in found.refused.items()]
         for result in results:
             _tell(result, '')

@@ -16,7 +16,7 @@ from mmengine.infer import BaseInferencer
 from torch import nn
 
 from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
-from mmdet3d_medical.datasets.converters.image_io import crop, resample
+from mmdet3d_medical.datasets.converters.image_io import NO_AIR_HU, crop, resample
 from mmdet3d_medical.datasets.converters.lungs import lung_box
 from mmdet3d_medical.deploy import Network, Runtime, choose_backend, is_faster, make_runtime
 from mmdet3d_medical.packing import ModelFolder, read_model
@@ -30,7 +30,6 @@ from .scans import Scan, find_scans, scan_in_memory, thickness_notes
 
 SCOPE = 'mmdet3d_medical'
 TRIED_STRIDES = 6  # sides of the patch that backends are timed on
-NO_AIR_HU = -300  # a CT of the body has air in or around it
 
 
 class LesionInferencer(BaseInferencer):
@@ -144,7 +143,8 @@ class LesionInferencer(BaseInferencer):
         """
         image = scan.image
         known = isinstance(scan.source, DicomSource)  # the thickness of slices, which may overlap
-        notes = [] if known else thickness_notes(max(image.GetSpacing()))
+        notes = scan.file_notes()
+        notes += [] if known else thickness_notes(max(image.GetSpacing()))
         lowest = int(sitk.GetArrayViewFromImage(image).min())
         if lowest > NO_AIR_HU:
             raise ValueError(

@@ -27,7 +27,13 @@ from mmdet3d_medical.datasets.converters.dicom.rules import (
 )
 from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
 from mmdet3d_medical.datasets.converters.image_io import as_hu, orient
-from mmdet3d_medical.datasets.converters.volumes import MASK_ENDINGS, SUFFIXES, find_images, stem
+from mmdet3d_medical.datasets.converters.volumes import (
+    SUFFIXES,
+    find_images,
+    is_mask,
+    note_of_links,
+    stem,
+)
 from mmdet3d_medical.datasets.scan_ids import check_scan_id
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -73,6 +79,11 @@ class Scan:
             reader.GetSize()[2::-1],
         )
 
+    def file_notes(self) -> list[str]:
+        """What its files, which can be read, do not say, and what was taken instead."""
+        notes = self.source.notes().items()
+        return [f'{title.removeprefix("scans have ")}: {detail}' for title, detail in notes]
+
     def forget(self) -> None:
         """Free the voxels; they are read again when they are asked for."""
         self.__dict__.pop('image', None)
@@ -95,6 +106,10 @@ class ImageSource(ScanSource):
 
     def stamps(self) -> dict:
         """Nothing: it has no files."""
+        return {}
+
+    def notes(self) -> dict[str, str]:
+        """Nothing, too."""
         return {}
 
 
@@ -151,16 +166,17 @@ def find_scans(paths: Iterable[str | Path], scratch: str | Path) -> Found:
         found.paths.append(path)
         _add(path, found, Path(scratch))
     if not found.by_id and not found.refused:
+        links = note_of_links(found.paths)
         raise ValueError(
             f'no scans in {", ".join(map(str, found.paths))}: looked for {", ".join(SUFFIXES)}, '
-            'DICOM files and zip archives of them'
+            f'DICOM files and zip archives of them{"; " * bool(links)}{links}'
         )
     return found
 
 
 def _add(path: Path, found: Found, scratch: Path) -> None:
     if path.is_dir():
-        images = [p for p in find_images([path]) if not _is_mask(p)]
+        images = [p for p in find_images([path]) if not is_mask(p)]
         for image in images:
             _add_image(image, found)
         for archive in sorted(path.rglob('*.zip')):
@@ -173,10 +189,6 @@ def _add(path: Path, found: Found, scratch: Path) -> None:
         found.refuse(str(path), why)
     else:
         _add_image(path, found)
-
-
-def _is_mask(path: Path) -> bool:
-    return stem(path).lower().endswith(MASK_ENDINGS)
 
 
 def _add_image(path: Path, found: Found, name: str | None = None) -> None:
@@ -217,7 +229,7 @@ def _add_archive(path: Path, found: Found, scratch: Path) -> None:
         found.refuse(str(path), f'{path}: cannot be unpacked: {error}')
         return
     before = len(found.by_id), len(found.refused)
-    for image in [p for p in find_images([target]) if not _is_mask(p)]:
+    for image in [p for p in find_images([target]) if not is_mask(p)]:
         _add_image(image, found, f'{path}: {image.relative_to(target)}')
     _add_dicom(target, path, found, silent=False)
     if before == (len(found.by_id), len(found.refused)):

@@ -315,3 +315,14 @@ def test_place_that_can_hold_no_results_is_told(tmp_path, out, found):
         f'{out}: expected a folder for results that can be made and written, found: {found}. '
         'Give another folder to -o'
     )
+
+
+def test_linked_folder_beside_a_scan_is_told(tmp_path, capsys):
+    write_scan(tmp_path / 'in/a.nii.gz')
+    write_scan(tmp_path / 'real/b.nii.gz')
+    (tmp_path / 'in/p').symlink_to('../real')
+    assert run(tmp_path / 'out', tmp_path / 'in', '--format', 'csv') == 0
+    told = capsys.readouterr()
+    assert '1 linked folders were not followed: give what they link to by name' in told.err
+    assert f'the first is {tmp_path}/in/p\n' in told.err
+    assert '1 scans done' in told.out

@@ -13,6 +13,7 @@ import pytest
 from pydicom.uid import JPEG2000Lossless
 
 from mmdet3d_medical.datasets.converters import SeriesRules
+from mmdet3d_medical.datasets.converters.dicom.convert import LISTED
 from mmdet3d_medical.datasets.index import read_index
 
 from .dicom_series import (
@@ -20,6 +21,7 @@ from .dicom_series import (
     SHAPE,
     convert,
     make_voxels,
+    positions,
     rows_of,
     write_series,
     write_study,
@@ -51,6 +53,59 @@ def test_next_series_is_taken_where_the_best_cannot_be_decoded(tmp_path, damage)
     syntax = 'JPEG 2000' if damage == 'another syntax' else 'Explicit VR Little Endian'
     assert syntax in rows['1.1']['detail']
     assert rows['1.3']['result'] == 'converted'
+
+
+CSV = 'seriesuid,coordX,coordY,coordZ,diameter_mm\n'
+
+
+@pytest.mark.tried(
+    'DICOM', 'annotations of a series that a rule leaves out', 'the report names series and rule'
+)
+@pytest.mark.parametrize('kind', ['table', 'masks'])
+def test_listed_series_that_a_rule_leaves_out_are_named_with_the_rule(tmp_path, kind):
+    voxels = make_voxels()
+    for series, count in (('1.1', 6), ('2.2', 3)):  # of these, 2.2 has few slices
+        write_series(tmp_path / 'in', voxels[:count], series, StudyInstanceUID=series)
+    annotations, absent = tmp_path / 'a.csv', '3.3'
+    if kind == 'table':
+        lines = [f'{series},1,2,3,5\n' for series in ('1.1', '2.2', absent)]
+        annotations.write_text(CSV + ''.join(lines))
+    else:
+        annotations, absent = tmp_path / 'masks', '3.3_label'
+        annotations.mkdir()
+        for name in ('1.1_label', '2.2_label', absent):
+            write_twin(annotations / f'{name}.mhd', (voxels > 1450).astype(np.uint8))
+    report = convert(tmp_path / 'in', tmp_path / 'out', annotations=[annotations])
+    assert report.scans == 1 and report.missing == [absent]
+    assert report.notes == {LISTED: ['2.2: few slices: 3']}
+
+
+def test_table_of_nothing_but_a_series_that_a_rule_leaves_out(tmp_path):
+    for series, count in (('1.1', 6), ('2.2', 3)):
+        write_series(tmp_path / 'in', make_voxels()[:count], series, StudyInstanceUID=series)
+    (tmp_path / 'a.csv').write_text(f'{CSV}2.2,1,2,3,5\n')
+    with pytest.raises(ValueError, match=r'a\.csv: none of .*: 2\.2 is there, .*: few slices: 3$'):
+        convert(tmp_path / 'in', tmp_path / 'out', annotations=[tmp_path / 'a.csv'])
+
+
+def test_of_two_listed_series_of_a_study_the_other_one_is_named(tmp_path):
+    for series, step in (('1.1', 1), ('1.2', 2)):
+        places = positions(step=step)
+        write_series(tmp_path / 'in', make_voxels(), series, places, SliceThickness=step)
+    (tmp_path / 'a.csv').write_text(f'{CSV}1.1,1,2,3,5\n1.2,1,2,3,5\n')
+    report = convert(tmp_path / 'in', tmp_path / 'out', annotations=[tmp_path / 'a.csv'])
+    assert report.scans == 1
+    assert report.notes == {LISTED: ['1.2: another series of the study: 1.1']}
+
+
+def test_links_to_folders_are_counted_without_their_names(tmp_path):
+    write_series(tmp_path / 'in', make_voxels())
+    (tmp_path / PATIENT).mkdir()
+    (tmp_path / 'in' / PATIENT).symlink_to(f'../{PATIENT}')
+    report = convert(tmp_path / 'in', tmp_path / 'out')
+    row = rows_of(tmp_path / 'out')['']
+    assert (row['reason'], row['detail'], row['files']) == ('links to folders', 'not followed', '1')
+    assert PATIENT not in str(report)
 
 
 def test_files_that_are_no_images_are_counted(tmp_path):

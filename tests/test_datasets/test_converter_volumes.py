@@ -9,6 +9,8 @@ from mmdet3d_medical.datasets.converters import (
     convert_volumes,
     read_annotations,
 )
+from mmdet3d_medical.datasets.converters.cache import NO_AIR
+from mmdet3d_medical.datasets.converters.volumes import LINKED, note_of_links
 from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.structures import VolumeGeometry
 
@@ -242,3 +244,95 @@ def test_masks_below_the_scans_are_no_scans(tmp_path, voxels, mask, annotations)
     scan = only_scan(tmp_path / 'out')
     assert len(scan['instances']) == 2
     np.testing.assert_array_equal(np.load(tmp_path / 'out' / scan['volume']), voxels)
+
+
+@pytest.mark.parametrize('before', '_-.')
+@pytest.mark.parametrize('word', ['label', 'Labels', 'mask', 'masks', 'seg', 'segmentation'])
+def test_names_that_end_like_masks(tmp_path, voxels, mask, before, word):
+    write(tmp_path / 'p1.mha', voxels)
+    write(tmp_path / f'p1{before}{word}.nii.gz', (mask == 1).astype(np.uint8))
+    convert_volumes([tmp_path], [], tmp_path / 'out', SETTINGS)
+    assert only_scan(tmp_path / 'out')['scan_id'] == 'p1'
+    report = convert_volumes([tmp_path], [tmp_path], tmp_path / 'out', SETTINGS)
+    assert report.scans == 1 and report.lesions == 2 and not report.missing
+
+
+@pytest.mark.parametrize('beside', ['run.json', 'findings.json'])
+def test_findings_of_predict_are_no_scan(tmp_path, voxels, mask, beside):
+    write(tmp_path / 'p1.mha', voxels)
+    write(tmp_path / 'out/p1/findings.nii.gz', mask)
+    (tmp_path / 'out/p1' / beside).write_text('{}')
+    write(tmp_path / 'other/findings.nii.gz', voxels)  # of the same name, with nothing beside
+    report = convert_volumes([tmp_path], [], tmp_path / 'converted', SETTINGS)
+    assert report.scans == 2
+    np.testing.assert_array_equal(np.load(tmp_path / 'converted/volumes/findings.npy'), voxels)
+
+
+@pytest.mark.tried(
+    'volumes',
+    'a mask whose name is not that of one, or an image in another unit than HU',
+    'converted; the report names it and its lowest value',
+)
+def test_scans_without_air_are_told(tmp_path, voxels, mask):
+    write(tmp_path / 'scans/p1.mha', voxels)
+    write(tmp_path / 'scans/p1_tumor.mha', mask)
+    (tmp_path / 'a.csv').write_text('seriesuid,coordX,coordY,coordZ,diameter_mm\np1,12,-15,36,4\n')
+    for _ in range(2):  # the second time from the cache
+        report = convert_volumes(
+            [tmp_path / 'scans'], [tmp_path / 'a.csv'], tmp_path / 'out', SETTINGS
+        )
+        assert report.notes == {NO_AIR: ['p1_tumor: its lowest value is 0']}
+
+
+def test_a_mask_is_that_of_the_scan_of_its_name_alone(tmp_path, voxels, mask):
+    for name in ('p1', 'p1_ct', 'p2_ct'):
+        write(tmp_path / f's/{name}.mha', voxels)
+    for name in ('p1', 'p2'):
+        write(tmp_path / f'm/{name}.nii.gz', (mask == 1).astype(np.uint8))
+    report = convert_volumes([tmp_path / 's'], [tmp_path / 'm'], tmp_path / 'out', SETTINGS)
+    scans = read_index(tmp_path / 'out/index.json')['scans']
+    assert {scan['scan_id']: scan['annotated'] for scan in scans} == {
+        'p1': True,
+        'p1_ct': False,
+        'p2_ct': True,
+    }
+    assert report.lesions == 4 and not report.missing
+
+
+@pytest.mark.tried(
+    'masks', 'one mask for two scans, as p1 for p1_ct and p1_image', 'error with all three names'
+)
+def test_a_mask_of_two_scans_is_refused(tmp_path, voxels, mask):
+    for name in ('p1_ct', 'p1_image'):
+        write(tmp_path / f's/{name}.mha', voxels)
+    write(tmp_path / 'm/p1.nii.gz', mask)
+    with pytest.raises(
+        ValueError, match=r'p1\.nii\.gz would be .* both .*_ct\.mha and .*_image\.mha'
+    ):
+        convert_volumes([tmp_path / 's'], [tmp_path / 'm'], tmp_path / 'out', SETTINGS)
+    write(tmp_path / 'm/p1_ct.nii.gz', mask)  # then the other one is that of the image
+    report = convert_volumes([tmp_path / 's'], [tmp_path / 'm'], tmp_path / 'out', SETTINGS)
+    assert report.scans_with_lesions == 2
+
+
+@pytest.mark.tried(
+    'volumes',
+    'links to folders in the folder with the scans',
+    'not followed; converters and `predict` tell how many and where',
+)
+def test_linked_folders_are_told(tmp_path, voxels):
+    write(tmp_path / 'real/p2.mha', voxels)
+    (tmp_path / 'lnk/below').mkdir(parents=True)
+    (tmp_path / 'lnk/p2').symlink_to('../real')
+    (tmp_path / 'lnk/round').symlink_to('.')  # to what is searched
+    told = f'1 {LINKED}, the first is {tmp_path}/lnk/p2'
+    assert note_of_links([tmp_path / 'lnk']) == told
+    with pytest.raises(ValueError, match=f'no volumes in .*; {told}$'):
+        convert_volumes([tmp_path / 'lnk'], [], tmp_path / 'out', SETTINGS)
+    write(tmp_path / 'lnk/below/p1.mha', voxels)
+    report = convert_volumes([tmp_path / 'lnk'], [], tmp_path / 'out', SETTINGS)
+    assert report.scans == 1
+    assert report.notes == {LINKED: [f'{tmp_path}/lnk/p2: {tmp_path}/real']}
+    both = [tmp_path / 'lnk', tmp_path / 'real']
+    report = convert_volumes(both, [], tmp_path / 'out', SETTINGS)
+    assert report.scans == 2 and not report.notes

@@ -31,7 +31,7 @@ HEADER = 'seriesuid,coordX,coordY,coordZ,diameter_mm'
 
 
 def write_scan(path, direction=DIRECTIONS['straight']):
-    image = sitk.Image([24, 30, 36], sitk.sitkInt16)
+    image = sitk.Image([24, 30, 36], sitk.sitkInt16) - 1000  # air
     image.SetSpacing((0.7, 0.9, 2.0))
     image.SetOrigin((-40.0, 15.0, 100.0))
     image.SetDirection(direction)

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from mmdet3d_medical.datasets.converters import ConvertSettings, convert_volumes
 from mmdet3d_medical.datasets.converters.formats import UNCHECKED, UNPLACED, data_files, file_notes
 from mmdet3d_medical.datasets.converters.image_io import read_hu, read_image, read_labels
+from mmdet3d_medical.inference.scans import find_scans
 
 from .volume_files import VOLUME, metaimage, nifti, nrrd, refused
 
@@ -145,6 +146,7 @@ def test_what_a_header_does_not_say_is_told(tmp_path):
     nrrd(tmp_path / 'scans/b.nrrd')
     edited(metaimage(tmp_path / 'scans/c.mha'), b'ElementSpacing = 0.7 0.8 2.5\n', b'')
     metaimage(tmp_path / 'scans/d.mha')
+    nrrd(tmp_path / 'scans/e.nrrd', **PLACED)
     report = convert_volumes([tmp_path / 'scans'], [], tmp_path / 'out', ConvertSettings())
     assert not report.failures
     assert list(report.notes) == [UNPLACED]
@@ -152,6 +154,96 @@ def test_what_a_header_does_not_say_is_told(tmp_path):
     assert (
         told == ['a', 'b', 'c'] and 'a.nii has neither qform nor sform' in report.notes[UNPLACED][0]
     )
+
+
+def without(path, *keys):
+    for key in keys:
+        lines = [x for x in path.read_bytes().splitlines(True) if x.startswith(key.encode())]
+        edited(path, lines[0], b'')
+    return path
+
+
+SIDES = 'left and right may be swapped'
+PARTLY_PLACED = {
+    'MetaImage without a place': (
+        lambda p: without(metaimage(p / 'a.mha'), 'Offset'),
+        ['no Offset: its first voxel is taken to lie at 0 mm'],
+    ),
+    'MetaImage without directions': (
+        lambda p: without(metaimage(p / 'a.mha'), 'TransformMatrix'),
+        ['no TransformMatrix: ', SIDES],
+    ),
+    'MetaImage with neither': (
+        lambda p: without(metaimage(p / 'a.mha'), 'TransformMatrix', 'Offset'),
+        ['no Offset', 'no TransformMatrix: ', SIDES],
+    ),
+    'NRRD with spacings alone': (
+        lambda p: nrrd(p / 'a.nrrd', spacings='0.7 0.8 2.5'),
+        ['no space origin: its first voxel', 'no space directions: ', SIDES],
+    ),
+    'NRRD without an origin': (
+        lambda p: nrrd(p / 'a.nrrd', **PLACED | {'space origin': 'none'}),
+        ['no space origin: its first voxel'],
+    ),
+    'NRRD without a space': (
+        lambda p: without(
+            nrrd(p / 'a.nrrd', **{'space dimension': 3, 'space': 'x'} | PLACED), 'space: '
+        ),
+        ['no space: ', SIDES],
+    ),
+    'NRRD of a scanner': (
+        lambda p: nrrd(p / 'a.nrrd', **PLACED | {'space': 'scanner-xyz'}),
+        ['the space scanner-xyz, whose sides are unknown: ', SIDES],
+    ),
+    'NRRD of a right hand': (
+        lambda p: nrrd(p / 'a.nrrd', **PLACED | {'space': '3D-right-handed'}),
+        ['the space 3D-right-handed, whose sides are unknown: ', SIDES],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.tried(
+    'volumes',
+    'a header without origin or directions, or with a space such as `scanner-xyz`',
+    'converters and `predict` tell what was taken, and if left and right may be swapped',
+)
+@pytest.mark.parametrize('make, told', PARTLY_PLACED.values(), ids=PARTLY_PLACED)
+def test_place_and_sides_that_a_header_does_not_say_are_told(make, told, tmp_path):
+    path = make(tmp_path)
+    read_hu(path)
+    (note,) = file_notes([path]).values()
+    assert all(text in note for text in told) and (SIDES in note) == (SIDES in told)
+    (scan,) = find_scans([path], tmp_path).scans
+    assert [note in line for line in scan.file_notes()] == [True]
+
+
+@pytest.mark.parametrize('letters', ['LPS', 'RAS', 'LAS'])
+def test_spaces_with_known_sides_are_read_as_they_say(letters, tmp_path):
+    """A voxel of each file lies where its space says; nothing is told."""
+    long = {'LPS': 'left-posterior', 'RAS': 'right-anterior', 'LAS': 'left-anterior'}
+    signs = np.array([-1 if letters[0] == 'R' else 1, -1 if letters[1] == 'A' else 1, 1])
+    voxels = np.full(VOLUME.shape, -1000, np.int16)
+    voxels[4, 2, 7] = 500
+    for space in (
+        letters,
+        letters.lower(),
+        f'{long[letters]}-superior',
+        f'{long[letters]} superior'.replace('-', ' '),
+    ):
+        path = nrrd(tmp_path / 'a.nrrd', voxels, **PLACED | {'space': space})
+        image = read_hu(path)
+        index = np.argwhere(sitk.GetArrayFromImage(image) == 500)[0][::-1]
+        place = image.TransformIndexToPhysicalPoint(index.tolist())
+        expected = signs * (np.array([1, 2, 3]) + np.array([7, 2, 4]) * [0.7, 0.8, 2.5])
+        np.testing.assert_allclose(place, expected)
+        assert not file_notes([path])
+
+
+@pytest.mark.tried('volumes', 'NRRD of the space `3D-left-handed`', 'the scan fails')
+@pytest.mark.parametrize('space', ['3D-left-handed', '3D Left Handed'])
+def test_a_space_that_would_be_mirrored_is_refused(space, tmp_path):
+    path = nrrd(tmp_path / 'a.nrrd', **PLACED | {'space': space})
+    assert f'its space is {space}, which is read mirrored' in refused(path)
 
 
 @pytest.mark.tried(

@@ -49,6 +49,8 @@ def metaimage(path, voxels=VOLUME, data='LOCAL', body=None, **fields):
             DimSize=' '.join(map(str, voxels.shape[::-1])),
             ElementType='MET_SHORT',
             ElementSpacing='0.7 0.8 2.5',
+            Offset='0 0 0',
+            TransformMatrix='1 0 0 0 1 0 0 0 1',
         )
         | fields
     )

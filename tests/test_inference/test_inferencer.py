@@ -139,6 +139,15 @@ def test_findings_that_the_model_does_not_keep_are_told(inferencer):
     assert len(exact.lesions) == 1 and not any('the most' in note for note in exact.notes)
 
 
+def test_sides_that_a_file_does_not_say_are_told(tmp_path, inferencer):
+    sitk.WriteImage(make_scan(), str(tmp_path / 'a.mha'))
+    lines = (tmp_path / 'a.mha').read_bytes().splitlines(keepends=True)
+    (tmp_path / 'a.mha').write_bytes(b''.join(x for x in lines if b'TransformMatrix' not in x))
+    (found,) = inferencer(str(tmp_path / 'a.mha'))
+    (note,) = (note for note in found.notes if 'a.mha has no TransformMatrix' in note)
+    assert 'left and right may be swapped' in note and 'has no Offset' not in note
+
+
 def make_chest():
     """The scan as a lung in a body."""
     voxels = np.full((60, 120, 150), 40, np.int16)

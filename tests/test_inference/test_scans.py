@@ -35,7 +35,10 @@ def ids(found):
 
 def test_files_in_a_folder_without_masks(tmp_path, image, scratch):
     (tmp_path / 'in/below').mkdir(parents=True)
-    for name in ('b.nii.gz', 'a.mha', 'a_seg.mha', 'below/c.nrrd'):
+    (tmp_path / 'in/out').mkdir()
+    (tmp_path / 'in/out/run.json').write_text('{}')  # of an earlier run
+    masks = 'a_seg.mha', 'a_segmentation.nii.gz', 'b-label.nrrd', 'out/findings.nii.gz'
+    for name in ('b.nii.gz', 'a.mha', 'below/c.nrrd', *masks):
         sitk.WriteImage(image, str(tmp_path / 'in' / name))
     (tmp_path / 'in/notes.txt').write_text('x')
     found = find_scans([tmp_path / 'in'], scratch)
@@ -209,3 +212,13 @@ def test_arrays_need_their_geometry(image):
         scan_in_memory((array[1:], geometry), 'a')
     with pytest.raises(ValueError, match='expected a path, a SimpleITK.Image'):
         scan_in_memory(array, 'a')
+
+
+def test_nothing_but_a_linked_folder_is_told(tmp_path, scratch, image):
+    for folder in ('in', 'real'):
+        (tmp_path / folder).mkdir()
+    sitk.WriteImage(image, str(tmp_path / 'real/a.mha'))
+    (tmp_path / 'in/p').symlink_to('../real')
+    with pytest.raises(ValueError, match='no scans in .*; 1 linked folders were not .*/in/p$'):
+        find_scans([tmp_path / 'in'], scratch)
+    assert ids(find_scans([tmp_path / 'in/p'], scratch)) == ['a']

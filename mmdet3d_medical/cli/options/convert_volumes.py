@@ -23,8 +23,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         'paths',
         nargs='+',
         metavar='FILES_OR_DIR',
-        help='images, or folders searched for images; names that end in _label, '
-        '_mask or _seg are masks',
+        help='images, or folders searched for images; names that end in label, mask, seg or '
+        'segmentation after _, - or . are masks',
     )
     parser.add_argument(
         '--annotations',

@@ -18,12 +18,13 @@ from ..scan_ids import check_scan_id, refusal
 from ..storage import STORAGES, Storage
 from ..transforms.loading import open_volume
 from .formats import data_files, file_notes
-from .image_io import AIR, MAX_HU, crop, read_axes, read_hu, resample
+from .image_io import AIR, MAX_HU, NO_AIR_HU, crop, read_axes, read_hu, resample
 from .lung_mask import fill_outside_lungs
 from .lungs import lung_box
 from .masks import MODES, MaskLesions, lesions_of_mask
 
-CACHE_VERSION = 2  # to be raised when a conversion gives other voxels, or refuses what it took
+NO_AIR = 'scans have no air (about -1000 HU), as a CT has: are they masks, or in another unit?'
+CACHE_VERSION = 3  # to be raised when a conversion gives other voxels, or refuses what it took
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +134,15 @@ def _check_classes(classes: Sequence[tuple[int, str]]) -> None:
         raise ValueError(f'classes need different names, found {names}')
 
 
+def _notes_of_voxels(image: sitk.Image) -> dict[str, str]:
+    """What the user should know of a scan's voxels, by title.
+
+    Crops, and images other than CT, may lack air and are converted: `predict` alone refuses them.
+    """
+    lowest = int(sitk.GetArrayViewFromImage(image).min())
+    return {NO_AIR: f'its lowest value is {lowest}'} if lowest > NO_AIR_HU else {}
+
+
 _DEFAULTS = json.loads(json.dumps(dataclasses.asdict(ConvertSettings())))
 
 
@@ -204,6 +214,7 @@ class VolumeCache:
         made_from = self._made_from(source)
         image = source.read()
         scan = VolumeGeometry.from_sitk(image)
+        notes = _notes_of_voxels(image)
         found = MaskLesions([], {})
         if source.lesion_mask:
             found = lesions_of_mask(
@@ -226,7 +237,7 @@ class VolumeCache:
             scan_id=source.scan_id,
             made_from=made_from,
             instances=found.instances,
-            notes=source.notes() | found.notes,
+            notes=source.notes() | notes | found.notes,
             geometry=VolumeGeometry.from_sitk(image).to_dict(),
             cropped=box is not None,
             filled=filled is not None,

@@ -13,6 +13,7 @@ from mmdet3d_medical.structures import VolumeGeometry
 from .formats import check_files
 
 AIR = -1024
+NO_AIR_HU = -300  # a CT of the body has air in or around it, and lower values
 MAX_HU = int(np.iinfo(np.int16).max)
 SAME_LABEL = 1e-3  # programs that resample or scale masks leave less
 MAX_LABEL = int(np.iinfo(np.uint32).max)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mmdet3d_medical.evaluation.marks import check_spelling
@@ -19,8 +20,12 @@ from .slicer import DEFAULT_CLASS, annotate_slicer, has_markups
 
 SUFFIXES = ('.nii.gz', '.nii', '.nrrd', '.nhdr', '.mhd', '.mha')
 IMAGE_ENDINGS = ('_image', '_img', '_ct', '_0000')
-MASK_ENDINGS = ('_label', '_labels', '_mask', '_seg', '.seg', '.label')
+MASK_WORDS = 'label', 'labels', 'mask', 'masks', 'seg', 'segmentation', 'segmentations'
+MASK_ENDINGS = tuple(f'{before}{word}' for word in MASK_WORDS for before in '_-.')
+FINDINGS = 'findings.nii.gz'  # a label map that `predict` writes, with at least one of these beside
+BESIDE_FINDINGS = 'run.json', 'findings.json'
 TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
+LINKED = 'linked folders were not followed: give what they link to by name'
 
 
 def stem(path: Path) -> str:
@@ -34,6 +39,8 @@ def stem(path: Path) -> str:
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Files given by name, and all images below the folders given, sorted.
 
+    Findings that `predict` wrote into a folder are left out: their name is that of no scan.
+
     Raises:
         ValueError: If a path does not exist.
     """
@@ -42,8 +49,43 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         if not path.exists():
             raise ValueError(f'{path}: no such file or folder')
         inner = [p for p in path.rglob('*') if p.name.lower().endswith(SUFFIXES)]
-        found.update(inner if path.is_dir() else [path])
+        found.update([p for p in inner if not _is_findings(p)] if path.is_dir() else [path])
     return sorted(found)
+
+
+def linked_folders(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Links to folders below folders, and where they lead to: out of all that is searched.
+
+    They are not followed, since they may point at each other, or at the folder around them.
+    """
+    roots = {Path(os.path.realpath(path)) for path in paths}
+    links = {
+        os.path.join(folder, name)
+        for path in paths
+        for folder, names, _ in os.walk(path)
+        for name in names
+        if os.path.islink(os.path.join(folder, name))
+    }
+    return {
+        link: os.path.realpath(link)
+        for link in sorted(links)
+        if roots.isdisjoint(_with_parents(link))
+    }
+
+
+def note_of_links(paths: Iterable[str | Path]) -> str:
+    """How many linked folders were not followed, and the first; empty if there is none."""
+    links = linked_folders(paths)
+    return f'{len(links)} {LINKED}, the first is {next(iter(links))}' if links else ''
+
+
+def is_mask(path: Path) -> bool:
+    """Whether a file is called like a mask."""
+    return stem(path).lower().endswith(MASK_ENDINGS)
+
+
+def _is_findings(path: Path) -> bool:
+    return path.name == FINDINGS and any(path.with_name(name).exists() for name in BESIDE_FINDINGS)
 
 
 def find_scans(
@@ -64,7 +106,7 @@ def find_scans(
     inner = _inside(annotations, paths)
     for image in find_images(paths):
         scan_id = stem(image)
-        if scan_id.lower().endswith(MASK_ENDINGS) or not inner.isdisjoint(_with_parents(image)):
+        if is_mask(image) or not inner.isdisjoint(_with_parents(image)):
             continue
         if scan_id in sources:
             raise ValueError(
@@ -73,10 +115,11 @@ def find_scans(
             )
         sources[scan_id] = ScanSource(scan_id, image)
     if not sources:
+        links = note_of_links(paths)
         raise ValueError(
             f'no volumes in {", ".join(map(str, paths))}: looked for '
-            f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_ENDINGS)} are '
-            'taken for masks'
+            f'{", ".join(SUFFIXES)}, names ending in {", ".join(MASK_WORDS)} after "_", "-" or '
+            f'"." are taken for masks{"; " * bool(links)}{links}'
         )
     return [sources[scan_id] for scan_id in sorted(sources)]
 
@@ -97,6 +140,8 @@ def pair_masks(
 ) -> tuple[list[ScanSource], list[str]]:
     """Give each scan its mask: the file of the same stem, endings as '_image', '_label' apart.
 
+    A mask belongs to the scan of the same whole stem rather than to one with an ending.
+
     Args:
         sources: Scans.
         masks: Mask files or folders of them.
@@ -105,7 +150,7 @@ def pair_masks(
         The scans, with ``lesion_mask`` where there is one, and the stems of masks left over.
 
     Raises:
-        ValueError: If no mask belongs to a scan, or two belong to the same.
+        ValueError: If no mask belongs to a scan, two to the same, or one to two scans.
     """
     images = {source.image.resolve() for source in sources}
     by_key: dict[str, Path] = {}
@@ -116,8 +161,9 @@ def pair_masks(
         if key in by_key:
             raise ValueError(f'{mask} and {by_key[key]} are both masks of {key!r}: keep one')
         by_key[key] = mask
+    masks_of = _share_out(by_key, sources)
     paired = [
-        dataclasses.replace(source, lesion_mask=_find_mask(source, by_key)) for source in sources
+        dataclasses.replace(source, lesion_mask=masks_of.get(source.scan_id)) for source in sources
     ]
     used = {source.lesion_mask for source in paired}
     if not any(used):
@@ -129,8 +175,16 @@ def pair_masks(
     return paired, sorted(stem(mask) for mask in by_key.values() if mask not in used)
 
 
+def named_scan(name: str) -> str:
+    """The scan that a mask, or an id in a table, would belong to."""
+    return _strip(name, MASK_ENDINGS)
+
+
 def pair_rows(
-    sources: Sequence[ScanSource], lesions: Mapping[str, list[dict]], path: str | Path
+    sources: Sequence[ScanSource],
+    lesions: Mapping[str, list[dict]],
+    path: str | Path,
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Check that the rows of a CSV file are about the scans.
 
@@ -138,6 +192,7 @@ def pair_rows(
         sources: Scans.
         lesions: Instances by scan id.
         path: The CSV file, for the message.
+        left_out: Why scans that are there cannot be used, by id, for the message.
 
     Returns:
         Ids in the file that are no scan's, sorted.
@@ -148,6 +203,12 @@ def pair_rows(
     check_spelling(lesions, [source.scan_id for source in sources], path)
     missing = sorted(set(lesions) - {source.scan_id for source in sources})
     if lesions and len(missing) == len(lesions):
+        there = [key for key in missing if key in left_out]
+        if there:
+            raise ValueError(
+                f'{path}: none of its {len(lesions)} scan ids belongs to a series that can be '
+                f'used: {there[0]} is there, but was left out: {left_out[there[0]]}'
+            )
         raise ValueError(
             f'{path}: none of its {len(lesions)} scan ids belongs to a volume: the '
             f'first is {missing[0]!r}, but volumes have ids like '
@@ -157,8 +218,27 @@ def pair_rows(
     return missing
 
 
-def _find_mask(source: ScanSource, by_key: dict[str, Path]) -> Path | None:
-    return by_key.get(source.scan_id) or by_key.get(_strip(source.scan_id, IMAGE_ENDINGS))
+def _share_out(by_key: Mapping[str, Path], sources: Sequence[ScanSource]) -> dict[str, Path]:
+    """Masks by scan id.
+
+    Raises:
+        ValueError: If one would be that of two scans.
+    """
+    found = {s.scan_id: by_key[s.scan_id] for s in sources if s.scan_id in by_key}
+    left = {key: mask for key, mask in by_key.items() if key not in found}
+    takers: dict[str, ScanSource] = {}
+    for source in sources:
+        key = _strip(source.scan_id, IMAGE_ENDINGS)
+        if source.scan_id in found or key not in left:
+            continue
+        if key in takers:
+            raise ValueError(
+                f'{left[key]} would be the mask of both {takers[key].name} and {source.name}: '
+                f'call it {source.scan_id} or {takers[key].scan_id}, as the scan that it is of'
+            )
+        takers[key] = source
+        found[source.scan_id] = left[key]
+    return found
 
 
 def _strip(name: str, endings: Sequence[str]) -> str:
@@ -193,6 +273,7 @@ def annotate(
     annotations: Sequence[str | Path],
     mask_classes: Sequence[str] = (),
     readers: int = READERS,
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Annotated:
     """Find the lesions of scans.
 
@@ -201,6 +282,7 @@ def annotate(
         annotations: As in :func:`convert_volumes`.
         mask_classes: Names of the classes in masks, if there are any.
         readers: As in :func:`.lidc.lesions_of`.
+        left_out: As in :func:`pair_rows`.
 
     Raises:
         ValueError: If a file cannot be used, none of it belongs to a scan, or classes of masks are
@@ -219,16 +301,19 @@ def annotate(
     tables = [_tables(path) for path in annotations]
     if all(tables):
         _refuse_names(annotations, mask_classes, 'this is a table, whose column class names')
-        return _annotate_by_tables(sources, sorted({path for some in tables for path in some}))
+        files = sorted({path for some in tables for path in some})
+        return _annotate_by_tables(sources, files, left_out)
     sources, missing = pair_masks(sources, annotations)
     return Annotated(sources, None, list(mask_classes) or [DEFAULT_CLASS], missing)
 
 
-def _annotate_by_tables(sources: list[ScanSource], tables: Sequence[Path]) -> Annotated:
+def _annotate_by_tables(
+    sources: list[ScanSource], tables: Sequence[Path], left_out: Mapping[str, str]
+) -> Annotated:
     classes = csv_classes(*tables) or [DEFAULT_CLASS]
     lesions = read_several(tables, classes)
     more = f' and {len(tables) - 1} more tables' * (len(tables) > 1)
-    missing = pair_rows(sources, lesions, f'{tables[0]}{more}')
+    missing = pair_rows(sources, lesions, f'{tables[0]}{more}', left_out)
     if are_reviews(tables):
         lesions = {source.scan_id: lesions.get(source.scan_id) for source in sources}
     return Annotated(_with_patients(sources, csv_patients(*tables)), lesions, classes, missing)
@@ -246,8 +331,8 @@ def _refuse_masks(annotations: Iterable[str | Path], sources: Sequence[ScanSourc
     scan_ids = {source.scan_id for source in sources}
     images = {source.image.resolve() for source in sources}
     for image in find_images(path for path in annotations if Path(path).is_dir()):
-        is_mask = stem(image) in scan_ids or stem(image).lower().endswith(MASK_ENDINGS)
-        if is_mask and image.resolve() not in images:
+        called_so = stem(image) in scan_ids or is_mask(image)
+        if called_so and image.resolve() not in images:
             raise ValueError(
                 f'{image} is a mask, but there are boxes of 3D Slicer (.mrk.json) beside it: give '
                 'the files that count by name'
@@ -305,8 +390,10 @@ def convert_volumes(
     Raises:
         ValueError: If no scan is found, or annotations are given and none belongs to a scan.
     """
+    paths = list(paths)
     found = annotate(find_scans(paths, annotations), annotations, settings.class_names)
     records, failures = convert_scans(found.sources, cache := VolumeCache(out, settings), workers)
+    links = linked_folders([*paths, *annotations])
     return finish(
         cache,
         found.sources,
@@ -315,5 +402,5 @@ def convert_volumes(
         found.lesions,
         found.classes,
         found.missing,
-        notes_of_lesions=found.notes,
+        notes_of_lesions=found.notes | ({LINKED: links} if links else {}),
     )

@@ -12,7 +12,7 @@ from mmdet3d_medical.utils.files import write_text
 from ..cache import ConvertSettings, VolumeCache, convert_scans
 from ..lidc import READERS
 from ..report import ConversionReport, finish, one_line, write_table
-from ..volumes import annotate
+from ..volumes import annotate, linked_folders, named_scan
 from .folders import OPTION, folder_of, take_folders
 from .headers import NO_SERIES, NOT_DICOM, ImageHeader, find_files, read_headers
 from .patients import KEY, make_key, read_key
@@ -22,6 +22,8 @@ from .words import kernel_word
 
 CONVERTED, LEFT_OUT, FAILED = 'converted', 'left out', 'failed'
 NOT_CHOSEN = 'another series of the study'
+LINKS = 'links to folders'
+LISTED = 'listed series were left out, and their annotations with them'
 REPORT = 'report.csv'
 HINTS = {NO_SERIES: f'Where series ids are blank, {OPTION} takes each folder as a series'}
 
@@ -92,6 +94,8 @@ def convert_dicom(
         Row('', LEFT_OUT, reason, HINTS.get(reason, ''), len(paths))
         for reason, paths in sorted(others.items())
     ]
+    if links := linked_folders([root]):  # their paths may name patients
+        rows.append(Row('', LEFT_OUT, LINKS, 'not followed', len(links)))
     if list_unreadable:
         bad = [path for reason in others if reason != NOT_DICOM for path in others[reason]]
         write_text(list_unreadable, ''.join(f'{one_line(path)}\n' for path in bad))
@@ -104,7 +108,7 @@ def convert_dicom(
         )
     found = [DicomSource.from_series(series) for series in usable]
     found, lesions, classes, missing, notes = annotate(
-        found, annotations, settings.class_names, readers
+        found, annotations, settings.class_names, readers, _reasons(rows)
     )
     sources = {source.scan_id: source for source in found}
     annotated = {key for key, listed in (lesions or {}).items() if listed is not None}
@@ -113,6 +117,8 @@ def convert_dicom(
     records, failures = _convert_best(studies, sources, cache, workers)
     rows += [_row(series, study, records, failures) for study in studies for series in study]
     write_rows(cache.root / REPORT, rows)
+    reasons = _reasons(rows)
+    listed = {key: reasons[key] for key in {*map(named_scan, missing), *annotated} & {*reasons}}
     report = finish(
         cache,
         [sources[key] for key in sorted(records)],
@@ -120,9 +126,9 @@ def convert_dicom(
         failures,
         lesions,
         classes,
-        missing,
+        [name for name in missing if named_scan(name) not in listed],
         dataclasses.asdict(rules),
-        notes,
+        notes | ({LISTED: listed} if listed else {}),
     )
     return dataclasses.replace(report, table=_table(rows))
 
@@ -139,6 +145,15 @@ def _sort_out(
             detail = '; '.join(filter(None, [error.detail, _folders_hint(headers)]))
             rows.append(Row(key, LEFT_OUT, error.reason, detail, len(headers)))
     return usable, rows
+
+
+def _reasons(rows: Iterable[Row]) -> dict[str, str]:
+    """Why series were left out, by id."""
+    return {
+        row.seriesuid: ': '.join(filter(None, [row.reason, row.detail]))
+        for row in rows
+        if row.seriesuid and row.result == LEFT_OUT
+    }
 
 
 def _folders_hint(headers: Iterable[ImageHeader]) -> str:

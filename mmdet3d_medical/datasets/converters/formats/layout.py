@@ -14,6 +14,10 @@ import numpy as np
 CHUNK = 1 << 22  # bytes; a multiple of the size of every number
 MAX_FILES = 1 << 16
 ZLIB_OR_GZIP = 47  # window bits; MetaIO takes either
+NO_ORIGIN = 'its first voxel is taken to lie at 0 mm'  # what SimpleITK takes instead
+NO_DIRECTION = (
+    'x is taken to run to the left, y to the back, z to the head: left and right may be swapped'
+)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .layout import Layout, numbered
+from .layout import NO_DIRECTION, NO_ORIGIN, Layout, numbered
 
-SIZES = {'ElementSpacing', 'ElementSize'}
 HEADER = 1 << 20  # bytes in which a header ends
 DTYPES = {
     'CHAR': 'i1', 'UCHAR': 'u1', 'SHORT': 'i2', 'USHORT': 'u2', 'INT': 'i4', 'UINT': 'u4',
@@ -19,8 +18,15 @@ DTYPES = {
     'DOUBLE': 'f8',
 }  # fmt: skip
 YES = ('true', '1', 't')
-PLACES = {'Offset', 'Position', 'Origin', 'ElementSpacing', 'ElementSize', 'TransformMatrix',
-          'Orientation', 'Rotation'}  # fmt: skip
+SIZES = {'ElementSpacing', 'ElementSize'}
+ORIGINS = {'Offset', 'Position', 'Origin'}
+DIRECTIONS = {'TransformMatrix', 'Orientation', 'Rotation'}
+PLACES = SIZES | ORIGINS | DIRECTIONS
+TAKEN = (
+    (SIZES, 'has no ElementSpacing: 1 mm is taken'),
+    (ORIGINS, f'has no Offset: {NO_ORIGIN}'),
+    (DIRECTIONS, f'has no TransformMatrix: {NO_DIRECTION}'),
+)
 SCALES = {'ElementToIntensityFunctionSlope': 1.0, 'ElementToIntensityFunctionOffset': 0.0}
 UNITS = 'mm', '?'
 
@@ -48,7 +54,7 @@ def layout(path: Path) -> Layout:
         offset=end if local else (None if skipped < 0 else skipped),
         encoding='zlib' if compressed else 'raw',
         stored=int(fields['CompressedDataSize']) if 'CompressedDataSize' in fields else None,
-        note='' if SIZES & set(fields) else 'has no ElementSpacing: 1 mm is taken',
+        note='; '.join(text for keys, text in TAKEN if not keys & set(fields)),
     )
 
 

@@ -10,15 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .layout import Layout
+from .layout import NO_DIRECTION, NO_ORIGIN, Layout
 
 DTYPES = {2: 'u1', 4: 'i2', 8: 'i4', 16: 'f4', 64: 'f8', 256: 'i1', 512: 'u2', 768: 'u4',
           1024: 'i8', 1280: 'u8', 128: 'V3', 2304: 'V4'}  # fmt: skip
 GZIP = b'\x1f\x8b'
 SINGLE, PAIR = b'n+', b'ni'  # how a header says where the voxels are
-NO_PLACE = (
-    'has neither qform nor sform: x runs to the left, y to the back, z to the head, from 0 mm on'
-)
+NO_PLACE = f'has neither qform nor sform: {NO_ORIGIN}; {NO_DIRECTION}'
 SAME_LENGTH = 1e-3  # of voxel sizes; headers hold float32, and programs round
 SAME_DIRECTION = 1e-3
 SAME_PLACE = 0.1  # voxels

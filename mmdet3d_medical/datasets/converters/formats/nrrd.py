@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from .layout import Layout, numbered
+from .layout import NO_DIRECTION, NO_ORIGIN, Layout, numbered
 
 DTYPES = {
     **dict.fromkeys(('signed char', 'int8', 'int8_t'), 'i1'),
@@ -28,6 +29,10 @@ DTYPES = {
 SIZES = {'spacedirections', 'spacings'}
 ENCODINGS = {'raw': 'raw', 'gzip': 'gzip', 'gz': 'gzip', 'bzip2': 'bzip2', 'bz2': 'bzip2',
              'txt': 'text', 'text': 'text', 'ascii': 'text'}  # fmt: skip
+# Spaces that ITK turns to LPS, without hyphens and blanks; any other it takes for LPS as it is.
+KNOWN_SPACES = {'leftposteriorsuperior', 'lps', 'rightanteriorsuperior', 'ras',
+                'leftanteriorsuperior', 'las'}  # fmt: skip
+MIRRORED_SPACE = '3dlefthanded'
 UNITS = 'mm', 'millimeter', 'millimeters', '', '???'
 
 
@@ -59,8 +64,36 @@ def layout(path: Path) -> Layout:
         offset=(None if skip < 0 else here + skip) if raw else here,
         encoding=encoding,
         skipped=0 if raw else max(skip, 0),
-        note='' if SIZES & set(fields) else 'has no space directions or spacings: 1 mm is taken',
+        problem=_problem(fields),
+        note='; '.join(_notes(fields)),
     )
+
+
+def _space(fields: dict[str, str]) -> str:
+    return re.sub(r'[-\s]', '', fields.get('space', '').lower())
+
+
+def _problem(fields: dict[str, str]) -> str:
+    if _space(fields) != MIRRORED_SPACE:
+        return ''
+    return (
+        f'its space is {fields["space"]}, which is read mirrored; expected left-posterior-superior '
+        'or another one with known sides: correct the header, or convert from the original images'
+    )
+
+
+def _notes(fields: dict[str, str]) -> Iterator[str]:
+    """What it does not say, and what ITK takes instead."""
+    if not SIZES & set(fields):
+        yield 'has no space directions or spacings: 1 mm is taken'
+    if not (re.search(r'\d', fields.get('spaceorigin', '')) or 'axismins' in fields):
+        yield f'has no space origin: {NO_ORIGIN}'
+    if 'spacedirections' not in fields:
+        yield f'has no space directions: {NO_DIRECTION}'
+    elif 'space' not in fields:
+        yield f'has no space: {NO_DIRECTION}'
+    elif _space(fields) not in KNOWN_SPACES:
+        yield f'has the space {fields["space"]}, whose sides are unknown: {NO_DIRECTION}'
 
 
 def _check_lengths(fields: dict[str, str]) -> None:
