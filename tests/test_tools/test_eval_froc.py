@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mmdet3d_medical.datasets import write_index
+from mmdet3d_medical.structures import VolumeGeometry
+
 TOOL = 'analysis_tools/eval_froc'
 # Nodules: 00783 found with .9, b missed. False positives: .8 in 00783; one in b is excluded.
 MARKS = """seriesuid,coordX,coordY,coordZ,probability,diameter_mm
@@ -133,6 +136,45 @@ def test_what_marks_of_a_score_are_worth(evaluate, capsys):
     ]
     evaluate('marks.csv', 'marks.csv', *args, '--names', 'a', 'b')
     assert 'b 0.95' in capsys.readouterr().out
+
+
+def write_index_of(**annotated):
+    """An index of scans of a cube each; 00783 and b have a lesion in the middle if annotated."""
+    geometry = VolumeGeometry((-4.0,) * 3, (1.0,) * 3, (1, 0, 0, 0, 1, 0, 0, 0, 1), (8, 8, 8))
+    scans = [
+        dict(
+            scan_id=name.strip('_'),
+            volume='none.npy',
+            geometry=geometry.to_dict(),
+            annotated=known,
+            instances=[dict(center=[0, 0, 0], diameter=6)] * (known and name in ('_00783', 'b')),
+        )
+        for name, known in annotated.items()
+    ]
+    write_index('index.json', dict(classes=['nodule'], spacing=None, settings={}, scans=scans))
+
+
+@pytest.mark.parametrize('listed', [True, False])
+def test_scans_that_the_index_does_not_annotate_are_not_scored(evaluate, capsys, listed):
+    """b's mark is no false positive: nobody looked for lesions in b. d is not in the index."""
+    write_index_of(_00783=True, b=False, c=True)
+    args = ('--seriesuids', 'scans.csv') if listed else ()
+    args = ('--annotations', 'index.json', *args, '--json', 's.json', '--bootstrap', 0)
+    assert evaluate('marks.csv', *args) == 0
+    printed = capsys.readouterr().out
+    assert f'index.json: 1 of the {4 if listed else 2} scans are not annotated' in printed
+    assert 'not listed' not in printed and ('2 of the 3 scans have no marks' in printed) == listed
+    scores = json.loads(Path('s.json').read_text())
+    assert (scores['scans'], scores['tp'], scores['fp']) == (3 if listed else 1, 1, 1)
+    assert scores['cpm'] == 1
+
+
+def test_scans_of_which_none_is_annotated_are_refused(evaluate, capsys):
+    write_index_of(_00783=False, b=False, c=True)
+    Path('two.csv').write_text('00783\nb\n')
+    args = ('--annotations', 'index.json', '--seriesuids', 'two.csv')
+    assert evaluate('marks.csv', *args) == 2
+    assert 'index.json: none of the 2 scans is annotated there' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('separator', ['\t', ';'])
