@@ -79,8 +79,8 @@ def evaluate(args: Namespace) -> list[Score]:
     marks = [read_marks(path) for path in args.marks]
     nodules, excluded, *marks = of_class(args.class_name, truth.lesions, truth.ignored, *marks)
     listed = read_scan_ids(args.seriesuids) if args.seriesuids else None
-    _check_spelling(args, listed, nodules, excluded, marks)
-    known = listed or _all_scans(nodules, *marks)
+    _check_spelling(args, listed, truth, marks)
+    known = listed or _all_scans(truth, nodules, *marks)
     scans = scans_to_score(known, truth)
     _report_unlisted(known, nodules, 'lesions', args.annotations)
     if not {*nodules.scan_ids} & {*scans}:
@@ -124,8 +124,8 @@ def of_class(name, *tables):
     return tables if name is None else [table.of_class(name) for table in tables]
 
 
-def _all_scans(*tables) -> list[str]:
-    scans = sorted({scan for table in tables for scan in table.scan_ids})
+def _all_scans(truth, *tables) -> list[str]:
+    scans = sorted(truth.without_lesions.union(*(table.scan_ids for table in tables)))
     print(
         f'No --seriesuids: taking the {len(scans)} scans in the annotations and the marks. '
         'Scans with neither are missing from the false positive rate.'
@@ -133,16 +133,16 @@ def _all_scans(*tables) -> list[str]:
     return scans
 
 
-def _check_spelling(args, listed, nodules, excluded, marks) -> None:
+def _check_spelling(args, listed, truth, marks) -> None:
     """Refuse ids that are numbers and differ from others only in how the number is written."""
-    known = listed or nodules.scan_ids
-    files = {
-        args.annotations: nodules,
-        args.excluded: excluded,
-        **dict(zip(args.marks, marks, strict=True)),
-    }
-    for path, table in files.items():
-        check_spelling(table.scan_ids, known, path, args.seriesuids or args.annotations)
+    known = listed or truth.named
+    files = [
+        (args.annotations, truth.named),
+        (args.excluded or args.annotations, truth.ignored.scan_ids),
+        *((path, table.scan_ids) for path, table in zip(args.marks, marks, strict=True)),
+    ]
+    for path, scan_ids in files:
+        check_spelling(scan_ids, known, path, args.seriesuids or args.annotations)
 
 
 def _check_overlap(scans, table, path) -> None:

@@ -50,10 +50,10 @@ def measured(args: Namespace) -> FROCResult | None:
         return None
     marks, truth = read_marks(args.marks), read_truth(args.annotations, args.excluded)
     lesions = truth.lesions
-    scans = [*lesions.scan_ids, *marks.scan_ids]
+    scans = [*sorted(truth.named), *marks.scan_ids]
     scans = read_scan_ids(args.seriesuids) if args.seriesuids else [*dict.fromkeys(scans)]
     check_spelling(marks.scan_ids, scans, args.marks)
-    check_spelling(lesions.scan_ids, scans, args.annotations)
+    check_spelling(truth.named, scans, args.annotations)
     scans = scans_to_score(scans, truth)
     if not {*lesions.scan_ids} & {*scans}:
         raise UsageError(f'{args.annotations}: none of its lesions is in one of the scans')
