@@ -16,7 +16,7 @@ from ..functional.average_precision import IOU_THRESHOLDS, ScanBoxes, average_pr
 from ..functional.froc import FP_RATES, FROCResult, froc
 from ..marks import Findings, Marks, check_spelling, write_marks
 from ..table import froc_table
-from ..truth import Truth, read_truth
+from ..truth import read_truth
 
 
 @METRICS.register_module()
@@ -111,13 +111,7 @@ class FROCMetric(BaseMetric):
         marks = Marks.from_rows(row for result in results for row in _mark_rows(result, names))
         if self.out:
             self._write(marks)
-        if self.annotations:
-            truth = self._truth(results)
-            annotated = _annotated(results, truth)
-            findings = truth.lesions, truth.ignored
-        else:
-            annotated = [result for result in results if result['annotated']]
-            findings = _findings_of_samples(annotated, names)
+        annotated, *findings = self._findings(results, names)
         scores = self._froc_of_classes(annotated, marks, findings, classes) if annotated else {}
         if not scores:
             print_log(
@@ -144,7 +138,7 @@ class FROCMetric(BaseMetric):
         self,
         results: list[dict],
         marks: Marks,
-        findings: tuple[Findings, Findings],
+        findings: Sequence[Findings],
         classes: list[str],
     ) -> dict[int, FROCResult]:
         """FROC of each label that has lesions."""
@@ -156,23 +150,20 @@ class FROCMetric(BaseMetric):
         }
         return {label: score for label, score in scores.items() if score.tp + score.fn}
 
-    def _truth(self, results: list[dict]) -> Truth:
-        """What the files say.
-
-        Raises:
-            ValueError: If they spell the ids of the scans in another way.
-        """
+    def _findings(
+        self, results: list[dict], names: list[str]
+    ) -> tuple[list[dict], Findings, Findings]:
+        """Results of annotated scans, lesions to find, findings that count neither way."""
+        if not self.annotations:
+            annotated = [result for result in results if result['annotated']]
+            return annotated, *_findings_of_samples(annotated, names)
         truth = read_truth(self.annotations, self.excluded)
         scan_ids = [result['scan_id'] for result in results]
         check_spelling(truth.named, scan_ids, self.annotations)
         check_spelling(truth.ignored.scan_ids, scan_ids, self.excluded or self.annotations)
-        return truth
-
-
-def _annotated(results: list[dict], truth: Truth) -> list[dict]:
-    """Results of the scans that can be scored."""
-    unannotated = truth.unannotated_among(result['scan_id'] for result in results)
-    return [result for result in results if result['scan_id'] not in unannotated]
+        unannotated = truth.unannotated_among(scan_ids)
+        annotated = [result for result in results if result['scan_id'] not in unannotated]
+        return annotated, truth.lesions, truth.ignored
 
 
 def _findings_of_samples(results: list[dict], names: list[str]) -> tuple[Findings, Findings]:
