@@ -30,7 +30,7 @@ from mmdet3d_medical.evaluation.table import (
     operating_table,
     size_table,
 )
-from mmdet3d_medical.evaluation.truth import read_truth
+from mmdet3d_medical.evaluation.truth import read_truth, scans_to_score
 from mmdet3d_medical.utils.errors import UsageError
 from mmdet3d_medical.utils.files import write_text
 
@@ -75,13 +75,14 @@ class Score:
 
 def evaluate(args: Namespace) -> list[Score]:
     """Score each file of marks, all on the same scans."""
-    findings = read_truth(args.annotations, args.excluded)
+    truth = read_truth(args.annotations, args.excluded)
     marks = [read_marks(path) for path in args.marks]
-    nodules, excluded, *marks = of_class(args.class_name, *findings, *marks)
+    nodules, excluded, *marks = of_class(args.class_name, truth.lesions, truth.ignored, *marks)
     listed = read_scan_ids(args.seriesuids) if args.seriesuids else None
-    _check_spelling(args, listed, nodules, excluded, marks)
-    scans = listed or _all_scans(nodules, *marks)
-    _report_unlisted(scans, nodules, 'lesions', args.annotations)
+    _check_spelling(args, listed, truth, marks)
+    known = listed or _all_scans(truth, nodules, *marks)
+    scans = scans_to_score(known, truth)
+    _report_unlisted(known, nodules, 'lesions', args.annotations)
     if not {*nodules.scan_ids} & {*scans}:
         raise UsageError(
             f'{args.annotations} has no lesion in any of the {len({*scans})} '
@@ -90,8 +91,9 @@ def evaluate(args: Namespace) -> list[Score]:
         )
     scores = []
     for path, table in zip(args.marks, marks, strict=True):
-        _check_overlap(scans, table, path)
-        _report_unlisted(scans, table, 'marks', path)
+        _check_overlap(known, table, path)
+        _report_unlisted(known, table, 'marks', path)
+        _report_unmarked(scans, table, path)
         result = froc(
             scans,
             table,
@@ -122,8 +124,8 @@ def of_class(name, *tables):
     return tables if name is None else [table.of_class(name) for table in tables]
 
 
-def _all_scans(*tables) -> list[str]:
-    scans = sorted({scan for table in tables for scan in table.scan_ids})
+def _all_scans(truth, *tables) -> list[str]:
+    scans = sorted(truth.without_lesions.union(*(table.scan_ids for table in tables)))
     print(
         f'No --seriesuids: taking the {len(scans)} scans in the annotations and the marks. '
         'Scans with neither are missing from the false positive rate.'
@@ -131,16 +133,16 @@ def _all_scans(*tables) -> list[str]:
     return scans
 
 
-def _check_spelling(args, listed, nodules, excluded, marks) -> None:
+def _check_spelling(args, listed, truth, marks) -> None:
     """Refuse ids that are numbers and differ from others only in how the number is written."""
-    known = listed or nodules.scan_ids
-    files = {
-        args.annotations: nodules,
-        args.excluded: excluded,
-        **dict(zip(args.marks, marks, strict=True)),
-    }
-    for path, table in files.items():
-        check_spelling(table.scan_ids, known, path, args.seriesuids or args.annotations)
+    known = listed or truth.named
+    files = [
+        (args.annotations, truth.named),
+        (args.excluded or args.annotations, truth.ignored.scan_ids),
+        *((path, table.scan_ids) for path, table in zip(args.marks, marks, strict=True)),
+    ]
+    for path, scan_ids in files:
+        check_spelling(scan_ids, known, path, args.seriesuids or args.annotations)
 
 
 def _check_overlap(scans, table, path) -> None:
@@ -152,16 +154,20 @@ def _check_overlap(scans, table, path) -> None:
 
 
 def _report_unlisted(scans, table, what, path) -> None:
-    listed, found = set(scans), set(table.scan_ids)
+    listed = set(scans)
     unlisted = [scan for scan in table.scan_ids if scan not in listed]
     if unlisted:
         print(
             f'{path}: {len(unlisted)} {what} lie in scans that are not listed and do not count, '
             f'the first in {unlisted[0]}.'
         )
-    if what == 'marks' and listed - found:
+
+
+def _report_unmarked(scans, table, path) -> None:
+    unmarked = {*scans} - {*table.scan_ids}
+    if unmarked:
         print(
-            f'{path}: {len(listed - found)} of the {len(listed)} scans have no marks; they '
+            f'{path}: {len(unmarked)} of the {len({*scans})} scans have no marks; they '
             'count as searched.'
         )
 

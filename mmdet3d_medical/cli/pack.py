@@ -7,7 +7,7 @@ from mmdet3d_medical.apis import load_config, trust_checkpoints
 from mmdet3d_medical.apis.pack import pack_model
 from mmdet3d_medical.evaluation.functional import FROCResult, froc
 from mmdet3d_medical.evaluation.marks import check_spelling, read_marks, read_scan_ids
-from mmdet3d_medical.evaluation.truth import read_truth
+from mmdet3d_medical.evaluation.truth import read_truth, scans_to_score
 from mmdet3d_medical.packing import voxels_of
 from mmdet3d_medical.utils.errors import UsageError
 
@@ -20,7 +20,7 @@ def main(args: Namespace) -> None:
         args.checkpoint,
         args.out,
         args.name or Path(args.out).resolve().name,
-        _measured(args),
+        measured(args),
         args.fp_per_scan,
         args.measured_on or (Path(args.marks).name if args.marks else ''),
         args.summary,
@@ -41,21 +41,20 @@ def main(args: Namespace) -> None:
         )
 
 
-def _measured(args: Namespace) -> FROCResult | None:
+def measured(args: Namespace) -> FROCResult | None:
     """FROC of the validation marks, if they are given."""
     if bool(args.marks) != bool(args.annotations):
         raise UsageError('--marks and --annotations belong together: give both or none')
     if not args.marks:
         print('no --marks: the threshold is 0.5 and there are no operating points')
         return None
-    marks, (lesions, excluded) = (
-        read_marks(args.marks),
-        read_truth(args.annotations, args.excluded),
-    )
-    scans = [*lesions.scan_ids, *marks.scan_ids]
+    marks, truth = read_marks(args.marks), read_truth(args.annotations, args.excluded)
+    lesions = truth.lesions
+    scans = [*sorted(truth.named), *marks.scan_ids]
     scans = read_scan_ids(args.seriesuids) if args.seriesuids else [*dict.fromkeys(scans)]
     check_spelling(marks.scan_ids, scans, args.marks)
-    check_spelling(lesions.scan_ids, scans, args.annotations)
+    check_spelling(truth.named, scans, args.annotations)
+    scans = scans_to_score(scans, truth)
     if not {*lesions.scan_ids} & {*scans}:
         raise UsageError(f'{args.annotations}: none of its lesions is in one of the scans')
-    return froc(scans, marks, lesions, excluded)
+    return froc(scans, marks, lesions, truth.ignored)

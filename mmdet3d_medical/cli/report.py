@@ -13,7 +13,7 @@ from mmdet3d_medical.datasets.index import open_index, volume_path
 from mmdet3d_medical.datasets.transforms.loading import open_volume
 from mmdet3d_medical.evaluation.functional import FROCResult, Mistake, froc, worst_mistakes
 from mmdet3d_medical.evaluation.marks import Marks, check_spelling, read_marks, read_scan_ids
-from mmdet3d_medical.evaluation.truth import findings_of_index
+from mmdet3d_medical.evaluation.truth import scans_to_score, truth_of_index
 from mmdet3d_medical.inference.report import evaluation_page
 from mmdet3d_medical.inference.report.pictures import place_picture
 from mmdet3d_medical.structures import VolumeGeometry
@@ -28,16 +28,18 @@ SHOWN_FROM = 0.1  # score of the marks in pictures
 
 
 def main(args: Namespace) -> None:
-    marks, scans = read_marks(args.marks), open_index(args.index)['scans']
+    marks, truth = read_marks(args.marks), truth_of_index(args.index)
+    scans = open_index(args.index)['scans']
     check_spelling(marks.scan_ids, [scan['scan_id'] for scan in scans], args.marks, args.index)
     wanted = read_scan_ids(args.seriesuids) if args.seriesuids else sorted({*marks.scan_ids})
-    tested = {s['scan_id']: s for s in scans if s['scan_id'] in {*wanted} and s['annotated']}
+    wanted = {*scans_to_score(wanted, truth)}
+    tested = {scan['scan_id']: scan for scan in scans if scan['scan_id'] in wanted}
     if not tested:
         raise UsageError(
             f'{args.index}: none of the {len(wanted)} scans with marks is there and annotated, so '
             'there is nothing to compare with: `predict` writes a report of each scan'
         )
-    lesions, ignored, marks = of_class(args.class_name, *findings_of_index(args.index), marks)
+    lesions, ignored, marks = of_class(args.class_name, truth.lesions, truth.ignored, marks)
     unmarked = {s['scan_id'] for s in scans if s['annotated']} - {*tested}
     if unmarked and not args.seriesuids:
         print(

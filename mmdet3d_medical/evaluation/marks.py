@@ -20,11 +20,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdet3d_medical.utils.files import write_bytes
+from mmdet3d_medical.utils.lesion_rows import CENTER, is_lesion, read_lesion_table, read_size
 from mmdet3d_medical.utils.tables import Row, read_cells, read_table
 
-_CENTER = ('coordX', 'coordY', 'coordZ')
 _SIZE = ('sizeX', 'sizeY', 'sizeZ')
-_MARK_COLUMNS = ('seriesuid', *_CENTER, 'probability', 'diameter_mm')
+_MARK_COLUMNS = ('seriesuid', *CENTER, 'probability', 'diameter_mm')
 _UNKNOWN_SIZE = (math.nan,) * 3
 _KEPT_DIGITS = 15
 _ENDING = re.compile(r'\.(nii|nii\.gz|nrrd|nhdr|mhd|mha|npy|dcm)$', re.IGNORECASE)
@@ -126,11 +126,11 @@ def read_marks(path: str | Path) -> Marks:
             finite number, an extent that is not positive or stated without the others, or a row
             with more or fewer values than there are columns.
     """
-    table = read_table(path).require('seriesuid', *_CENTER, 'probability')
+    table = read_table(path).require('seriesuid', *CENTER, 'probability')
     return Marks.from_rows(
         (
             row.scan_id(),
-            [row.number(name) for name in _CENTER],
+            [row.number(name) for name in CENTER],
             row.number('probability'),
             row.number('diameter_mm') if row.text('diameter_mm') else math.nan,
             row.text('class'),
@@ -150,25 +150,30 @@ def _read_size(row: Row) -> Sequence[float]:
 
 
 def read_findings(path: str | Path) -> Findings:
-    """Read annotations or excluded findings.
+    """Read findings that all count alike, such as excluded ones.
+
+    Of annotations, some may count neither way: :func:`.truth.read_truth` tells these apart.
 
     Args:
-        path: CSV with the columns ``seriesuid, coordX, coordY, coordZ, diameter_mm`` and
-            optionally ``class``, in any order.
+        path: CSV with the columns ``seriesuid, coordX, coordY, coordZ``, then ``diameter_mm`` or
+            ``sizeX, sizeY, sizeZ``, and optionally ``class``, in any order. Rows whose ``review``
+            says that there is no lesion are left out.
 
     Raises:
-        ValueError: As ``read_marks``.
+        ValueError: As ``read_marks``; also for reviews that are unclear or contradict.
     """
-    table = read_table(path).require('seriesuid', *_CENTER, 'diameter_mm')
-    return Findings.from_rows(
-        (
-            row.scan_id(),
-            [row.number(name) for name in _CENTER],
-            row.number('diameter_mm'),
-            row.text('class'),
-        )
-        for row in table.rows
-    )
+    rows = read_lesion_table(path).rows
+    return Findings.from_rows(finding_of(row) for row in rows if is_lesion(row))
+
+
+def finding_of(row: Row) -> tuple[str, list[float], float, str]:
+    """Scan id, center and diameter in mm and class of a lesion, for :class:`Findings`.
+
+    Raises:
+        ValueError: If one is missing or malformed.
+    """
+    center = [row.number(name) for name in CENTER]
+    return row.scan_id(), center, read_size(row)[1], row.text('class')
 
 
 def read_scan_ids(path: str | Path) -> list[str]:

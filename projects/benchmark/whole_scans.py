@@ -31,7 +31,7 @@ from mmdet3d_medical.cli.errors import run_tool
 from mmdet3d_medical.datasets.index import open_index
 from mmdet3d_medical.evaluation.functional import FROCResult, froc
 from mmdet3d_medical.evaluation.marks import Marks, read_marks
-from mmdet3d_medical.evaluation.truth import findings_of_index
+from mmdet3d_medical.evaluation.truth import truth_of_index
 from mmdet3d_medical.utils.errors import UsageError
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -111,7 +111,8 @@ def false_positives(bench: Bench, run: Run, root: Path, shares: list[float]) -> 
     """
     marks, index = search(bench, run, root), root / 'index.json'
     annotated = [scan['scan_id'] for scan in open_index(index)['scans'] if scan['annotated']]
-    whole = froc(annotated, marks, *findings_of_index(index), max_marks=MAX_MARKS)
+    found = truth_of_index(index)
+    whole = froc(annotated, marks, found.lesions, found.ignored, max_marks=MAX_MARKS)
     truth = bench.data.truth(bench.scored_on, bench.root)
     windows = froc_of(read_marks(bench.folder(run) / 'marks.csv'), truth, bootstraps=0)
     wrong, least = whole.matches.scores[~whole.matches.hits], least_score(marks)

@@ -1,6 +1,7 @@
 """Packing: the detector in a model folder finds what the tested one finds."""
 
 import json
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ import torch
 
 from mmdet3d_medical.apis import UsageError, load_config, save_weights
 from mmdet3d_medical.apis.pack import pack_model
+from mmdet3d_medical.cli import pack
+from mmdet3d_medical.datasets import write_index
 from mmdet3d_medical.evaluation.functional import froc
-from mmdet3d_medical.evaluation.marks import Findings, Marks
+from mmdet3d_medical.evaluation.marks import Findings, Marks, write_marks
 from mmdet3d_medical.packing import read_model
 from mmdet3d_medical.registry import MODELS
+from mmdet3d_medical.structures import VolumeGeometry
 
 PLAIN = 'configs/retina3d/retina3d_fpn_phantom.py'
 FOCALMIX = 'configs/focalmix/retina3d_fpn_phantom.py'
@@ -105,6 +109,43 @@ def test_threshold_has_as_few_false_positives_as_asked_for(tmp_path):
         rates, [(0.9, 0, 0.25), (0.8, 0.25, 0.5), (0.7, 0.5, 0.75), (0.55, 1, 1)]
     )
     assert '| 0.700 | 0.5 | 0.750 |' in (tmp_path / 'm/README.md').read_text()
+
+
+def write_scans(path, unannotated):
+    """An index of the scans a and b, annotated ones with a lesion."""
+    geometry = VolumeGeometry((-4.0,) * 3, (1.0,) * 3, (1, 0, 0, 0, 1, 0, 0, 0, 1), (8, 8, 8))
+    scans = [
+        dict(
+            scan_id=name,
+            volume='none.npy',
+            geometry=geometry.to_dict(),
+            annotated=name not in unannotated,
+            instances=[dict(center=[0, 0, 0], diameter=6)] * (name not in unannotated),
+        )
+        for name in 'ab'
+    ]
+    write_index(path, dict(classes=['nodule'], spacing=None, settings={}, scans=scans))
+
+
+@pytest.mark.parametrize('listed', [True, False])
+def test_operating_points_are_those_of_annotated_scans(tmp_path, capsys, listed):
+    """Both marks of b would be false positives, though nobody looked for lesions there."""
+    rows = [('a', (0, 0, 0), 0.9, 6.0, ''), ('b', (0, 0, 0), 0.95, 6.0, '')]
+    write_marks(tmp_path / 'val.csv', Marks.from_rows([*rows, ('b', (3, 0, 0), 0.8, 6.0, '')]))
+    (tmp_path / 'val.txt').write_text('a\nb\n')
+    args = Namespace(
+        marks=tmp_path / 'val.csv',
+        annotations=tmp_path / 'index.json',
+        excluded=None,
+        seriesuids=tmp_path / 'val.txt' if listed else None,
+    )
+    write_scans(args.annotations, unannotated='b')
+    result = pack.measured(args)
+    assert (result.scans, result.tp, result.fp, result.cpm) == (1, 1, 0, 1)
+    assert '1 of the 2 scans are not annotated' in capsys.readouterr().out
+    write_scans(args.annotations, unannotated='ab')
+    with pytest.raises(UsageError, match='index.json: none of the 2 scans is annotated there'):
+        pack.measured(args)
 
 
 def test_parts_of_scans_count_as_such(tmp_path):

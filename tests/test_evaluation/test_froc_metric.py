@@ -114,6 +114,30 @@ def test_official_files_override_the_samples(tmp_path):
         FROCMetric(excluded='e.csv')
 
 
+def test_a_review_overrides_the_samples(tmp_path):
+    """What it rejects is no lesion, what it says to ignore no false positive; b is not in it."""
+    (x, y, z), sizes = LESION_CENTER, '5,5,5'
+    (tmp_path / 'review.csv').write_text(
+        'seriesuid,coordX,coordY,coordZ,sizeX,sizeY,sizeZ,class,ignore,review\n'
+        f'a,{x},{y},{z},{sizes},nodule,0,accepted\na,{x + 90},{y},{z},{sizes},nodule,0,rejected\n'
+        f'c,{x},{y},{z},{sizes},nodule,1,open\n'
+    )
+    found = [(LESION, 0.9, 0), (FAR, 0.95, 0)]
+    samples = [
+        make_sample('a', [(LESION, 0.5, 0)], annotated=False),
+        make_sample('b', found, [(LESION, 0)]),
+        make_sample('c', [(LESION, 0.9, 0)], annotated=False),
+    ]
+    options = dict(annotations=str(tmp_path / 'review.csv'), classes=['nodule'])
+    assert evaluate(samples, **options)['froc/cpm'] == 1
+    assert evaluate(samples[1:2], **options) == {}
+    respelt = make_sample('00', [(LESION, 0.5, 0)])
+    text = (tmp_path / 'review.csv').read_text()
+    (tmp_path / 'review.csv').write_text(text.replace('\na,', '\n0,'))
+    with pytest.raises(ValueError, match='0 and 00'):
+        evaluate([respelt], **options)
+
+
 def test_without_annotations_marks_are_written_and_froc_is_skipped(tmp_path):
     sample = make_sample('a', [(LESION, 0.5, 0)], annotated=False)
     assert evaluate([sample], out=str(tmp_path / 'marks.csv')) == {}

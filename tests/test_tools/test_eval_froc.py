@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mmdet3d_medical.datasets import write_index
+from mmdet3d_medical.structures import VolumeGeometry
+
 TOOL = 'analysis_tools/eval_froc'
 # Nodules: 00783 found with .9, b missed. False positives: .8 in 00783; one in b is excluded.
 MARKS = """seriesuid,coordX,coordY,coordZ,probability,diameter_mm
@@ -133,6 +136,86 @@ def test_what_marks_of_a_score_are_worth(evaluate, capsys):
     ]
     evaluate('marks.csv', 'marks.csv', *args, '--names', 'a', 'b')
     assert 'b 0.95' in capsys.readouterr().out
+
+
+def write_index_of(**annotated):
+    """An index of scans of a cube each; 00783 and b have a lesion in the middle if annotated."""
+    geometry = VolumeGeometry((-4.0,) * 3, (1.0,) * 3, (1, 0, 0, 0, 1, 0, 0, 0, 1), (8, 8, 8))
+    scans = [
+        dict(
+            scan_id=name.strip('_'),
+            volume='none.npy',
+            geometry=geometry.to_dict(),
+            annotated=known,
+            instances=[dict(center=[0, 0, 0], diameter=6)] * (known and name in ('_00783', 'b')),
+        )
+        for name, known in annotated.items()
+    ]
+    write_index('index.json', dict(classes=['nodule'], spacing=None, settings={}, scans=scans))
+
+
+@pytest.mark.parametrize('listed', [True, False])
+def test_scans_that_the_index_does_not_annotate_are_not_scored(evaluate, capsys, listed):
+    """b's mark is no false positive: nobody looked for lesions in b. d is not in the index."""
+    write_index_of(_00783=True, b=False, c=True)
+    args = ('--seriesuids', 'scans.csv') if listed else ()
+    args = ('--annotations', 'index.json', *args, '--json', 's.json', '--bootstrap', 0)
+    assert evaluate('marks.csv', *args) == 0
+    printed = capsys.readouterr().out
+    assert f'index.json: 1 of the {4 if listed else 2} scans are not annotated' in printed
+    assert 'not listed' not in printed and ('2 of the 3 scans have no marks' in printed) == listed
+    scores = json.loads(Path('s.json').read_text())
+    assert (scores['scans'], scores['tp'], scores['fp']) == (3 if listed else 1, 1, 1)
+    assert scores['cpm'] == 1
+
+
+def test_a_row_to_ignore_is_neither_a_lesion_nor_a_false_positive(evaluate):
+    """The mark in 00783 at 50 mm lies in one, b has nothing else and was searched."""
+    header, first, second = ANNOTATIONS.splitlines()
+    rows = [f'{header},ignore', f'{first},0', '00783,50,0,0,6,1', f'{second},1']
+    Path('ignoring.csv').write_text('\n'.join([*rows, '']))
+    args = ('--annotations', 'ignoring.csv', '--json', 's.json', '--bootstrap', 0)
+    for more in ((), ('--excluded', 'excluded.csv')):
+        assert evaluate('marks.csv', *args, *more) == 0
+        scores = json.loads(Path('s.json').read_text())
+        assert (scores['scans'], scores['nodules'], scores['tp']) == (2, 1, 1)
+        assert scores['fp'] == (0 if more else 1)  # b's mark at 70 mm
+
+
+REVIEW = """seriesuid,coordX,coordY,coordZ,sizeX,sizeY,sizeZ,class,ignore,review,probability
+00783,0,0,0,6,6,6,nodule,0,accepted,0.9
+00783,50,0,0,6,6,6,nodule,0,rejected,0.8
+c,,,,,,,,0,no lesion,
+"""
+
+
+@pytest.mark.parametrize('listed', [True, False])
+def test_a_review_is_scored_as_it_was_saved(evaluate, capsys, listed):
+    """The rejected finding is a false positive; nobody reviewed b and d; c has no lesion."""
+    Path('review.csv').write_text(REVIEW)
+    args = ('--seriesuids', 'scans.csv') if listed else ()
+    args = ('--annotations', 'review.csv', *args, '--json', 's.json', '--bootstrap', 0)
+    assert evaluate('marks.csv', *args) == 0
+    scores = json.loads(Path('s.json').read_text())
+    assert (scores['scans'], scores['nodules'], scores['tp'], scores['fp']) == (2, 1, 1, 1)
+    printed = capsys.readouterr().out
+    left_out, total = (2, 4) if listed else (1, 3)
+    assert f'review.csv: {left_out} of the {total} scans are not annotated' in printed
+
+
+def test_a_scan_whose_id_a_spreadsheet_changed_is_not_taken_for_unreviewed(evaluate, capsys):
+    Path('review.csv').write_text(REVIEW.replace('c,,', '783,,').replace('00783,', 'b,'))
+    args = ('--annotations', 'review.csv', '--seriesuids', 'scans.csv')
+    assert evaluate('marks.csv', *args) == 2
+    assert '783 and 00783' in capsys.readouterr().err
+
+
+def test_scans_of_which_none_is_annotated_are_refused(evaluate, capsys):
+    write_index_of(_00783=False, b=False, c=True)
+    Path('two.csv').write_text('00783\nb\n')
+    args = ('--annotations', 'index.json', '--seriesuids', 'two.csv')
+    assert evaluate('marks.csv', *args) == 2
+    assert 'index.json: none of the 2 scans is annotated there' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('separator', ['\t', ';'])

@@ -75,6 +75,19 @@ def test_classes_are_not_mixed(tmp_path, data_root, scans):
     assert data['summary']['lesions found'] == '1 of 1'
 
 
+def test_scans_that_nobody_annotated_are_left_out(tmp_path, data_root, scans, capsys):
+    index = json.loads((data_root / 'index.json').read_text())
+    for scan in index['scans']:
+        scan['volume'] = str((data_root / scan['volume']).resolve())
+        if scan['scan_id'] == 'scan2':
+            scan['annotated'], scan['instances'] = False, []
+    (tmp_path / 'index.json').write_text(json.dumps(index))
+    options = dict(index=tmp_path / 'index.json')
+    data = run(tmp_path, data_root, marks_of(scans), '--allow-outside', **options)
+    assert data['summary']['lesions found'] == '1 of 1' and data['summary']['scans'] == '1'
+    assert '1 of the 2 scans are not annotated' in capsys.readouterr().out
+
+
 def test_marks_of_other_scans_are_refused(tmp_path, data_root):
     with pytest.raises(UsageError, match='none of the 1 scans with marks is there and annotated'):
         run(tmp_path, data_root, [('elsewhere', (0, 0, 0), 0.5, 8.0, '')])

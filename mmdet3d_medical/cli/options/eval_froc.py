@@ -28,8 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--annotations',
         required=True,
         metavar='A.csv',
-        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm; or the index.json of converted '
-        'data',
+        help='lesions: seriesuid,coordX,coordY,coordZ,diameter_mm, or a review saved from a '
+        'report; or the index.json of converted data, whose scans without annotations are not '
+        'scored',
     )
     parser.add_argument(
         '--excluded',

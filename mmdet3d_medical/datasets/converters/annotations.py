@@ -1,18 +1,20 @@
 """Lesions from CSV files."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmdet3d_medical.evaluation.functional.froc import UNKNOWN_DIAMETER
+from mmdet3d_medical.utils.lesion_rows import (
+    CENTER,
+    REVIEW,
+    check_contradictions,
+    check_positive,
+    is_ignored,
+    is_lesion,
+    read_lesion_table,
+    read_size,
+)
 from mmdet3d_medical.utils.tables import Row, read_table
-
-CENTER = ('coordX', 'coordY', 'coordZ')
-REVIEW = 'review'  # a column of the tables that reports save, and what it may say:
-REJECTED, NO_LESION = 'rejected', 'no lesion'
-REVIEWS = ('', 'accepted', 'added', 'open', REJECTED, NO_LESION)
-SIZE = ('sizeZ', 'sizeY', 'sizeX')  # in the order of the axes of a volume turned to LPS
-OF_A_LESION = (*CENTER, 'diameter_mm', *SIZE, 'class', 'probability')
 
 
 def read_annotations(
@@ -45,47 +47,12 @@ def read_annotations(
             missing column, a value that is no number, a size that is not positive, a class that is
             unknown or left out among several, or reviews that are unclear or contradict.
     """
-    table, found = read_table(path), {}
-    extent = SIZE if {*SIZE} <= {*table.columns} else ('diameter_mm',)
-    for row in table.require('seriesuid', *CENTER, *extent).rows:
+    found: dict[str, list[dict]] = {}
+    for row in read_lesion_table(path).rows:
         instances = found.setdefault(row.scan_id(), [])
-        if _is_lesion(row):
+        if is_lesion(row):
             instances.append(_parse_row(row, classes, ignore))
-    _check_contradictions(table.rows)
     return found
-
-
-def _is_lesion(row: Row) -> bool:
-    """Whether a row is about a lesion, by its review.
-
-    Raises:
-        ValueError: If the review is unknown, or says that there is no lesion beside a lesion.
-    """
-    review = row.text(REVIEW)
-    if review not in REVIEWS:
-        known = ', '.join(filter(None, REVIEWS))
-        raise ValueError(f'{row.where}: {REVIEW} must be one of {known}, found {review!r}')
-    if review == NO_LESION:
-        filled = [column for column in OF_A_LESION if row.text(column)]
-        filled += ['ignore'] * _flag(row, False)
-        if filled:
-            raise ValueError(
-                f'{row.where}: says {NO_LESION!r}, but has a value in {", ".join(filled)}: leave '
-                f'these empty, or say {REJECTED!r} of a finding that is no lesion'
-            )
-    return review not in (REJECTED, NO_LESION)
-
-
-def _check_contradictions(rows: Sequence[Row]) -> None:
-    """Refuse a scan without a lesion that has one, or a finding nobody judged, in another row."""
-    empty = {row.scan_id(): row for row in rows if row.text(REVIEW) == NO_LESION}
-    for row in rows:
-        other = empty.get(row.scan_id())
-        if other and row.text(REVIEW) not in (REJECTED, NO_LESION):
-            raise ValueError(
-                f'{row.where}: has a finding of scan {row.scan_id()}, of which {other.where} says '
-                f'{NO_LESION!r}: remove one'
-            )
 
 
 def read_several(paths: Iterable[str | Path], classes: Sequence[str]) -> dict[str, list[dict]]:
@@ -99,7 +66,7 @@ def read_several(paths: Iterable[str | Path], classes: Sequence[str]) -> dict[st
     for path in paths:
         for scan_id, instances in read_annotations(path, classes).items():
             found.setdefault(scan_id, []).extend(instances)
-    _check_contradictions([row for path in paths for row in read_table(path).rows])
+    check_contradictions([row for path in paths for row in read_table(path).rows])
     return found
 
 
@@ -144,15 +111,11 @@ def csv_patients(*paths: str | Path) -> dict[str, str]:
 
 
 def _parse_row(row: Row, classes: Sequence[str], ignore: bool) -> dict:
-    if row.text('diameter_mm') or 'sizeX' not in row.cells:
-        diameter = row.number('diameter_mm')
-        diameter = UNKNOWN_DIAMETER if ignore and diameter < 0 else diameter
+    size, diameter = read_size(row)
+    if ignore and diameter < 0:
+        diameter = UNKNOWN_DIAMETER
         size = [diameter] * 3
-    else:
-        size = [row.number(name) for name in SIZE]
-        diameter = _equivalent_diameter(size)
-    if not min(size) > 0:
-        raise ValueError(f'{row.where}: a lesion must have a positive size in mm, found {size}')
+    check_positive(row, size)
     name = row.text('class') or (classes[0] if len(classes) == 1 else '')
     if name not in classes:
         raise ValueError(f'{row.where}: class {name!r} is none of {list(classes)}')
@@ -161,17 +124,5 @@ def _parse_row(row: Row, classes: Sequence[str], ignore: bool) -> dict:
         size=size,
         diameter=diameter,
         label=classes.index(name),
-        ignore=_flag(row, ignore),
+        ignore=is_ignored(row, ignore),
     )
-
-
-def _flag(row: Row, default: bool) -> bool:
-    flags = {'': default, '0': False, 'false': False, '1': True, 'true': True}
-    text = row.text('ignore').lower()
-    if text not in flags:
-        raise ValueError(f'{row.where}: ignore must be 0 or 1, found {text!r}')
-    return flags[text]
-
-
-def _equivalent_diameter(size: Sequence[float]) -> float:
-    return math.prod(max(extent, 0) for extent in size) ** (1 / 3)

@@ -14,8 +14,9 @@ from mmdet3d_medical.utils.files import check_writable
 
 from ..functional.average_precision import IOU_THRESHOLDS, ScanBoxes, average_precision
 from ..functional.froc import FP_RATES, FROCResult, froc
-from ..marks import Findings, Marks, check_spelling, read_findings, write_marks
+from ..marks import Findings, Marks, check_spelling, write_marks
 from ..table import froc_table
+from ..truth import read_truth
 
 
 @METRICS.register_module()
@@ -33,8 +34,9 @@ class FROCMetric(BaseMetric):
     95 % confidence interval.
 
     Args:
-        annotations: CSV file of lesions to score against instead of those of the samples; then
-            every scan counts as annotated.
+        annotations: File of lesions to score against instead of those of the samples, see
+            :func:`..truth.read_truth`. Every scan then counts as annotated, unless an index says
+            that it is not, or a review does not name it.
         excluded: CSV file of findings on which marks count neither way. It is used with
             ``annotations`` only.
         fp_rates: False positives per scan at which sensitivity is reported.
@@ -109,8 +111,8 @@ class FROCMetric(BaseMetric):
         marks = Marks.from_rows(row for result in results for row in _mark_rows(result, names))
         if self.out:
             self._write(marks)
-        annotated = [result for result in results if result['annotated'] or self.annotations]
-        scores = self._froc_of_classes(annotated, marks, names) if annotated else {}
+        annotated, *findings = self._findings(results, names)
+        scores = self._froc_of_classes(annotated, marks, findings, classes) if annotated else {}
         if not scores:
             print_log(
                 f'FROC skipped: no lesion is annotated in the {len(results)} scans '
@@ -133,37 +135,49 @@ class FROCMetric(BaseMetric):
         print_log(f'{len(written.scores)} marks written to {self.out}{rest}', 'current')
 
     def _froc_of_classes(
-        self, results: list[dict], marks: Marks, names: list[str]
+        self,
+        results: list[dict],
+        marks: Marks,
+        findings: Sequence[Findings],
+        classes: list[str],
     ) -> dict[int, FROCResult]:
         """FROC of each label that has lesions."""
         scan_ids = [result['scan_id'] for result in results]
-        tables = (marks, *self._findings(results, names))
+        tables = (marks, *findings)
         scores = {
             label: froc(scan_ids, *(table.of_class(name) for table in tables), **self.options)
-            for label, name in enumerate(names)
+            for label, name in enumerate(classes)
         }
         return {label: score for label, score in scores.items() if score.tp + score.fn}
 
-    def _findings(self, results: list[dict], names: list[str]) -> tuple[Findings, Findings]:
-        """Lesions to find, and findings that count neither way."""
-        if self.annotations:
-            empty = Findings.from_rows([])
-            lesions = read_findings(self.annotations)
-            excluded = read_findings(self.excluded) if self.excluded else empty
-            scan_ids = [result['scan_id'] for result in results]
-            for path, table in ((self.annotations, lesions), (self.excluded, excluded)):
-                check_spelling(table.scan_ids, scan_ids, path)
-            return lesions, excluded
-        lesions, ignored = (
-            Findings.from_rows(
-                (result['scan_id'], lesion['center'], lesion['diameter'], names[lesion['label']])
-                for result in results
-                for lesion in result['instances']
-                if bool(lesion['ignore']) == ignore
-            )
-            for ignore in (False, True)
+    def _findings(
+        self, results: list[dict], names: list[str]
+    ) -> tuple[list[dict], Findings, Findings]:
+        """Results of annotated scans, lesions to find, findings that count neither way."""
+        if not self.annotations:
+            annotated = [result for result in results if result['annotated']]
+            return annotated, *_findings_of_samples(annotated, names)
+        truth = read_truth(self.annotations, self.excluded)
+        scan_ids = [result['scan_id'] for result in results]
+        check_spelling(truth.named, scan_ids, self.annotations)
+        check_spelling(truth.ignored.scan_ids, scan_ids, self.excluded or self.annotations)
+        unannotated = truth.unannotated_among(scan_ids)
+        annotated = [result for result in results if result['scan_id'] not in unannotated]
+        return annotated, truth.lesions, truth.ignored
+
+
+def _findings_of_samples(results: list[dict], names: list[str]) -> tuple[Findings, Findings]:
+    """Lesions to find, and findings that count neither way."""
+    lesions, ignored = (
+        Findings.from_rows(
+            (result['scan_id'], lesion['center'], lesion['diameter'], names[lesion['label']])
+            for result in results
+            for lesion in result['instances']
+            if bool(lesion['ignore']) == ignore
         )
-        return lesions, ignored
+        for ignore in (False, True)
+    )
+    return lesions, ignored
 
 
 def _summary(sample: dict) -> dict:
