@@ -95,7 +95,7 @@ def _check_batches(cfg: Config) -> None:
 
 
 def _check_teacher(cfg: Config) -> None:
-    """A tested teacher that no hook moves would be tested as it was at first."""
+    """An average that no hook moves makes targets, and is tested, as it was at first."""
     model = cfg.get('model') or {}
     teacher = (model.get('teacher') or {}).get('type', '').rpartition('.')[-1]
     hooks = {hook.get('type', '').rpartition('.')[-1] for hook in cfg.get('custom_hooks') or []}

@@ -65,9 +65,7 @@ def pack_model(
     """
     register_all_modules()
     data = _meta_of(checkpoint)
-    model = MODELS.build(cfg.model)
-    put_weights(model, checkpoint, cfg.filename)
-    _check_part(checkpoint, data, model, cfg.filename)
+    model = _trained(cfg, checkpoint, data.get('tested'))
     config, detector = _tested(cfg.model.to_dict(), model)
     points = rate_points(result, per=scans_per) if result else []
     settings = data.get('settings') or {}
@@ -106,14 +104,17 @@ def _meta_of(checkpoint: str) -> dict[str, Any]:
     return data
 
 
-def _check_part(checkpoint: str, data: Mapping[str, Any], model: nn.Module, config: str) -> None:
-    """Refuse to pack another part than the one whose scores are known."""
-    part, packed = data.get('tested'), getattr(model, 'predict_on', None)
-    if part and packed and part != packed:
+def _trained(cfg: Config, checkpoint: str, tested: str | None) -> nn.Module:
+    """The model with its weights; refused if another part was tested, whose scores are known."""
+    model = MODELS.build(cfg.model)
+    put_weights(model, checkpoint, cfg.filename)
+    packed = getattr(model, 'predict_on', None)
+    if tested and packed and tested != packed:
         raise UsageError(
-            f'{checkpoint}: its training tested the {part}, {config} tests the {packed}: give the '
-            'config and --semi that it was trained with'
+            f'{checkpoint}: its training tested the {tested}, {cfg.filename} tests the {packed}: '
+            'give the config and --semi that it was trained with'
         )
+    return model
 
 
 def _tested(config: dict, model: nn.Module) -> tuple[dict, nn.Module]:

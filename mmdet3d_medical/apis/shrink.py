@@ -66,7 +66,7 @@ def shrink(cfg: Config) -> Config:
         fit_schedule(small, min(ITERS, small.train_cfg.max_iters))
     sampler = (small.get('train_dataloader') or {}).get('sampler') or {}
     if 'source_ratio' in sampler:
-        sampler.batch_size = max(BATCH, sum(sampler.source_ratio))
+        sampler.batch_size = sum(sampler.source_ratio)
         small.train_dataloader.batch_size = sampler.batch_size
     hooks = small.get('default_hooks', {})
     if 'checkpoint' in hooks:

@@ -1,11 +1,15 @@
 """Types of command line arguments, which refuse wrong values before any work is done."""
 
-from argparse import Action, ArgumentParser, ArgumentTypeError
+import re
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from ast import literal_eval
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmdet3d_medical.utils.files import check_writable
+
+BLANK_WITHIN = re.compile(r'[^\s,()[\]]\s+[^\s,()[\]]')
 
 
 class DictAction(Action):
@@ -13,42 +17,45 @@ class DictAction(Action):
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Parse the options, or end with status 2 and what is wrong."""
-        from mmengine.config import DictAction
-
+        options = dict(getattr(namespace, self.dest) or {})
         for value in values:
-            if not value.partition('=')[0] or '=' not in value:
+            key, equals, text = value.partition('=')
+            if not key or not equals:
                 parser.error(f'{option_string}: expected KEY=VALUE, found {value!r}')
-        texts = [value for value in values if _is_text(value.partition('=')[2])]
-        nested = [value for value in values if _has_dictionaries(value.partition('=')[2])]
-        plain = [value for value in values if value not in texts + nested]
-        try:
-            parse = DictAction(self.option_strings, self.dest, nargs='+')
-            parse(parser, namespace, plain, option_string)
-        except AssertionError as error:  # brackets that do not match
-            parser.error(f'{option_string}: {error}')
-        for value in texts:
-            key, _, text = value.partition('=')
-            getattr(namespace, self.dest)[key] = text.strip().strip('\'"')
-        for value in nested:
-            key, _, text = value.partition('=')
             try:
-                getattr(namespace, self.dest)[key] = literal_eval(text)
-            except (SyntaxError, ValueError):
-                parser.error(
-                    f'{option_string}: dictionaries are written as in Python, '
-                    f"KEY=\"[{{'type': 'Name'}}]\", found {value!r}"
-                )
+                options[key] = _value_of(text.strip())
+            except ValueError as error:
+                parser.error(f'{option_string}: {error}, found {value!r}')
+        setattr(namespace, self.dest, options)
 
 
-def _is_text(text: str) -> bool:
-    """Whether a value is text with blanks, which mmengine deletes, and no list."""
-    text = text.strip()
-    return ' ' in text and text[0] not in '{[(' and ',' not in text
+def _value_of(text: str) -> Any:
+    """The value that a text stands for, where mmengine deletes blanks, and cuts dictionaries.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    is_list = text[:1] in ('{', '[', '(') or ',' in text
+    if is_list and '{' in text:
+        try:
+            return literal_eval(text)
+        except (SyntaxError, ValueError):
+            example = """KEY="[{'type': 'Name'}]\""""
+            raise ValueError(f'dictionaries are written as in Python, {example}') from None
+    if is_list and BLANK_WITHIN.search(text):
+        raise ValueError('lists take no blanks within a value: name it without them')
+    return _read_by_mmengine(text) if is_list or ' ' not in text else text.strip('\'"')
 
 
-def _has_dictionaries(text: str) -> bool:
-    """Whether a value has some, which mmengine reads as text up to the first comma."""
-    return '{' in text and text[0] in '{[('
+def _read_by_mmengine(text: str) -> Any:
+    from mmengine.config import DictAction
+
+    found = Namespace()
+    try:
+        DictAction(['--options'], 'options')(ArgumentParser(), found, [f'value={text}'])
+    except AssertionError as error:  # brackets that do not match
+        raise ValueError(str(error)) from None
+    return found.options['value']
 
 
 def add_config_options(parser: ArgumentParser, where: str = '') -> None:

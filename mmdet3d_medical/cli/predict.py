@@ -5,8 +5,8 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
+from mmdet3d_medical.datasets.converters.links import note_of_links
 from mmdet3d_medical.datasets.converters.report import one_line
-from mmdet3d_medical.datasets.converters.volumes import note_of_links
 from mmdet3d_medical.inference.all_runs import FAILED, update_failures, update_table
 from mmdet3d_medical.inference.findings import Findings
 from mmdet3d_medical.inference.formats import check_formats, table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -122,7 +123,8 @@ class LesionInferencer(BaseInferencer):
                 found = self.model.test_step(data)[0].pred_instances.cpu()
         finally:
             self.model.progress = None
-        notes += _full_notes(found.scores.tolist(), self.model.test_cfg['max_per_scan'], threshold)
+        most = getattr(self.model, 'test_cfg', {}).get('max_per_scan', math.inf)
+        notes += _full_notes(found.scores.tolist(), most, threshold)
         return make_findings(
             scan,
             grid,
@@ -224,7 +226,7 @@ class LesionInferencer(BaseInferencer):
         return preds
 
 
-def _full_notes(scores: Sequence[float], most: int, threshold: float) -> list[str]:
+def _full_notes(scores: Sequence[float], most: float, threshold: float) -> list[str]:
     """A note where a detector keeps so few boxes that some above the threshold may be lost."""
     if len(scores) < most or min(scores) <= threshold:
         return []

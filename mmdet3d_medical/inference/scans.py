@@ -27,11 +27,11 @@ from mmdet3d_medical.datasets.converters.dicom.rules import (
 )
 from mmdet3d_medical.datasets.converters.dicom.source import DicomSource
 from mmdet3d_medical.datasets.converters.image_io import as_hu, orient
+from mmdet3d_medical.datasets.converters.links import note_of_links
 from mmdet3d_medical.datasets.converters.volumes import (
     SUFFIXES,
     find_images,
     is_mask,
-    note_of_links,
     stem,
 )
 from mmdet3d_medical.datasets.scan_ids import check_scan_id

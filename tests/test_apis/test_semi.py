@@ -164,3 +164,22 @@ def test_supervised_mixup_is_the_recipe_that_the_benchmark_measured():
     parts = ('model', 'train_dataloader', 'custom_hooks')
     assert [preset[part] for part in parts] == [measured[part] for part in parts]
     assert preset.custom_hooks[0].type == 'EMAHook'
+
+
+def test_a_batch_that_its_sampler_does_not_have_is_refused():
+    """The sampler would go on dividing batches of 8, and labels would be in every other batch."""
+    where = 'train_dataloader.batch_size'
+    fragments, both = ['phantom', 'focalmix'], {where: 4, 'train_dataloader.sampler.batch_size': 4}
+    path = 'configs/retina3d/retina3d_fpn_phantom.py'
+    with pytest.raises(UsageError, match='batch_size is 4, but its sampler divides batches of 8'):
+        load_config(path, options={where: 4}, semi=fragments)
+    assert load_config(path, options=both, semi=fragments).train_dataloader.batch_size == 4
+
+
+def test_an_average_that_nothing_moves_is_refused():
+    path, fragments = 'configs/retina3d/retina3d_fpn_phantom.py', ['phantom', 'teacher_boxes']
+    options = {'custom_hooks': [dict(type='EMAHook')]}
+    with pytest.raises(UsageError, match='nothing moves the teacher'):
+        load_config(path, options=options, semi=fragments)
+    options['custom_hooks'] += [dict(type='TeacherHook')]
+    assert load_config(path, options=options, semi=fragments).model.teacher.type == 'EMATeacher'

@@ -32,6 +32,14 @@ def test_values_are_read_as_they_are_written(option, value):
     assert parsed(option) == {'a.b': value}
 
 
+@pytest.mark.parametrize('option', ['a=[my data, other]', 'a=my data,other', "a=['my data']"])
+def test_blanks_in_lists_are_refused(option, capsys):
+    """mmengine deletes them."""
+    with pytest.raises(SystemExit):
+        parsed(option)
+    assert 'lists take no blanks within a value' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     'value', ['a b', '', 'c', 1, 0.5, None, True, [1, 2], ['a', 'b'], [dict(type='A B')], dict(a=1)]
 )

@@ -10,7 +10,7 @@ from mmdet3d_medical.datasets.converters import (
     read_annotations,
 )
 from mmdet3d_medical.datasets.converters.cache import NO_AIR
-from mmdet3d_medical.datasets.converters.volumes import LINKED, note_of_links
+from mmdet3d_medical.datasets.converters.links import LINKED, note_of_links
 from mmdet3d_medical.datasets.index import read_index
 from mmdet3d_medical.structures import VolumeGeometry
 

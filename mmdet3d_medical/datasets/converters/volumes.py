@@ -15,6 +15,7 @@ from .cache import ConvertSettings, ScanSource, VolumeCache, convert_scans
 from .lidc import CLASS as LIDC_CLASS
 from .lidc import READERS, annotate_lidc
 from .lidc import SUFFIX as XML
+from .links import LINKED, linked_folders, note_of_links, with_parents
 from .report import ConversionReport, finish
 from .slicer import DEFAULT_CLASS, annotate_slicer, has_markups
 
@@ -25,7 +26,6 @@ MASK_ENDINGS = tuple(f'{before}{word}' for word in MASK_WORDS for before in '_-.
 FINDINGS = 'findings.nii.gz'  # a label map that `predict` writes, with at least one of these beside
 BESIDE_FINDINGS = 'run.json', 'findings.json'
 TABLE_SUFFIXES = ('.csv', '.csv.gz', '.tsv')
-LINKED = 'linked folders were not followed: give what they link to by name'
 
 
 def stem(path: Path) -> str:
@@ -51,32 +51,6 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         inner = [p for p in path.rglob('*') if p.name.lower().endswith(SUFFIXES)]
         found.update([p for p in inner if not _is_findings(p)] if path.is_dir() else [path])
     return sorted(found)
-
-
-def linked_folders(paths: Iterable[str | Path]) -> dict[str, str]:
-    """Links to folders below folders, and where they lead to: out of all that is searched.
-
-    They are not followed, since they may point at each other, or at the folder around them.
-    """
-    roots = {Path(os.path.realpath(path)) for path in paths}
-    links = {
-        os.path.join(folder, name)
-        for path in paths
-        for folder, names, _ in os.walk(path)
-        for name in names
-        if os.path.islink(os.path.join(folder, name))
-    }
-    return {
-        link: os.path.realpath(link)
-        for link in sorted(links)
-        if roots.isdisjoint(_with_parents(link))
-    }
-
-
-def note_of_links(paths: Iterable[str | Path]) -> str:
-    """How many linked folders were not followed, and the first; empty if there is none."""
-    links = linked_folders(paths)
-    return f'{len(links)} {LINKED}, the first is {next(iter(links))}' if links else ''
 
 
 def is_mask(path: Path) -> bool:
@@ -106,7 +80,7 @@ def find_scans(
     inner = _inside(annotations, paths)
     for image in find_images(paths):
         scan_id = stem(image)
-        if is_mask(image) or not inner.isdisjoint(_with_parents(image)):
+        if is_mask(image) or not inner.isdisjoint(with_parents(image)):
             continue
         if scan_id in sources:
             raise ValueError(
@@ -126,13 +100,8 @@ def find_scans(
 
 def _inside(annotations: Iterable[str | Path], paths: Iterable[str | Path]) -> set[Path]:
     """Annotation paths, resolved, that are neither one of the paths nor a folder around one."""
-    around = {outer for path in paths for outer in _with_parents(path)}
+    around = {outer for path in paths for outer in with_parents(path)}
     return {Path(os.path.realpath(path)) for path in annotations} - around
-
-
-def _with_parents(path: str | Path) -> set[Path]:
-    path = Path(os.path.realpath(path))  # which takes links that point at each other
-    return {path, *path.parents}
 
 
 def pair_masks(

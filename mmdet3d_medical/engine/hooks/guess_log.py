@@ -86,7 +86,7 @@ class GuessLogHook(Hook):
             unsup_weight=model.unsup.weight,
             unsup_divisor=float(model.unsup.divisor),
             **{name: float(number) for name, number in model.last_positives.items()},
-            **self._describe(_known(model.last_guess)),
+            **self._describe(_counted(model.last_guess)),
         )
         if self._known is not None:
             scalars.update(self._judge(model.last_guess))
@@ -110,7 +110,7 @@ class GuessLogHook(Hook):
 
     def _judge(self, guess: Guess) -> dict[str, float]:
         """Precision and recall over the window, where there is something to divide by."""
-        for targets, meta in zip(_known(guess), guess.metas, strict=True):
+        for targets, meta in zip(_counted(guess), guess.metas, strict=True):
             boxes = self._known.in_patch(meta)
             if boxes is not None:
                 self._counts.append(count_guesses(targets, guess.priors, *boxes))
@@ -143,7 +143,7 @@ class GuessLogHook(Hook):
         self._shares.clear()
 
 
-def _known(guess: Guess) -> torch.Tensor:
+def _counted(guess: Guess) -> torch.Tensor:
     """Targets (B, N, C), 0 where a prior is ignored."""
     targets = guess.targets
     return targets.cls * (targets.cls_weight > 0)[..., None]

@@ -11,8 +11,9 @@ from mmdet3d_medical.utils.files import write_text
 
 from ..cache import ConvertSettings, VolumeCache, convert_scans
 from ..lidc import READERS
+from ..links import linked_folders
 from ..report import ConversionReport, finish, one_line, write_table
-from ..volumes import annotate, linked_folders, named_scan
+from ..volumes import annotate, named_scan
 from .folders import OPTION, folder_of, take_folders
 from .headers import NO_SERIES, NOT_DICOM, ImageHeader, find_files, read_headers
 from .patients import KEY, make_key, read_key
@@ -90,12 +91,7 @@ def convert_dicom(
     if by_folder:
         headers = take_folders(headers, root)
     usable, rows = _sort_out(group_series(headers), rules)
-    rows += [
-        Row('', LEFT_OUT, reason, HINTS.get(reason, ''), len(paths))
-        for reason, paths in sorted(others.items())
-    ]
-    if links := linked_folders([root]):  # their paths may name patients
-        rows.append(Row('', LEFT_OUT, LINKS, 'not followed', len(links)))
+    rows += _rows_of_no_series(root, others)
     if list_unreadable:
         bad = [path for reason in others if reason != NOT_DICOM for path in others[reason]]
         write_text(list_unreadable, ''.join(f'{one_line(path)}\n' for path in bad))
@@ -117,8 +113,7 @@ def convert_dicom(
     records, failures = _convert_best(studies, sources, cache, workers)
     rows += [_row(series, study, records, failures) for study in studies for series in study]
     write_rows(cache.root / REPORT, rows)
-    reasons = _reasons(rows)
-    listed = {key: reasons[key] for key in {*map(named_scan, missing), *annotated} & {*reasons}}
+    listed = _left_out_among({*map(named_scan, missing), *annotated}, rows)
     report = finish(
         cache,
         [sources[key] for key in sorted(records)],
@@ -145,6 +140,22 @@ def _sort_out(
             detail = '; '.join(filter(None, [error.detail, _folders_hint(headers)]))
             rows.append(Row(key, LEFT_OUT, error.reason, detail, len(headers)))
     return usable, rows
+
+
+def _rows_of_no_series(root: str | Path, others: Mapping[str, list[Path]]) -> list[Row]:
+    """Files that are of no series, and links, by number alone: their paths may name patients."""
+    rows = [
+        Row('', LEFT_OUT, reason, HINTS.get(reason, ''), len(paths))
+        for reason, paths in sorted(others.items())
+    ]
+    links = linked_folders([root])
+    return [*rows, *[Row('', LEFT_OUT, LINKS, 'not followed', len(links))] * bool(links)]
+
+
+def _left_out_among(series: Iterable[str], rows: Iterable[Row]) -> dict[str, str]:
+    """Those of some series that were left out, and why."""
+    reasons = _reasons(rows)
+    return {key: reasons[key] for key in series if key in reasons}
 
 
 def _reasons(rows: Iterable[Row]) -> dict[str, str]:
