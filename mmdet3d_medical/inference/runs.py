@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,8 +55,13 @@ class Job:
         """Where the findings of a scan go."""
         return self.out / scan.scan_id
 
+    @property
+    def of_each(self) -> frozenset[str]:
+        """Formats of which each scan has files of its own, beside ``findings.json``."""
+        return frozenset(self.formats) - {FOR_ALL, PLAIN}
+
     def record(self, scan: Scan) -> dict:
-        """What decides what is written."""
+        """What decides what is found."""
         files = json.dumps(
             scan.source.stamps(), sort_keys=True
         )  # with folders, which name patients
@@ -64,7 +69,6 @@ class Job:
             version=__version__,
             sha256=self.sha256,
             threshold=self.threshold,
-            formats=sorted(self.formats),
             files=hashlib.sha256(files.encode()).hexdigest(),
         )
 
@@ -80,15 +84,46 @@ class Result:
     skipped: bool = False
 
 
-def finished(job: Job, scan: Scan) -> Findings | None:
-    """Findings of an earlier run with the same model, threshold, formats and files."""
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run left of a scan.
+
+    Attributes:
+        fits: Whether it had the same model, threshold and files.
+        formats: In which it wrote findings.
+        written: Hash of each of its files, by path.
+    """
+
+    fits: bool = False
+    formats: frozenset[str] = frozenset()
+    written: Mapping[Path, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that it wrote can stay."""
+        return self.fits and all(path.is_file() for path in self.written)
+
+
+def read_earlier(job: Job, scan: Scan) -> Earlier:
+    """What an earlier run left of a scan; nothing where its record is of another version."""
     folder = job.folder(scan)
     try:
         record = json.loads((folder / RECORD).read_text())
-        written = record.pop('written')
-        if record != job.record(scan) or not all((folder / name).is_file() for name in written):
-            return None
-        return read_findings_json(folder / FINDINGS)
+        written = {folder / name: digest for name, digest in record.pop('written').items()}
+        formats = frozenset(record.pop('formats'))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Earlier()
+    there = {path: digest for path, digest in written.items() if path.parent == folder}
+    return Earlier(record == job.record(scan), formats, there)
+
+
+def finished(job: Job, scan: Scan) -> Findings | None:
+    """Findings of an earlier run with the same model, threshold and files, in all formats."""
+    earlier = read_earlier(job, scan)
+    if not (earlier.complete and job.of_each <= earlier.formats):
+        return None
+    try:
+        return read_findings_json(job.folder(scan) / FINDINGS)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of another version
         return None
 
@@ -144,17 +179,11 @@ def predict_scan(
     inferencer = _inferencer(job.model, job.sha256, job.device, job.backend, threads)
     start = time.perf_counter()
     try:
-        formats = [PLAIN, *sorted({*job.formats} - {FOR_ALL, PLAIN})]
-        check_formats(formats, scan)
-        folder, record = job.folder(scan), job.record(scan)
-        outdated = _outdated(folder, record)
-        findings = inferencer.detect(scan, job.threshold, progress)
-        told = (*findings.notes, *notes(formats, findings))
-        findings = dataclasses.replace(findings, notes=told)
-        for path in outdated:
-            path.unlink(missing_ok=True)
-        written = {path.name: _digest(path) for path in findings.save(folder, formats)}
-        write_text(folder / RECORD, as_json({**record, 'written': written}))
+        check_formats(job.of_each, scan)
+        earlier = read_earlier(job, scan)
+        at_risk = [job.folder(scan) / FINDINGS] if earlier.complete else earlier.written
+        _refuse_changed(at_risk, earlier.written)
+        findings = _save(job, scan, inferencer.detect(scan, job.threshold, progress), earlier)
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         text = str(error) or type(error).__name__
         return Result(scan.scan_id, None, text.strip().splitlines()[0])
@@ -164,30 +193,39 @@ def predict_scan(
     return Result(scan.scan_id, _without_voxels(findings), seconds=seconds)
 
 
-def _outdated(folder: Path, record: dict) -> list[Path]:
-    """What a run with other settings wrote: it does not agree with what is to be written.
+def _save(job: Job, scan: Scan, findings: Findings, earlier: Earlier) -> Findings:
+    """Write findings and the record, keep or remove what is there; findings with all notes."""
+    folder = job.folder(scan)
+    kept = earlier.formats if earlier.complete else frozenset()
+    formats = kept | job.of_each
+    told = (*findings.notes, *notes(sorted({PLAIN} | formats), findings))
+    findings = dataclasses.replace(findings, notes=told)
+    if not earlier.fits:  # the record last: while it is there, it tells what is left to remove
+        for path in (*filter(Path.is_file, earlier.written), folder / RECORD):
+            path.unlink(missing_ok=True)
+    new = findings.save(folder, [PLAIN, *sorted(job.of_each - kept)])
+    written = {**(earlier.written if kept else {}), **{path: _digest(path) for path in new}}
+    record = dict(
+        job.record(scan),
+        formats=sorted(formats),
+        written={path.name: digest for path, digest in written.items()},
+    )
+    write_text(folder / RECORD, as_json(record))
+    return findings
 
-    Files of the same settings stay, as a worker that only seemed lost may have just written them.
-    The record is last: while it is there, it tells what is left to remove.
+
+def _refuse_changed(paths: Iterable[Path], written: Mapping[Path, str]) -> None:
+    """Refuse to lose files that were changed since, say boxes that were corrected in 3D Slicer.
 
     Raises:
-        ValueError: If a file was changed since, say boxes that were corrected in 3D Slicer.
+        ValueError: Naming the first.
     """
-    try:
-        earlier = json.loads((folder / RECORD).read_text())
-        written = {folder / name: digest for name, digest in earlier.pop('written').items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of another version
-        return []
-    if earlier == record:
-        return []
-    listed = [path for path in written if path.parent == folder and path.is_file()]
-    for path in listed:
-        if _digest(path) != written[path]:
+    for path in paths:
+        if path.is_file() and _digest(path) != written[path]:
             raise ValueError(
                 f'{path} was changed since it was written, and would be lost: move it to another '
                 'folder, or give another -o'
             )
-    return [*listed, folder / RECORD]
 
 
 def _digest(path: Path) -> str:

@@ -232,7 +232,7 @@ def test_failures_stay_until_the_scan_is_done_or_looked_for_again(tmp_path):
 
 @pytest.mark.tried(
     'predict',
-    'a second run with another threshold or other formats',
+    'a second run with another threshold',
     'what the first one wrote is removed; other files stay',
 )
 def test_no_file_of_a_run_with_other_settings_stays(tmp_path):
@@ -294,8 +294,35 @@ def test_findings_that_a_format_cannot_show_are_told(tmp_path, capsys, monkeypat
     for _ in range(2):
         run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'nifti')
         assert 'note: no voxel of one' in capsys.readouterr().out
-    run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'slicer')
+    run(tmp_path / 'other', tmp_path / 'a.mha', '--format', 'slicer')
     assert 'no voxel' not in capsys.readouterr().out
+    run(tmp_path / 'out', tmp_path / 'a.mha', '--format', 'slicer')
+    assert 'no voxel' in capsys.readouterr().out  # the label map is still there
+
+
+@pytest.mark.tried('predict', 'a second run for other formats alone', 'files of the first one stay')
+def test_formats_add_up(tmp_path, capsys):
+    out, scan = tmp_path / 'out', tmp_path / 'a.mha'
+    write_scan(scan)
+    run(out, scan, '--format', 'html', 'slicer', '--score-thr', 0.3)
+    boxes = out / 'a/findings.mrk.json'
+    boxes.write_text(boxes.read_text() + '\n')  # corrected
+    first = {path.name: path.read_bytes() for path in (out / 'a').iterdir()}
+    capsys.readouterr()
+    run(out, scan, '--format', 'csv', 'html', '--score-thr', 0.3)
+    assert 'done before' in capsys.readouterr().out and len(table(out)) > 0
+    assert {path.name: path.read_bytes() for path in (out / 'a').iterdir()} == first
+    assert run(out, scan, '--format', 'nifti', '--score-thr', 0.3) == 0
+    later = {path.name: path.read_bytes() for path in (out / 'a').iterdir()}
+    assert later.keys() == first.keys() | {'findings.nii.gz'}
+    assert later['findings.mrk.json'] == first['findings.mrk.json']
+    run(out, scan, '--score-thr', 0.3)
+    assert 'done before' in capsys.readouterr().out
+    (out / 'a/report.html').unlink()
+    assert run(out, scan, '--format', 'html', '--score-thr', 0.3) == 2  # would lose the boxes
+    boxes.unlink()
+    run(out, scan, '--format', 'html', '--score-thr', 0.3)
+    assert (out / 'a/report.html').is_file()
 
 
 @pytest.mark.parametrize(
